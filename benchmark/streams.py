@@ -1,0 +1,96 @@
+"""Random numbers without a state: each is a function of (seed, stream, step, input, lane), computed with integers only.
+
+A generator that carries a state would make a replica's data depend on what was drawn before it. Here 64 bits are mixed
+from seed, stream and step *before* the lane enters, and the lane enters twice, so that no batch is another one shifted
+or permuted. The work horse is the 32-bit mixer "lowbias32" of C. Wellons' hash prospector; the 64-bit one is the
+finaliser of Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators" (OOPSLA), section 3.
+"""
+
+import torch
+from torch import Tensor
+
+DATA, INITIALISATION, OFFSET, EVALUATION, PROFILE = range(5)
+MAX_LANES = 1 << 20  # an element's counter is input · 2^20 + lane: a batch's numbers do not depend on its size
+
+
+def _signed(value: int, bits: int) -> int:
+    return value - (1 << bits) if value >> (bits - 1) else value
+
+
+_GOLDEN = _signed(0x9E3779B97F4A7C15, 64)
+_MIX64 = ((30, _signed(0xBF58476D1CE4E5B9, 64)), (27, _signed(0x94D049BB133111EB, 64)))
+_MIX32 = ((16, 0x21F0AAAD), (15, 0x735A2D97))
+_ODD32 = _signed(0x9E3779B1, 32)
+
+
+def _mix64(z: Tensor) -> Tensor:
+    z = z + _GOLDEN
+    for shift, factor in _MIX64:
+        z = (z ^ ((z >> shift) & ((1 << (64 - shift)) - 1))) * factor
+    return z ^ ((z >> 31) & ((1 << 33) - 1))
+
+
+def _mix32(h: Tensor) -> Tensor:
+    """Mix int32 in place; the masks make torch's arithmetic shifts logical ones."""
+    for shift, factor in _MIX32:
+        h = h.bitwise_xor_((h >> shift).bitwise_and_((1 << (32 - shift)) - 1)).mul_(factor)
+    return h.bitwise_xor_((h >> 15).bitwise_and_((1 << 17) - 1))
+
+
+def key(seed: Tensor | int, stream: int, step: Tensor | int = 0) -> Tensor:
+    """64-bit key (int64) of the numbers of one seed, stream and step; the arguments broadcast.
+
+    For one seed and stream it is a bijection of the step, so no two steps share a key.
+
+    >>> key(torch.arange(3), DATA, torch.arange(2)[:, None]).unique().numel()
+    6
+    """
+    keyed = _mix64(torch.as_tensor(seed, dtype=torch.int64))
+    return _mix64(_mix64(keyed + stream) + step)
+
+
+def bits(key: Tensor, inputs: int, lanes: int, first_lane: int = 0) -> Tensor:
+    """32 random bits for each input and lane under each key: [...] -> int32 [..., inputs, lanes]."""
+    if first_lane + lanes > MAX_LANES:
+        raise ValueError(f"a batch holds at most {MAX_LANES} examples, not {first_lane + lanes}")
+    device = key.device
+    lane = torch.arange(first_lane, first_lane + lanes, device=device)
+    counter = (torch.arange(inputs, device=device)[:, None] * MAX_LANES + lane).to(torch.int32)
+    low, high = (part[..., None, None].to(torch.int32) for part in (key, key >> 32))
+    return _mix32(_mix32(counter ^ low).bitwise_xor_(counter * _ODD32 + high))
+
+
+def uniform(key: Tensor, inputs: int, lanes: int, first_lane: int = 0) -> Tensor:
+    """Multiples of 2^-24 in [0, 1), exact in float32: [...] -> float32 [..., inputs, lanes]."""
+    return (bits(key, inputs, lanes, first_lane) >> 8).bitwise_and_((1 << 24) - 1).to(torch.float32).mul_(2.0**-24)
+
+
+class Draw:
+    """Initial parameters of many replicas: a unit asks for one tensor's shape and gets one tensor per seed.
+
+    seeds: int64 [replica]. Every method returns float64 [replica, *shape], a fresh stream at each call.
+
+    >>> Draw(torch.tensor([0, 1])).uniform((2, 3), -0.5, 0.5).shape
+    torch.Size([2, 2, 3])
+    """
+
+    def __init__(self, seeds: Tensor):
+        self.seeds, self.calls = seeds, 0
+
+    def _open_unit_interval(self, shape: tuple[int, ...]) -> Tensor:
+        words = bits(key(self.seeds, INITIALISATION, self.calls), 1, torch.Size(shape).numel()).to(torch.float64)
+        self.calls += 1
+        return ((words + (2.0**31 + 0.5)) * 2.0**-32).reshape(-1, *shape)
+
+    def constant(self, shape: tuple[int, ...], value: float) -> Tensor:
+        """The same value everywhere."""
+        return torch.full((len(self.seeds), *shape), value, dtype=torch.float64)
+
+    def uniform(self, shape: tuple[int, ...], low: float, high: float) -> Tensor:
+        """U(low, high)."""
+        return self._open_unit_interval(shape) * (high - low) + low
+
+    def truncated_normal(self, shape: tuple[int, ...], sd: float, cut: float = 2.0) -> Tensor:
+        """N(0, sd²) cut at ± `cut` standard deviations (TensorFlow's initialiser cuts at two)."""
+        outside = torch.special.ndtr(torch.tensor(-cut, dtype=torch.float64))
+        return torch.special.ndtri(self._open_unit_interval(shape) * (1 - 2 * outside) + outside) * sd

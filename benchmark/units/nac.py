@@ -1,0 +1,111 @@
+"""The neural accumulator and its multiplicative form (Trask et al. 2018, "Neural Arithmetic Logic Units", section 3)."""
+
+import math
+from functools import cache
+
+import torch
+from scipy.optimize import brentq
+from torch import Tensor
+
+from benchmark.streams import Draw
+from benchmark.units.unit import IMPOSSIBLE, Ideal, Unit, linear
+
+SATURATED = 40.0  # tanh and σ of it are 1 to the last bit in float64
+
+
+@cache
+def stable_bound(inputs: int, outputs: int) -> float:
+    """The r for which W = tanh(Ŵ) ⊙ σ(M̂) with Ŵ, M̂ ~ U(-r, r) has the variance 2 / max(in + out, 5).
+
+    Madsen & Johansen 2020, appendix on initialisation, as their code computes it:
+    Var W = (1 - tanh(r)/r) (r - tanh(r/2)) / 2r.
+
+    >>> round(stable_bound(2, 1), 2), round(stable_bound(100, 2), 3)
+    (9.47, 0.504)
+    """
+
+    def variance(r: float) -> float:
+        return (1 - math.tanh(r) / r) * (r - math.tanh(r / 2)) / (2 * r)
+
+    return brentq(lambda r: variance(r) - 2 / max(inputs + outputs, 5), 1e-3, 1e3, xtol=1e-12)
+
+
+class NAC(Unit):
+    """NAC+: W = tanh(Ŵ) ⊙ σ(M̂),  y = W x: additions and subtractions.
+
+    initialisation: "tutorial_normal" (Ŵ, M̂ truncated normal, sd 0.02), "tutorial_uniform" (U(-2, 2)), both of the
+    founding tutorial, or "stable_nalu" (`stable_bound`, Madsen & Johansen's code).
+    """
+
+    initialisations = ("tutorial_normal", "tutorial_uniform", "stable_nalu")
+
+    def __init__(self, inputs: int, outputs: int, initialisation: str = "tutorial_normal"):
+        super().__init__(inputs, outputs)
+        self.initialisation = self.choose(initialisation, self.initialisations)
+        self.W_hat, self.M_hat = self.parameter(), self.parameter()
+
+    def initial(self, draw: Draw) -> dict[str, Tensor]:
+        """Ŵ and M̂ by the chosen initialisation."""
+        return {name: self.draw_matrix(draw) for name in ("W_hat", "M_hat")}
+
+    def draw_matrix(self, draw: Draw) -> Tensor:
+        """One matrix [replica, out, in] by the chosen initialisation."""
+        shape = (self.outputs, self.inputs)
+        if self.initialisation == "tutorial_normal":
+            return draw.truncated_normal(shape, sd=0.02)
+        r = 2.0 if self.initialisation == "tutorial_uniform" else stable_bound(self.inputs, self.outputs)
+        return draw.uniform(shape, -r, r)
+
+    @property
+    def W(self) -> Tensor:
+        """tanh(Ŵ) ⊙ σ(M̂), [..., out, in]."""
+        return torch.tanh(self.W_hat) * torch.sigmoid(self.M_hat)
+
+    def effective_weights(self) -> tuple[Tensor, ...]:
+        """W."""
+        return (self.W,)
+
+    def ideal(self, operation: str, sign: str) -> Ideal:
+        """Saturated Ŵ and M̂ for addition, subtraction and the identity."""
+        return additive(operation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """y = W x."""
+        return linear(self.W, x)
+
+
+class NACMul(NAC):
+    """NAC•: W = tanh(Ŵ) ⊙ σ(M̂),  y = exp(W log(|x| + ε)): products and quotients of magnitudes.
+
+    ε = 1e-7 as in the tutorial and in Madsen & Johansen's code. Initialisations as NAC's.
+    """
+
+    def __init__(self, inputs: int, outputs: int, initialisation: str = "tutorial_normal", epsilon: float = 1e-7):
+        super().__init__(inputs, outputs, initialisation)
+        self.epsilon = epsilon
+
+    def ideal(self, operation: str, sign: str) -> Ideal:
+        """Saturated weights where the result is positive whatever the operands' magnitudes."""
+        return multiplicative(operation, sign)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """y = exp(W log(|x| + ε))."""
+        return torch.exp(linear(self.W, torch.log(x.abs() + self.epsilon)))
+
+
+def additive(operation: str) -> Ideal:
+    """Ŵ and M̂ of an ideal NAC+; W is exact."""
+    weights = {"add": [1.0, 1.0], "sub": [1.0, -1.0], "identity": [1.0]}.get(operation)
+    return IMPOSSIBLE if weights is None else _saturated(weights)
+
+
+def multiplicative(operation: str, sign: str) -> Ideal:
+    """Ŵ and M̂ of an ideal NAC•, which knows magnitudes only: two negative factors do, one does not. No W exceeds 1."""
+    weights = {"mul": [1.0, 1.0], "div": [1.0, -1.0], "sqrt": [0.5], "identity": [1.0], "reciprocal": [-1.0]}
+    signs = ("positive", "negative") if operation in ("mul", "div") else ("positive",)
+    return _saturated(weights[operation]) if operation in weights and sign in signs else IMPOSSIBLE
+
+
+def _saturated(weights: list[float]) -> dict[str, Tensor]:
+    W = torch.tensor([weights])
+    return {"W_hat": SATURATED * W.sign(), "M_hat": W.abs().logit().clamp(-SATURATED, SATURATED)}

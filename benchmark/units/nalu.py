@@ -1,0 +1,65 @@
+"""The neural arithmetic logic unit (Trask et al. 2018, "Neural Arithmetic Logic Units", section 3, equations 2 and 3)."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from benchmark.streams import Draw
+from benchmark.units.nac import NAC, additive, multiplicative
+from benchmark.units.unit import IMPOSSIBLE, Ideal, linear
+
+SHARP = 1e6  # a gate this steep is 0 or 1 in float64 for |x| ≥ 4e-5
+
+
+class NALU(NAC):
+    """a = W x,  m = exp(W log(|x| + ε)),  g = σ(G x),  y = g ⊙ a + (1 - g) ⊙ m,  with the W of a NAC in both paths.
+
+    The gate has no bias, so g(-x) = 1 - g(x): on a range symmetric about 0 it cannot choose one path and the unit can
+    represent no operation there, addition included. `gate_bias` adds one, g = σ(G x + b), as NeuralArithmetic.jl does.
+    Initialisations as NAC's, for G as for Ŵ and M̂, but with "stable_nalu" G is Xavier-uniform and with
+    `gate_bias` b starts at 0.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        initialisation: str = "tutorial_normal",
+        epsilon: float = 1e-7,
+        gate_bias: bool = False,
+    ):
+        super().__init__(inputs, outputs, initialisation)
+        self.epsilon = epsilon
+        self.G = self.parameter()
+        self.b = self.parameter(outputs, 1) if gate_bias else None
+
+    def initial(self, draw: Draw) -> dict[str, Tensor]:
+        """Ŵ, M̂ and G by the chosen initialisation, b = 0."""
+        start = super().initial(draw)
+        if self.initialisation == "stable_nalu":
+            bound = math.sqrt(6 / (self.inputs + self.outputs))
+            start["G"] = draw.uniform((self.outputs, self.inputs), -bound, bound)
+        else:
+            start["G"] = self.draw_matrix(draw)
+        return start if self.b is None else start | {"b": draw.constant((self.outputs, 1), 0.0)}
+
+    def ideal(self, operation: str, sign: str) -> Ideal:
+        """A NAC's weights behind a shut or open gate; without a bias the gate needs operands of one known sign."""
+        weights, path = additive(operation), 1.0
+        if weights == IMPOSSIBLE:
+            weights, path = multiplicative(operation, sign), -1.0
+        if not isinstance(weights, dict) or (sign == "mixed" and self.b is None):
+            return IMPOSSIBLE
+        if self.b is not None:
+            return weights | {"G": torch.zeros_like(weights["W_hat"]), "b": torch.full((1, 1), path * SHARP)}
+        return weights | {"G": torch.full_like(weights["W_hat"], path * SHARP * (-1 if sign == "negative" else 1))}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """y = g ⊙ a + (1 - g) ⊙ m."""
+        W = self.W
+        a = linear(W, x)
+        m = torch.exp(linear(W, torch.log(x.abs() + self.epsilon)))
+        gate = linear(self.G, x)
+        g = torch.sigmoid(gate if self.b is None else gate + self.b)
+        return g * a + (1 - g) * m
