@@ -1,0 +1,244 @@
+"""Inputs and targets of many replicas at once, from counter-based streams."""
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmark import streams
+from benchmark.ranges import Distribution, Grid
+from benchmark.replicas import Replica
+from benchmark.tasks import OPERATIONS, Problem
+
+# The seeds of Madsen & Johansen's validation and test sets; keys of this generator here, not the same numbers.
+INTERPOLATION_SEED, EXTRAPOLATION_SEED = 43953907, 8689336
+PROFILE_SIZE, PROFILE_POINTS = 81, 64
+
+Where = Grid | tuple[Distribution, ...]
+
+
+def number_unique(items: Sequence[Hashable]) -> tuple[list, Tensor]:
+    """The distinct items in order of appearance, and the position of each item among them."""
+    positions: dict[Hashable, int] = {}
+    index = [positions.setdefault(item, len(positions)) for item in items]
+    return list(positions), torch.tensor(index)
+
+
+class Sampler:
+    """Inverse distribution functions of many sets of inputs, as tensors.
+
+    wheres: one entry a set, each a Distribution for every input; all have the same number of inputs.
+    """
+
+    def __init__(self, wheres: Sequence[tuple[Distribution, ...]], dtype: torch.dtype, device: torch.device):
+        pieces = [[distribution.pieces() for distribution in where] for where in wheres]
+        most = max(len(cuts) for where in pieces for cuts, _, _ in where)
+
+        def table(select, fill: float) -> list[Tensor]:
+            rows = [[np.pad(select(*p), (0, most - len(p[0])), constant_values=fill) for p in row] for row in pieces]
+            stacked = torch.as_tensor(np.array(rows), dtype=dtype, device=device)  # [set, input, piece]
+            return [column.unsqueeze(-1) for column in stacked.unbind(-1)]  # piece × [set, input, 1]
+
+        self.cuts = table(lambda cuts, low, high: cuts, 2.0)  # a cut of 2 is never reached
+        self.low = table(lambda cuts, low, high: low, 0.0)
+        self.slope = table(lambda cuts, low, high: (high - low) / np.diff(cuts, append=1.0), 0.0)
+        self.high = torch.as_tensor(
+            [[p[2][-1] for p in row] for row in pieces], dtype=dtype, device=device
+        ).unsqueeze(-1)
+        self.laws = sorted({distribution.law for where in wheres for distribution in where} - {"uniform"})
+
+        def of_law(value) -> Tensor:
+            return torch.tensor([[value(d) for d in where] for where in wheres], device=device).unsqueeze(-1)
+
+        self.is_law = {law: of_law(lambda d, law=law: d.law == law) for law in self.laws}
+        self.location, self.scale = (of_law(lambda d, n=n: getattr(d, n)).to(dtype) for n in ("location", "scale"))
+        self.dtype = dtype
+
+    def __call__(self, u: Tensor) -> Tensor:
+        """Uniform numbers [..., set, input, lane] to inputs of the same shape."""
+        u = u.to(self.dtype)
+        # One product and one sum, each rounded by itself: the same bits whatever else is in the tile.
+        p = (u - self.cuts[0]) * self.slope[0] + self.low[0]
+        for cut, slope, low in zip(self.cuts[1:], self.slope[1:], self.low[1:], strict=True):
+            p = torch.where(u < cut, p, (u - cut) * slope + low)
+        if "normal" in self.laws:
+            p = torch.where(self.is_law["normal"], torch.special.ndtri(p) * self.scale + self.location, p)
+        if "exponential" in self.laws:
+            p = torch.where(self.is_law["exponential"], -torch.log1p(-p) * self.scale, p)
+        return p
+
+
+def subset_offset(problem: Problem, seed: int) -> int:
+    """The seed's shift of the arithmetic data set's subsets, uniform on 0 … free."""
+    if problem.subsets is None:
+        return 0
+    word = int(streams.bits(streams.key(seed, streams.OFFSET), 1, 1)) & 0xFFFFFFFF
+    return word * (problem.subsets.free + 1) >> 32
+
+
+class Targets:
+    """The operations of many sets of inputs, computed in float64; the inputs are the operands or hold their sums."""
+
+    def __init__(self, problems: Sequence[Problem], offsets: Sequence[int], device: torch.device):
+        self.operations, self.code = number_unique([problem.operation for problem in problems])
+        self.code = self.code.to(device)[:, None, None]
+        subsets = problems[0].subsets
+        if subsets is None:
+            self.members = None
+        else:
+            start = torch.tensor(offsets, device=device)[:, None, None]
+            operand = torch.arange(2, device=device)[:, None] * subsets.stride
+            # A single operand has no second subset; its index is clipped and its sum unused.
+            index = start + operand + torch.arange(subsets.size, device=device)  # [set, operand, member]
+            self.members = index.clamp(max=subsets.inputs - 1)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """[..., set, input, lane] -> float64 [..., set, 1, lane]."""
+        a, b = self._operands(x)
+        first, *others = [OPERATIONS[name] for name in self.operations]
+        t = first.compute(*(a, b)[: first.operands])
+        for code, operation in enumerate(others, start=1):
+            t = torch.where(self.code == code, operation.compute(*(a, b)[: operation.operands]), t)
+        return t
+
+    def _operands(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if self.members is None:
+            x = x.double()
+            return x[..., :1, :], x[..., -1:, :]
+        sets, operands, size = self.members.shape
+        index = self.members.reshape(sets, operands * size, 1).expand(*x.shape[:-2], operands * size, x.shape[-1])
+        sums = x.gather(-2, index).double().unflatten(-2, (operands, size)).sum(-2)
+        return sums[..., :1, :], sums[..., 1:, :]
+
+
+class Batches:
+    """Fresh training data of a tile of replicas; models and operations of one seed and effective range share it."""
+
+    def __init__(self, replicas: Sequence[Replica], dtype: torch.dtype, device: torch.device):
+        specifications = [replica.cell.specification for replica in replicas]
+        problems = [specification.problem for specification in specifications]
+        protocol = specifications[0].protocol
+        seeds = [replica.seed if protocol.data_seed is None else protocol.data_seed for replica in replicas]
+        self.batch, self.inputs, self.device = protocol.batch, problems[0].inputs, device
+        self.targets = Targets(problems, [subset_offset(p, s) for p, s in zip(problems, seeds, strict=True)], device)
+        self.dtype = dtype
+        self.rows: Tensor | None = None
+        first = problems[0].interpolation
+        if isinstance(first, Grid):
+            self.rows = torch.as_tensor(first.rows(), dtype=dtype, device=device)
+            self.replicas = len(replicas)
+            return
+        sources, self.index = number_unique([(s, p.interpolation) for s, p in zip(seeds, problems, strict=True)])
+        self.index = self.index.to(device)
+        self.seeds = torch.tensor([seed for seed, _ in sources], device=device)
+        self.sampler = Sampler([where for _, where in sources], dtype, device)
+
+    def __call__(self, step: int, count: int) -> tuple[Tensor, Tensor]:
+        """Batches of `count` steps: inputs [step, replica, in, batch] and targets [step, replica, 1, batch]."""
+        if self.rows is not None:
+            lane = torch.arange(step * self.batch, (step + count) * self.batch, device=self.device)
+            x = self.rows[:, lane % self.rows.shape[1]].unflatten(-1, (count, self.batch)).movedim(1, 0)
+            x = x.unsqueeze(1).expand(-1, self.replicas, -1, -1).contiguous()
+        else:
+            steps = torch.arange(step, step + count, device=self.device)[:, None]
+            u = streams.uniform(streams.key(self.seeds, streams.DATA, steps), self.inputs, self.batch)
+            x = self.sampler(u)
+            if len(self.seeds) != len(self.index):
+                x = x[:, self.index]
+        return x, self.targets(x).to(self.dtype)
+
+
+class EvaluationSet:
+    """Fixed data on which every replica of a range is judged: points of the range, or the rows of its grid.
+
+    x: [set, in, point]; set_of: [replica]; t: float64 [target, point]; target_of: [replica].
+    """
+
+    def __init__(
+        self, problems: Sequence[Problem], offsets: Sequence[int], x: Tensor, set_of: Tensor, device: torch.device
+    ):
+        self.x, self.set_of = x, set_of.to(device)
+        forms = [(int(s), p.operation, o) for s, p, o in zip(set_of, problems, offsets, strict=True)]
+        unique, self.target_of = number_unique(forms)
+        self.target_of = self.target_of.to(device)
+        chosen = {form: problem for form, problem in zip(forms, problems, strict=True)}
+        targets = Targets([chosen[form] for form in unique], [offset for _, _, offset in unique], device)
+        self.t = targets(x[[form[0] for form in unique]])[:, 0]
+
+    @classmethod
+    def of_range(
+        cls, name: str, replicas: Sequence[Replica], dtype: torch.dtype, device: torch.device
+    ) -> "EvaluationSet":
+        """The "interpolation" or "extrapolation" set: it depends on the effective range and nothing else."""
+        problems = [replica.cell.specification.problem for replica in replicas]
+        protocol = replicas[0].cell.specification.protocol
+        wheres, set_of = number_unique([getattr(problem, name) for problem in problems])
+        if isinstance(wheres[0], Grid):
+            x = torch.as_tensor(np.stack([where.rows() for where in wheres]), dtype=dtype, device=device)
+        else:
+            seed = INTERPOLATION_SEED if name == "interpolation" else EXTRAPOLATION_SEED
+            u = streams.uniform(streams.key(seed, streams.EVALUATION), problems[0].inputs, protocol.evaluation_size)
+            x = Sampler(wheres, dtype, device)(u.to(device).expand(len(wheres), -1, -1))
+        return cls(problems, offsets(replicas), x, set_of, device)
+
+    @classmethod
+    def of_profile(
+        cls, replicas: Sequence[Replica], dtype: torch.dtype, device: torch.device
+    ) -> tuple["EvaluationSet", np.ndarray]:
+        """Points ordered by where they lie, PROFILE_POINTS for each x (one, if there is one input), and x [replica, x]."""
+        problems = [replica.cell.specification.problem for replica in replicas]
+        unique, set_of = number_unique([(p.trained_hulls, p.extent, p.margin, p.operation) for p in problems])
+        chosen = [problems[int((set_of == i).nonzero()[0])] for i in range(len(unique))]
+        pairs = [profile_points(problem) for problem in chosen]
+        points = torch.as_tensor(np.stack([points for _, points in pairs]), dtype=dtype, device=device)
+        x = np.stack([x for x, _ in pairs])[set_of.numpy()]
+        return cls(problems, offsets(replicas), points, set_of, device), x
+
+
+def offsets(replicas: Sequence[Replica]) -> list[int]:
+    """The subset offset of each replica."""
+    seeds = [
+        replica.seed if replica.cell.specification.protocol.data_seed is None
+        else replica.cell.specification.protocol.data_seed
+        for replica in replicas
+    ]  # fmt: skip
+    return [subset_offset(r.cell.specification.problem, seed) for r, seed in zip(replicas, seeds, strict=True)]
+
+
+def profile_points(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """Where the error is profiled: x [PROFILE_SIZE] and the points [in, PROFILE_SIZE · points].
+
+    One input: x runs over the extent. More: x is the distance from the middle of the training range in multiples of its
+    half-width, and a distance's points lie in the extent with their farthest input exactly there, the inputs taking
+    turns, and the others anywhere nearer.
+    """
+    hulls, extent = np.array(problem.trained_hulls), np.array(problem.extent)  # [input, 2]
+    middle, half = hulls.mean(1), (hulls[:, 1] - hulls[:, 0]) / 2
+    if problem.inputs == 1:
+        x = np.linspace(*extent[0], PROFILE_SIZE)
+        return x, _clear_of_zero(x[None], problem)
+    reach = np.abs(extent - middle[:, None]) / half[:, None]  # [input, side]
+    x = np.linspace(0, reach.max(), PROFILE_SIZE)
+    u = streams.uniform(streams.key(0, streams.PROFILE), problem.inputs, PROFILE_SIZE * PROFILE_POINTS)
+    u = u.reshape(problem.inputs, PROFILE_SIZE, PROFILE_POINTS).double().numpy()
+    away = x[None, :, None] * half[:, None, None]
+    low = np.maximum(middle[:, None, None] - away, extent[:, :1, None])
+    high = np.minimum(middle[:, None, None] + away, extent[:, 1:, None])
+    points = low + (high - low) * u
+    corners = [(i, side) for i in range(problem.inputs) for side in (0, 1)]
+    for k, distance in enumerate(x):
+        reaching = [(i, side) for i, side in corners if reach[i, side] >= distance * (1 - 1e-12)]
+        for j in range(PROFILE_POINTS):
+            i, side = reaching[j % len(reaching)]
+            points[i, k, j] = middle[i] + (2 * side - 1) * distance * half[i]
+    return x, _clear_of_zero(points.reshape(problem.inputs, -1), problem)
+
+
+def _clear_of_zero(points: np.ndarray, problem: Problem) -> np.ndarray:
+    """Points whose divisor keeps its margin."""
+    if problem.margin and problem.subsets is None:
+        divisor = points[-1]
+        near = np.abs(divisor) < problem.margin
+        points[-1] = np.where(near, np.copysign(problem.margin, divisor), divisor)
+    return points

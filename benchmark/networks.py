@@ -1,0 +1,76 @@
+"""From a model's description to a network of units, and what that network can represent."""
+
+import pkgutil
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.errors import UsageError
+from benchmark.replicas import Specification
+from benchmark.streams import Draw
+from benchmark.tasks import Problem
+from benchmark.units import IMPOSSIBLE, Unit
+
+
+class Network(nn.Sequential):
+    """Units in a row, [..., in, batch] -> [..., 1, batch]."""
+
+    def initial(self, draw: Draw) -> dict[str, Tensor]:
+        """Every parameter's starting values by its qualified name, float64 [replica, *shape]."""
+        return {f"{name}.{own}": value for name, unit in self.named_children() for own, value in unit.initial(draw).items()}
+
+    def effective_weights(self) -> list[Tensor]:
+        """Every layer's."""
+        return [W for unit in self for W in unit.effective_weights()]
+
+    def sparsity(self) -> Tensor:
+        """Largest min(|W|, |1 - |W||) over all effective weights: [...]."""
+        errors = [torch.minimum(W.abs(), (1 - W.abs()).abs()).flatten(-2).amax(-1) for W in self.effective_weights()]
+        return torch.stack(errors).amax(0)
+
+
+def build(specification: Specification) -> Network:
+    """The network of a specification, its parameters unfilled.
+
+    Raises UsageError where a class or an option of its configuration does not exist.
+    """
+    model, problem = specification.model, specification.problem
+    sizes = [problem.inputs, *specification.hidden, 1]
+    hidden = (model.hidden_unit or model.unit, model.hidden_options if model.hidden_unit else model.options)
+    layers = [hidden] * (len(sizes) - 2) + [(model.unit, model.options)]
+    units = []
+    for (name, options), (inputs, outputs) in zip(layers, pairwise(sizes), strict=True):
+        try:
+            units.append(pkgutil.resolve_name(name)(inputs, outputs, **options))
+        except (ImportError, AttributeError, ValueError, TypeError) as error:
+            raise UsageError(f"{name} with options {options} does not make a unit: {error}") from None
+    return Network(*units)
+
+
+def representable(network: Network, problem: Problem) -> str:
+    """Can some parameters compute the task on these ranges: "yes", "no" or "unknown", by its units' declarations.
+
+    A stack can where the hidden layers select the operands and the output computes, or the hidden layers compute and the
+    output passes the result on. A product of two copies is a square.
+    """
+    operation, sign = problem.operation, problem.sign
+    *before, output = (unit for unit in network if isinstance(unit, Unit))
+
+    def can(unit: Unit, operation: str, sign: str) -> str:
+        declared = unit.ideal(operation, sign)
+        return "unknown" if declared is None else "no" if declared == IMPOSSIBLE else "yes"
+
+    if not before:
+        answer = can(output, operation, sign)
+        return "unknown" if answer == "yes" and problem.subsets else answer
+    select = "identity" if problem.subsets is None else "add"
+    computed_sign = "mixed" if operation == "sub" else sign
+    routes = [[can(unit, select, sign) for unit in before] + [can(output, operation, sign)]]
+    if operation == "square":
+        routes.append([can(unit, select, sign) for unit in before] + [can(output, "mul", sign)])
+    if problem.subsets is None:
+        passing = [can(unit, "identity", computed_sign) for unit in [*before[1:], output]]
+        routes.append([can(before[0], operation, sign), *passing])
+    answers = ["no" if "no" in route else "unknown" if "unknown" in route else "yes" for route in routes]
+    return "yes" if "yes" in answers else "unknown" if "unknown" in answers else "no"

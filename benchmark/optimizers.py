@@ -1,0 +1,42 @@
+"""The optimizers written out, elementwise over one flat vector of all parameters of all replicas.
+
+Each operation is a kernel of its own: fused ones round differently in a vector's body and in its tail, and a replica
+would depend on where in a tile it lies. Constants are torch's defaults, as the papers' PyTorch code uses them.
+"""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+Update = Callable[[Tensor, Tensor, list[Tensor], Tensor, Tensor], None]
+
+
+def adam(theta: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, correction: Tensor) -> None:
+    """Kingma & Ba 2015, algorithm 1: β₁ = 0.9, β₂ = 0.999, ε = 1e-8.
+
+    slots: first and second moment. correction: [2], 1 - β₁ᵗ and √(1 - β₂ᵗ).
+    """
+    m, v = slots
+    m.mul_(0.9).add_(gradient * (1 - 0.9))
+    v.mul_(0.999).add_((gradient * gradient).mul_(1 - 0.999))
+    theta.sub_((m / correction[0]).mul_(rate).div_(v.sqrt().div_(correction[1]).add_(1e-8)))
+
+
+def rmsprop(theta: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, correction: Tensor) -> None:
+    """Tieleman & Hinton 2012 as in torch: decay 0.99, ε = 1e-8 outside the root. slots: mean square."""
+    (v,) = slots
+    v.mul_(0.99).add_((gradient * gradient).mul_(1 - 0.99))
+    theta.sub_((gradient * rate).div_(v.sqrt().add_(1e-8)))
+
+
+def sgd(theta: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, correction: Tensor) -> None:
+    """Plain gradient descent."""
+    theta.sub_(gradient * rate)
+
+
+OPTIMIZERS: dict[str, tuple[int, Update]] = {"adam": (2, adam), "rmsprop": (1, rmsprop), "sgd": (0, sgd)}
+
+
+def corrections(steps: list[int]) -> list[tuple[float, float]]:
+    """Adam's bias corrections for steps counted from 0."""
+    return [(1 - 0.9 ** (step + 1), (1 - 0.999 ** (step + 1)) ** 0.5) for step in steps]

@@ -1,0 +1,98 @@
+"""How much is trained and how it is judged; and, apart from that, how it is computed."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmark.errors import UsageError, number, unknown
+
+OPTIMIZERS = ("adam", "rmsprop", "sgd")
+
+
+def _check(kind: Any, **least: int) -> None:
+    for name, bound in least.items():
+        if getattr(kind, name) is not None:
+            number(name, getattr(kind, name), least=bound)
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise unknown(name, value, choices)
+
+
+@dataclass
+class Protocol:
+    """A paper's numbers. Everything here but `seeds` decides a replica's numbers.
+
+    seeds: how many, counted from 0. data_seed: one seed for everybody's training data and subsets, or None for each
+    replica's own. evaluate_every: in steps; None for twenty evaluations a run. epsilon: of the success threshold.
+    fits: largest relative interpolation error of a network that fits its training range. select: the judged step, "best"
+    (by interpolation error) or "last". learning_rate, hidden: instead of the models' own, where not None. inputs,
+    subset, overlap: the arithmetic data set's, see `tasks.pose`. models: a model's name -> what this protocol changes
+    of its configuration.
+    """
+
+    name: str = "default"
+    seeds: int = 25
+    data_seed: int | None = None
+    steps: int = 20_000
+    batch: int = 128
+    evaluate_every: int | None = None
+    evaluation_size: int = 10_000
+    epsilon: float = 1e-4
+    fits: float = 0.05
+    select: str = "best"
+    optimizer: str = "adam"
+    learning_rate: float | None = None
+    hidden: list[int] | None = None
+    dtype: str = "float32"
+    inputs: int | None = None
+    subset: float = 0.25
+    overlap: float = 0.5
+    models: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check(self, seeds=1, data_seed=0, steps=1, batch=1, evaluate_every=1, evaluation_size=2, inputs=1)
+        for name in ("epsilon", "fits", "learning_rate"):
+            if getattr(self, name) is not None:
+                number(name, getattr(self, name), above=0)
+        number("subset", self.subset, above=0)
+        number("overlap", self.overlap, least=0)
+        if self.epsilon >= 1 or self.subset > 1 or self.overlap > 1:
+            raise UsageError(f"epsilon ({self.epsilon:g}), subset and overlap must be fractions below 1")
+        if self.hidden is not None and any(size < 1 for size in self.hidden):
+            raise UsageError(f"hidden sizes ({self.hidden}) must be at least 1")
+        if self.batch > 1 << 20 or self.evaluation_size > 1 << 20:
+            raise UsageError("batch and evaluation_size must be at most 1,048,576")
+        _one_of("select", self.select, ("best", "last"))
+        _one_of("optimizer", self.optimizer, OPTIMIZERS)
+        _one_of("dtype", self.dtype, ("float32", "float64"))
+
+    @property
+    def evaluated_steps(self) -> list[int]:
+        """Step 0, every `evaluate_every` steps, and the last step.
+
+        >>> Protocol(steps=10, evaluate_every=4).evaluated_steps
+        [0, 4, 8, 10]
+        """
+        every = self.evaluate_every or max(1, self.steps // 20)
+        return [*range(0, self.steps, every), self.steps]
+
+
+@dataclass
+class Engine:
+    """How the numbers are computed, which no number depends on; None leaves the choice to the engine.
+
+    mode: "auto" or "eager". workers: processes. tile: replicas trained at once. steps_per_call: steps of data generated
+    at once. device: "auto", "cpu" or "cuda".
+    """
+
+    mode: str = "auto"
+    workers: int | None = None
+    tile: int | None = None
+    steps_per_call: int | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        _one_of("mode", self.mode, ("auto", "eager"))
+        _one_of("device", self.device, ("auto", "cpu", "cuda"))
+        _check(self, workers=1, tile=1, steps_per_call=1)

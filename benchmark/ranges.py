@@ -1,0 +1,177 @@
+"""Where a network is trained and where it is judged: distributions over unions of intervals, and fixed grids."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy import integrate, special
+
+from benchmark.errors import UsageError, number, unknown
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """One input's distribution: a law restricted to a union of intervals.
+
+    law: "uniform", "normal" (mean `location`, standard deviation `scale`) or "exponential" (mean `scale`). An interval
+    of a union is chosen by its mass under the law (its length, if uniform), or by a fair coin where `coin` is set, as
+    Madsen & Johansen's data set does.
+    """
+
+    intervals: tuple[Interval, ...]
+    law: str = "uniform"
+    location: float = 0.0
+    scale: float = 1.0
+    coin: bool = False
+
+    laws: ClassVar[tuple[str, ...]] = ("uniform", "normal", "exponential")
+
+    def __post_init__(self) -> None:
+        if self.law not in self.laws:
+            raise unknown("distribution", self.law, self.laws)
+        if not self.intervals:
+            raise UsageError("a range needs at least one interval [low, high]")
+        for low, high in self.intervals:
+            if not low < high:
+                raise UsageError(f"an interval's low ({low:g}) must be below its high ({high:g})")
+            if self.law == "uniform" and not math.isfinite(high - low):
+                raise UsageError(f"a uniform interval must be finite, not [{low:g}, {high:g}]")
+        for (_, high), (low, _) in zip(self.intervals, self.intervals[1:], strict=False):
+            if low < high:
+                raise UsageError(f"the intervals of {self} must be in order and must not overlap")
+
+    def __str__(self) -> str:
+        return " ∪ ".join(f"[{low:g}, {high:g}]" for low, high in self.intervals)
+
+    def within(self, domain: tuple[Interval, ...]) -> "Distribution | None":
+        """The same law on the intersection with a union of intervals; None where nothing is left."""
+        both = [(max(a, low), min(b, high)) for a, b in self.intervals for low, high in domain]
+        left = tuple(sorted((low, high) for low, high in both if low < high))
+        return replace(self, intervals=left) if left else None
+
+    @property
+    def hull(self) -> Interval:
+        """Lowest and highest value; an unbounded tail ends where the law leaves 1e-3 of its mass outside."""
+        low, high = self.intervals[0][0], self.intervals[-1][1]
+        tails = self.quantile(np.array([1e-3, 1 - 1e-3])) if self.law != "uniform" else (low, high)
+        return (float(low if math.isfinite(low) else tails[0]), float(high if math.isfinite(high) else tails[1]))
+
+    def cumulative(self, x: np.ndarray) -> np.ndarray:
+        """The law's distribution function, unrestricted; for the uniform law x itself, which is linear in it."""
+        if self.law == "normal":
+            return special.ndtr((x - self.location) / self.scale)
+        return -np.expm1(-np.maximum(x, 0) / self.scale) if self.law == "exponential" else x
+
+    def quantile(self, p: np.ndarray) -> np.ndarray:
+        """The inverse of `cumulative`."""
+        if self.law == "normal":
+            return special.ndtri(p) * self.scale + self.location
+        return -np.log1p(-p) * self.scale if self.law == "exponential" else p
+
+    def pieces(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(cuts, low, high), each [interval]: interval k is drawn for u in [cuts[k], cuts[k+1]), where `cumulative`
+        runs linearly from low[k] to high[k]. With them x = quantile(low + (high - low) (u - cut) / width of the cut).
+        """
+        low, high = self.cumulative(np.array(self.intervals, dtype=float).T)
+        mass = np.ones(len(low)) if self.coin else high - low
+        if not mass.sum() > 0:
+            raise UsageError(f"the {self.law} distribution leaves no mass on {self}")
+        return np.concatenate([[0.0], np.cumsum(mass / mass.sum())])[:-1], low, high
+
+    def moment(self, power: float) -> float:
+        """E |x|^power; inf where it does not exist."""
+        if power <= -1 and any(low <= 0 <= high for low, high in self.intervals):
+            return math.inf
+        cuts, lows, highs = self.pieces()
+        weights = np.diff(cuts, append=1.0)
+        if self.law == "uniform":
+            means = [_mean_power(low, high, power) for low, high in zip(lows, highs, strict=True)]
+        else:
+            value = lambda p: abs(self.quantile(p)) ** power
+            means = [integrate.quad(value, a, b, limit=200)[0] / (b - a) for a, b in zip(lows, highs, strict=True)]
+        return float(np.dot(weights, means))
+
+
+def _mean_power(low: float, high: float, power: float) -> float:
+    """The mean of |x|^power over [low, high]."""
+    if low < 0 < high:
+        return (-low * _mean_power(0, -low, power) + high * _mean_power(0, high, power)) / (high - low)
+    low, high = sorted((abs(low), abs(high)))
+    if power == -1:
+        return math.log(high / low) / (high - low)
+    return (high ** (power + 1) - low ** (power + 1)) / ((power + 1) * (high - low))
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Fixed rows in a fixed order, never reshuffled: one (start, step) for each input, `count` rows."""
+
+    axes: tuple[tuple[float, float], ...]
+    count: int
+
+    def rows(self) -> np.ndarray:
+        """The rows as columns, float64 [input, row]."""
+        return np.array([start + step * np.arange(self.count) for start, step in self.axes])
+
+    def __str__(self) -> str:
+        ends = [f"{start:g}, {start + step:g}, …, {start + step * (self.count - 1):g}" for start, step in self.axes]
+        return " × ".join(f"{{{end}}}" for end in ends)
+
+
+Where = Distribution | Grid
+
+
+def parse(name: str, spec: Any) -> Where:
+    """A distribution or grid from its spelling in YAML.
+
+    [[low, high], ...] is uniform; {law: normal, location: 0, scale: 1, intervals: [[-3, 3]], coin: false} anything else;
+    {count: 11, axes: [[start, step], ...]} a grid with one axis for each input.
+
+    >>> print(parse("interpolation", [[-20, -5], [5, 20]]))
+    [-20, -5] ∪ [5, 20]
+    """
+    if isinstance(spec, dict) and "axes" in spec:
+        _known(name, spec, ("axes", "count"))
+        axes = tuple((number(f"{name} start", start), number(f"{name} step", step)) for start, step in spec["axes"])
+        return Grid(axes, int(number(f"{name} count", spec.get("count"), least=1)))
+    if isinstance(spec, dict):
+        _known(name, spec, ("law", "location", "scale", "intervals", "coin"))
+        laws = {key: spec[key] for key in ("law", "coin") if key in spec}
+        numbers = {"location": number(f"{name} location", spec.get("location", 0.0))}
+        numbers["scale"] = number(f"{name} scale", spec.get("scale", 1.0), above=0)
+        return Distribution(_intervals(name, spec.get("intervals", [])), **laws, **numbers)
+    return Distribution(_intervals(name, spec))
+
+
+def _known(name: str, spec: dict[str, Any], keys: tuple[str, ...]) -> None:
+    for key in spec:
+        if key not in keys:
+            raise unknown(f"key of {name}", str(key), keys)
+
+
+def _intervals(name: str, spec: Any) -> tuple[Interval, ...]:
+    if not isinstance(spec, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in spec):
+        raise UsageError(f"{name} ({spec}) must be a list of intervals [[low, high], ...]")
+    return tuple((number(f"{name} low", low), number(f"{name} high", high)) for low, high in spec)
+
+
+@dataclass
+class Ranges:
+    """Where a task is trained and validated (interpolation) and judged (extrapolation).
+
+    Each is a spelling that `parse` reads. profile: the interval over which the error is profiled against the distance
+    from the training range; the hull of the two if None.
+    """
+
+    interpolation: Any
+    extrapolation: Any
+    profile: Any = None
+
+    def __post_init__(self) -> None:
+        for name in ("interpolation", "extrapolation"):
+            parse(name, getattr(self, name))
+        if self.profile is not None and len(_intervals("profile", self.profile)) != 1:
+            raise UsageError(f"profile ({self.profile}) must be one interval [[low, high]]")

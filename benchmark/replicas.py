@@ -1,0 +1,75 @@
+"""One run and its identity: model × task × range × protocol × overrides × seed, and a digest of all that decides it."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+from benchmark.models import Model
+from benchmark.protocol import Protocol
+from benchmark.ranges import Ranges
+from benchmark.tasks import Problem, Task, pose
+
+SEMANTICS = 1  # raised whenever the same configuration would give other numbers
+CELL = ["model", "task", "range", "protocol", "overrides"]
+KEY = [*CELL, "seed"]
+
+
+@dataclass
+class Specification:
+    """All that decides a cell's numbers, resolved."""
+
+    model: Model
+    task: Task
+    ranges: Ranges
+    protocol: Protocol
+
+    @cached_property
+    def digest(self) -> str:
+        """64 bits over the specification without its names and its number of seeds, and over the semantics."""
+        content: dict[str, Any] = asdict(self)
+        for name in ("name", "seeds", "models"):
+            del content["protocol"][name]
+        text = json.dumps([SEMANTICS, content], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @cached_property
+    def problem(self) -> Problem:
+        """What the network is trained and judged on."""
+        return pose(self.task, self.ranges, self.protocol.inputs, self.protocol.subset, self.protocol.overlap)
+
+    @property
+    def hidden(self) -> list[int]:
+        """The sizes of the layers before the output."""
+        return self.model.hidden if self.protocol.hidden is None else self.protocol.hidden
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Everything of a key but the seed; the specification travels along."""
+
+    model: str
+    task: str
+    range: str
+    protocol: str
+    overrides: str
+    specification: Specification = field(compare=False, repr=False)
+
+    @property
+    def names(self) -> tuple[str, str, str, str, str]:
+        """The key's columns without the seed."""
+        return (self.model, self.task, self.range, self.protocol, self.overrides)
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One seed of a cell."""
+
+    cell: Cell
+    seed: int
+
+    @property
+    def key(self) -> tuple[str, str, str, str, str, int]:
+        """The key's columns."""
+        return (*self.cell.names, self.seed)

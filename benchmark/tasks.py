@@ -1,0 +1,227 @@
+"""What is asked: an operation on operands a and b, each an input or a sum of chosen inputs."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from benchmark.errors import UsageError, number, unknown
+from benchmark.ranges import Distribution, Grid, Interval, Ranges, Where, parse
+
+Moment = Callable[[float, float], float]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """compute: of tensors or arrays a[, b]. threshold: the ε-threshold of one module whose inputs are the operands, from
+    ε and E(p, q) = E[|a|^p |b|^q] (Mistry et al. 2022; for one operand by the same rule). low: smallest operand.
+    divides: the last operand is a divisor.
+    """
+
+    operands: int
+    compute: Callable[..., Any]
+    threshold: Callable[[float, Moment], float]
+    low: float = -math.inf
+    divides: bool = False
+
+
+OPERATIONS = {
+    "add": Operation(2, lambda a, b: a + b, lambda e, E: e**2 * (E(2, 0) + 2 * E(1, 1) + E(0, 2))),
+    "sub": Operation(2, lambda a, b: a - b, lambda e, E: e**2 * (E(2, 0) + 2 * E(1, 1) + E(0, 2))),
+    "mul": Operation(2, lambda a, b: a * b, lambda e, E: (1 - (1 - e) ** 2) ** 2 * E(2, 2)),
+    "div": Operation(2, lambda a, b: a / b, lambda e, E: (1 - (1 - e) / (1 + e)) ** 2 * E(2, -2), divides=True),
+    "square": Operation(1, lambda a: a * a, lambda e, E: (1 - (1 - e) ** 2) ** 2 * E(4, 0)),
+    "sqrt": Operation(1, lambda a: a**0.5, lambda e, E: (1 - (1 - e) ** 0.5) ** 2 * E(1, 0), low=0.0),
+    "identity": Operation(1, lambda a: a, lambda e, E: e**2 * E(2, 0)),
+    "reciprocal": Operation(1, lambda a: 1 / a, lambda e, E: (1 / (1 - e) - 1) ** 2 * E(-2, 0), divides=True),
+}
+
+
+@dataclass
+class Task:
+    """An operation, and the margin that its divisor keeps from 0 where inputs are operands (0: none)."""
+
+    operation: str
+    margin: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.operation not in OPERATIONS:
+            raise unknown("operation", self.operation, OPERATIONS)
+        number("margin", self.margin, least=0)
+        if self.margin and not OPERATIONS[self.operation].divides:
+            raise UsageError(f"margin ({self.margin:g}) is for division: {self.operation} divides by nothing")
+
+
+@dataclass(frozen=True)
+class Subsets:
+    """How n inputs become operands: contiguous sums of `size` inputs, each starting `stride` after the one before.
+
+    Madsen & Johansen 2020, section on the arithmetic data set: size = ⌊subset · n⌋, of which ⌊overlap · size⌋ are shared
+    with the next; a seed's offset, at most `free`, shifts them together.
+    """
+
+    inputs: int
+    operands: int
+    size: int
+    stride: int
+
+    @property
+    def free(self) -> int:
+        """The largest offset."""
+        return self.inputs - self.size - self.stride * (self.operands - 1)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A task on a range in a given form: what the network sees, and where it is trained, judged and profiled.
+
+    interpolation, extrapolation: a Grid, or one effective Distribution for each input. extent: for each input the
+    interval over which the error is profiled. subsets: None where the inputs are the operands.
+    """
+
+    operation: str
+    inputs: int
+    interpolation: Grid | tuple[Distribution, ...]
+    extrapolation: Grid | tuple[Distribution, ...]
+    extent: tuple[Interval, ...]
+    margin: float
+    subsets: Subsets | None
+
+    @property
+    def operands(self) -> int:
+        """One or two."""
+        return OPERATIONS[self.operation].operands
+
+    @property
+    def trained_hulls(self) -> tuple[Interval, ...]:
+        """Lowest and highest training value of each input."""
+        return hulls(self.interpolation)
+
+    @property
+    def sign(self) -> str:
+        """"positive", "negative" or "mixed": of all inputs, inside and outside the training range."""
+        ends = [end for hull in self.trained_hulls + hulls(self.extrapolation) for end in hull]
+        return "positive" if min(ends) >= 0 else "negative" if max(ends) <= 0 else "mixed"
+
+
+def hulls(where: Grid | tuple[Distribution, ...]) -> tuple[Interval, ...]:
+    """Lowest and highest value of each input."""
+    if isinstance(where, Grid):
+        return tuple((float(row.min()), float(row.max())) for row in where.rows())
+    return tuple(distribution.hull for distribution in where)
+
+
+def pose(task: Task, ranges: Ranges, inputs: int | None = None, subset: float = 0.25, overlap: float = 0.5) -> Problem:
+    """The problem that a task poses on a range; UsageError where its operation is undefined there.
+
+    inputs: None for one input an operand, else the number of inputs of the arithmetic data set.
+
+    >>> problem = pose(Task("sqrt"), Ranges([[-5, 5]], [[-20, -5], [5, 20]]))
+    >>> print(*problem.interpolation, *problem.extrapolation)
+    [0, 5] [5, 20]
+    """
+    operation = OPERATIONS[task.operation]
+    subsets = None
+    if inputs is not None:
+        size = int(subset * inputs)
+        subsets = Subsets(inputs, operation.operands, size, size - int(overlap * size))
+        if size < 1 or subsets.free < 0:
+            raise UsageError(f"{inputs} inputs hold no {operation.operands} subsets of {subset:g} with overlap {overlap:g}")
+    count = inputs or operation.operands
+    domains: list[tuple[Interval, ...]] = [((operation.low, math.inf),)] * count
+    if operation.divides and task.margin and subsets is None:
+        domains[-1] = ((-math.inf, -task.margin), (task.margin, math.inf))
+
+    def effective(name: str) -> Grid | tuple[Distribution, ...]:
+        return _effective(name, parse(name, getattr(ranges, name)), task.operation, domains)
+
+    interpolation, extrapolation = effective("interpolation"), effective("extrapolation")
+    if ranges.profile is not None:
+        (profile,) = (tuple(map(float, pair)) for pair in ranges.profile)
+        spans = [(profile, profile)] * count
+    else:
+        spans = list(zip(hulls(interpolation), hulls(extrapolation), strict=True))
+    extent = tuple((max(min(a[0], b[0]), operation.low), max(a[1], b[1])) for a, b in spans)
+    return Problem(task.operation, count, interpolation, extrapolation, extent, task.margin, subsets)
+
+
+def _effective(
+    name: str, where: Where, operation: str, domains: list[tuple[Interval, ...]]
+) -> Grid | tuple[Distribution, ...]:
+    if isinstance(where, Grid):
+        if len(where.axes) != len(domains):
+            raise UsageError(f"the {name} grid has {len(where.axes)} inputs, {operation} needs {len(domains)}")
+        for row, domain in zip(where.rows(), domains, strict=True):
+            if not all(any(low <= x <= high for low, high in domain) for x in row):
+                raise UsageError(f"the {name} grid {where} leaves the domain of {operation}")
+        return where
+    inside = [where.within(domain) for domain in domains]
+    if None in inside:
+        raise UsageError(f"{operation} is not defined anywhere on the {name} range {where}")
+    return tuple(distribution for distribution in inside if distribution is not None)
+
+
+def threshold(problem: Problem, epsilon: float) -> float:
+    """Mean squared error, on the extrapolation range, of a solution whose every weight is wrong by ε.
+
+    One module (Mistry et al. 2022, published threshold script): the closed forms of `OPERATIONS`. Arithmetic data set
+    (Madsen & Johansen 2020, section on the success criterion): the first layer has 1 - ε inside a subset and ε outside,
+    so a becomes a + ε (T - 2a), T the sum of all inputs. inf where the expectation does not exist.
+    """
+    operation = OPERATIONS[problem.operation]
+    where = problem.extrapolation
+    if problem.subsets is None:
+        if isinstance(where, Grid):
+            rows = np.abs(where.rows())
+            moment: Moment = lambda p, q: float(np.mean(rows[0] ** p * (rows[1] ** q if q else 1.0)))
+        else:
+            moment = lambda p, q: (where[0].moment(p) if p else 1.0) * (where[1].moment(q) if q else 1.0)
+        return float(operation.threshold(epsilon, moment))
+    if isinstance(where, Grid):
+        raise UsageError("the arithmetic data set is judged on intervals, not on a grid")
+    groups, membership = _groups(problem.subsets)
+    rules = [_sum_rule(where[0], size) for size in groups]
+    error = 0.0
+    for nodes in product(*(zip(*rule, strict=True) for rule in rules)):
+        sums = np.array([node for node, _ in nodes])
+        exact = membership @ sums
+        wrong = exact + epsilon * (sums.sum() - 2 * exact)
+        weight = math.prod(w for _, w in nodes)
+        error += weight * (operation.compute(*wrong) - operation.compute(*exact)) ** 2
+    return float(error)
+
+
+def _groups(subsets: Subsets) -> tuple[list[int], np.ndarray]:
+    """Sizes of the groups of inputs that share their operands, and which operand [operand, group] holds which."""
+    members: dict[tuple[int, ...], int] = {}
+    for i in range(subsets.inputs):
+        held = tuple(int(0 <= i - k * subsets.stride < subsets.size) for k in range(subsets.operands))
+        members[held] = members.get(held, 0) + 1
+    return list(members.values()), np.array(list(members)).T
+
+
+def _sum_rule(distribution: Distribution, count: int, order: int = 7) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights of the Gauss rule for the sum of `count` independent inputs.
+
+    Exact for polynomials up to degree 2·order - 1, by the Golub-Welsch algorithm from the sum's moments. Smooth
+    quotients of sums converge as fast.
+    """
+    cuts, low, high = distribution.pieces()
+    x, w = np.polynomial.legendre.leggauss(64)
+    values = distribution.quantile((low[:, None] + high[:, None]) / 2 + (high - low)[:, None] / 2 * x).ravel()
+    weights = (np.diff(cuts, append=1.0)[:, None] * w / 2).ravel()
+    mean = float(weights @ values)
+    spread = float(np.sqrt(weights @ (values - mean) ** 2)) * math.sqrt(count)
+    single = [float(weights @ ((values - mean) / spread) ** k) for k in range(2 * order + 1)]
+    total = [1.0] + [0.0] * (2 * order)
+    for _ in range(count):
+        total = [sum(math.comb(k, j) * total[k - j] * single[j] for j in range(k + 1)) for k in range(2 * order + 1)]
+    hankel = np.array([[total[i + j] for j in range(order + 1)] for i in range(order + 1)])
+    R = np.linalg.cholesky(hankel).T
+    ratio = np.diagonal(R, 1)[:order] / np.diagonal(R)[:order]
+    off = (np.diagonal(R)[1:] / np.diagonal(R)[:-1])[: order - 1]
+    nodes, vectors = np.linalg.eigh(np.diag(np.diff(ratio, prepend=0.0)) + np.diag(off, 1) + np.diag(off, -1))
+    return nodes * spread + mean * count, vectors[0] ** 2
