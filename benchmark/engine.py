@@ -39,7 +39,7 @@ class Measured:
     steps: [evaluation]. interpolation, extrapolation (mean squared errors), sparsity: float64 [replica, evaluation].
     best: the selected evaluation [replica]. target_interpolation, target_extrapolation: mean squared targets [replica].
     profile_x, profile_error (mean absolute), profile_target (mean absolute): [replica, x], with the selected parameters.
-    threshold [replica] and representable ("yes", "no", "unknown") [replica] are known beforehand. parameters: name ->
+    threshold, representable ("yes", "no", "unknown") and why (not), each [replica], are known beforehand. parameters: name ->
     [replica, ...] at the selected step. seconds: wall time of the whole tile.
     """
 
@@ -55,6 +55,7 @@ class Measured:
     profile_target: np.ndarray
     threshold: np.ndarray
     representable: np.ndarray
+    why: np.ndarray
     parameters: dict[str, np.ndarray]
     seconds: float
 
@@ -213,6 +214,7 @@ def train(tile: Sequence[Replica], engine: Engine, report: Report = lambda steps
         torch.cat(part, -1).unflatten(-1, (profile_x.shape[1], -1)).mean(-1).cpu().numpy()[real]
         for part in zip(*chunks, strict=True)
     ]
+    possible = np.array([representable(network, s.problem) for s in specifications[real]])
     return Measured(
         steps=np.array(evaluated),
         **{
@@ -226,7 +228,8 @@ def train(tile: Sequence[Replica], engine: Engine, report: Report = lambda steps
         profile_error=along[0],
         profile_target=along[1],
         threshold=limits[real],
-        representable=np.array([representable(network, s.problem) for s in specifications[real]]),
+        representable=possible[:, 0],
+        why=possible[:, 1],
         parameters={name: value.cpu().numpy()[real] for name, value in named.items()},
         seconds=time.perf_counter() - began,
     )

@@ -10,7 +10,7 @@ from benchmark.errors import UsageError
 from benchmark.replicas import Specification
 from benchmark.streams import Draw
 from benchmark.tasks import Problem
-from benchmark.units import IMPOSSIBLE, Unit
+from benchmark.units import Impossible, Unit
 
 
 class Network(nn.Sequential):
@@ -48,29 +48,34 @@ def build(specification: Specification) -> Network:
     return Network(*units)
 
 
-def representable(network: Network, problem: Problem) -> str:
-    """Can some parameters compute the task on these ranges: "yes", "no" or "unknown", by its units' declarations.
+def representable(network: Network, problem: Problem) -> tuple[str, str]:
+    """Can some parameters compute the task on these ranges: ("yes", "no" or "unknown", why not), as the units declare.
 
     A stack can where the hidden layers select the operands and the output computes, or the hidden layers compute and the
     output passes the result on. A product of two copies is a square.
     """
     operation, sign = problem.operation, problem.sign
     *before, output = (unit for unit in network if isinstance(unit, Unit))
-
-    def can(unit: Unit, operation: str, sign: str) -> str:
-        declared = unit.ideal(operation, sign)
-        return "unknown" if declared is None else "no" if declared == IMPOSSIBLE else "yes"
-
+    declared = output.ideal(operation, sign)
+    why = declared.why if isinstance(declared, Impossible) else ""
     if not before:
-        answer = can(output, operation, sign)
-        return "unknown" if answer == "yes" and problem.subsets else answer
+        # A unit that sums its own inputs to operands and computes at once is not what `ideal` speaks of.
+        answer = _can(output, operation, sign)
+        return ("unknown", "") if answer == "yes" and problem.subsets else (answer, why)
     select = "identity" if problem.subsets is None else "add"
-    computed_sign = "mixed" if operation == "sub" else sign
-    routes = [[can(unit, select, sign) for unit in before] + [can(output, operation, sign)]]
+    selected = [_can(unit, select, sign) for unit in before]
+    routes = [[*selected, _can(output, operation, sign)]]
     if operation == "square":
-        routes.append([can(unit, select, sign) for unit in before] + [can(output, "mul", sign)])
+        routes.append([*selected, _can(output, "mul", sign)])
     if problem.subsets is None:
-        passing = [can(unit, "identity", computed_sign) for unit in [*before[1:], output]]
-        routes.append([can(before[0], operation, sign), *passing])
+        computed_sign = "mixed" if operation == "sub" else sign
+        passed = [_can(unit, "identity", computed_sign) for unit in [*before[1:], output]]
+        routes.append([_can(before[0], operation, sign), *passed])
     answers = ["no" if "no" in route else "unknown" if "unknown" in route else "yes" for route in routes]
-    return "yes" if "yes" in answers else "unknown" if "unknown" in answers else "no"
+    answer = "yes" if "yes" in answers else "unknown" if "unknown" in answers else "no"
+    return (answer, why or "its layers cannot pass the operands on") if answer == "no" else (answer, "")
+
+
+def _can(unit: Unit, operation: str, sign: str) -> str:
+    declared = unit.ideal(operation, sign)
+    return "unknown" if declared is None else "no" if isinstance(declared, Impossible) else "yes"

@@ -31,7 +31,6 @@ class Protocol:
     of its configuration.
     """
 
-    name: str = "default"
     seeds: int = 25
     data_seed: int | None = None
     steps: int = 20_000

@@ -3,6 +3,6 @@
 from benchmark.units.dense import Dense
 from benchmark.units.nac import NAC, NACMul
 from benchmark.units.nalu import NALU
-from benchmark.units.unit import IMPOSSIBLE, Unit, linear
+from benchmark.units.unit import Impossible, Unit, linear
 
-__all__ = ["IMPOSSIBLE", "NAC", "NALU", "Dense", "NACMul", "Unit", "linear"]
+__all__ = ["NAC", "NALU", "Dense", "Impossible", "NACMul", "Unit", "linear"]

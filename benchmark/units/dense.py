@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmark.streams import Draw
-from benchmark.units.unit import IMPOSSIBLE, Ideal, Unit, linear
+from benchmark.units.unit import Ideal, Impossible, Unit, linear
 
 
 class Dense(Unit):
@@ -55,7 +55,7 @@ class Dense(Unit):
             return None
         weights = {"add": [1.0, 1.0], "sub": [1.0, -1.0], "identity": [1.0]}.get(operation)
         if weights is None:
-            return IMPOSSIBLE
+            return Impossible("a linear map can only add and subtract")
         return {"W": torch.tensor([weights])} | ({} if self.b is None else {"b": torch.zeros(1, 1)})
 
     def activate(self, z: Tensor) -> Tensor:

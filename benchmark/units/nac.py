@@ -8,7 +8,7 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from benchmark.streams import Draw
-from benchmark.units.unit import IMPOSSIBLE, Ideal, Unit, linear
+from benchmark.units.unit import Ideal, Impossible, Unit, linear
 
 SATURATED = 40.0  # tanh and σ of it are 1 to the last bit in float64
 
@@ -96,14 +96,19 @@ class NACMul(NAC):
 def additive(operation: str) -> Ideal:
     """Ŵ and M̂ of an ideal NAC+; W is exact."""
     weights = {"add": [1.0, 1.0], "sub": [1.0, -1.0], "identity": [1.0]}.get(operation)
-    return IMPOSSIBLE if weights is None else _saturated(weights)
+    return Impossible("W x can only add and subtract") if weights is None else _saturated(weights)
 
 
 def multiplicative(operation: str, sign: str) -> Ideal:
-    """Ŵ and M̂ of an ideal NAC•, which knows magnitudes only: two negative factors do, one does not. No W exceeds 1."""
+    """Ŵ and M̂ of an ideal NAC•: two negative factors have a positive product, one alone is lost."""
     weights = {"mul": [1.0, 1.0], "div": [1.0, -1.0], "sqrt": [0.5], "identity": [1.0], "reciprocal": [-1.0]}
-    signs = ("positive", "negative") if operation in ("mul", "div") else ("positive",)
-    return _saturated(weights[operation]) if operation in weights and sign in signs else IMPOSSIBLE
+    if operation == "square":
+        return Impossible("its weights stay below 1 and a square needs 2")
+    if operation not in weights:
+        return Impossible("exp(W log |x|) can only multiply and divide")
+    if sign not in (("positive", "negative") if operation in ("mul", "div") else ("positive",)):
+        return Impossible("log |x| loses the sign of x")
+    return _saturated(weights[operation])
 
 
 def _saturated(weights: list[float]) -> dict[str, Tensor]:

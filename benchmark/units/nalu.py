@@ -7,7 +7,7 @@ from torch import Tensor
 
 from benchmark.streams import Draw
 from benchmark.units.nac import NAC, additive, multiplicative
-from benchmark.units.unit import IMPOSSIBLE, Ideal, linear
+from benchmark.units.unit import Ideal, Impossible, linear
 
 SHARP = 1e6  # a gate this steep is 0 or 1 in float64 for |x| ≥ 4e-5
 
@@ -15,8 +15,8 @@ SHARP = 1e6  # a gate this steep is 0 or 1 in float64 for |x| ≥ 4e-5
 class NALU(NAC):
     """a = W x,  m = exp(W log(|x| + ε)),  g = σ(G x),  y = g ⊙ a + (1 - g) ⊙ m,  with the W of a NAC in both paths.
 
-    The gate has no bias, so g(-x) = 1 - g(x): on a range symmetric about 0 it cannot choose one path and the unit can
-    represent no operation there, addition included. `gate_bias` adds one, g = σ(G x + b), as NeuralArithmetic.jl does.
+    The gate has no bias, so g(-x) = 1 - g(x): on a range on both sides of 0 it cannot choose one path, and the unit can
+    represent no operation of two operands there, addition included. (The identity it can: x below 0, |x| above.) `gate_bias` adds one, g = σ(G x + b), as NeuralArithmetic.jl does.
     Initialisations as NAC's, for G as for Ŵ and M̂, but with "stable_nalu" G is Xavier-uniform and with
     `gate_bias` b starts at 0.
     """
@@ -47,13 +47,20 @@ class NALU(NAC):
     def ideal(self, operation: str, sign: str) -> Ideal:
         """A NAC's weights behind a shut or open gate; without a bias the gate needs operands of one known sign."""
         weights, path = additive(operation), 1.0
-        if weights == IMPOSSIBLE:
+        if isinstance(weights, Impossible):
             weights, path = multiplicative(operation, sign), -1.0
-        if not isinstance(weights, dict) or (sign == "mixed" and self.b is None):
-            return IMPOSSIBLE
-        if self.b is not None:
-            return weights | {"G": torch.zeros_like(weights["W_hat"]), "b": torch.full((1, 1), path * SHARP)}
-        return weights | {"G": torch.full_like(weights["W_hat"], path * SHARP * (-1 if sign == "negative" else 1))}
+        reasons = [weights.why] if isinstance(weights, Impossible) else []
+        if self.b is None and sign == "mixed":
+            if operation == "identity":
+                path = -1.0  # a = x where x < 0, m = |x| where x > 0
+            else:
+                reasons.append("a gate without bias, g(-x) = 1 - g(x), cannot choose one path on both sides of 0")
+        if not isinstance(weights, dict) or reasons:
+            return Impossible(", and ".join(reasons))
+        if self.b is None:
+            steep = path * SHARP * (-1 if sign == "negative" else 1)
+            return weights | {"G": torch.full_like(weights["W_hat"], steep)}
+        return weights | {"G": torch.zeros_like(weights["W_hat"]), "b": torch.full((1, 1), path * SHARP)}
 
     def forward(self, x: Tensor) -> Tensor:
         """y = g ⊙ a + (1 - g) ⊙ m."""

@@ -1,14 +1,21 @@
 """What every arithmetic unit is: a module on its last two axes, examples as columns, as the papers write y = W x."""
 
-from typing import Literal
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from benchmark.streams import Draw
 
-IMPOSSIBLE: Literal["impossible"] = "impossible"
-Ideal = dict[str, Tensor] | Literal["impossible"] | None
+
+@dataclass(frozen=True)
+class Impossible:
+    """No parameters compute the operation. why: the reason, to be read after "because"."""
+
+    why: str
+
+
+Ideal = dict[str, Tensor] | Impossible | None
 
 
 def linear(W: Tensor, x: Tensor) -> Tensor:
@@ -45,8 +52,8 @@ class Unit(nn.Module):
     def ideal(self, operation: str, sign: str) -> Ideal:
         """Parameters with which one output computes `operation` of inputs that are its operands, in order.
 
-        sign: "positive", "negative" or "mixed", of all operands inside and outside the training range. Returns
-        `IMPOSSIBLE` where no parameters will do, None where that is not known.
+        sign: "positive", "negative" or "mixed", of all operands inside and outside the training range. None where it is
+        not known whether any parameters will do.
         """
         return None
 

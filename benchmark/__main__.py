@@ -1,0 +1,172 @@
+"""The command line: config -> run -> tables -> figures. The only module that knows Hydra's main."""
+
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmark.conf_files import CONF, GROUPS, choices_of
+from benchmark.errors import UsageError
+
+EXAMPLES = """\
+  python -m benchmark +model=nalu +task=mul
+  python -m benchmark '+model=[mlp_relu,nac,nalu]' +task=arithmetic protocol.seeds=10
+  python -m benchmark +experiment=trask2018_figure1_rmsprop"""
+
+finished: list[Any] = []  # the results of this process's jobs
+failures: list[tuple[int, str]] = []  # (exit code, sentence) of its failed jobs
+
+
+def job(cfg: Any) -> None:
+    """One Hydra job: a grid. Its failure is remembered, not raised, so that a sweep's other jobs run."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from benchmark.configs import resolve
+    from benchmark.run import run
+    from benchmark.workers import RunError
+
+    hydra = HydraConfig.get()
+    try:
+        finished.append(results := run(resolve(cfg, hydra.runtime.choices, hydra.overrides.task)))
+    except UsageError as error:
+        failures.append((2, str(error)))
+        return
+    except RunError as error:
+        failures.append((1, str(error)))
+        return
+    _show(results)
+
+
+def _show(results: Any) -> None:
+    from benchmark.published import compare
+    from benchmark.store import to_csv, write_text
+    from benchmark.texts import report
+
+    print(report(results.outcomes, results.summary, results.asked("cells")))
+    for note in results.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if results.request.published:
+        comparison, text = compare(results)
+        write_text(results.folder / "comparison.csv", to_csv(comparison))
+        print(text)
+
+
+def draw(folders: list[Path]) -> None:
+    """The figures of folders whose tables changed, or which have none yet; and the names of the files."""
+    from benchmark import figures, published
+
+    for folder in folders:
+        results = [r for r in finished if r.folder == folder]
+        if any(r.changed for r in results) or not list(folder.glob("figures/*.png")):
+            known = next((r.request.published for r in results if r.request.published), None)
+            for stem, figure in figures.draw(results[-1].tables, published.profile(known) if known else None):
+                (folder / "figures").mkdir(exist_ok=True)
+                figures.save(figure, folder / "figures" / stem)
+        names = sorted(path.name for path in folder.iterdir() if path.suffix in (".csv", ".gz"))
+        pictures = sorted(path.name for path in folder.glob("figures/*.png"))
+        print(f"\n{folder}: {', '.join(names)}" + (f"; figures: {', '.join(pictures)} (and .svg)" if pictures else ""))
+
+
+def help_text() -> str:
+    """What `--help` prints."""
+    import textwrap
+
+    def listed(group: str) -> str:
+        names = ", ".join(choices_of(group)) or "none yet"
+        return textwrap.fill(names, 110, initial_indent=f"  {group + 's':12}", subsequent_indent=" " * 14)
+
+    return f"""\
+Can a neural network that learned + − × ÷ square √ on one range of numbers compute it outside that range?
+
+usage: python -m benchmark +model=NAME +task=NAME [range=NAME] [protocol=NAME] [key=value ...]
+       python -m benchmark +experiment=NAME [key=value ...]
+
+NAME may be a list, '[nac,nalu]': one job trains the whole grid. -m runs one job for each of model=nac,nalu.
+
+{chr(10).join(map(listed, GROUPS))}
+
+settings:
+  results=DIR        where tables and figures go; results/<experiment or protocol> if not given
+  protocol.KEY=...   what decides the numbers: seeds steps batch optimizer ... (see conf/protocol/default.yaml)
+  engine.KEY=...     how they are computed: workers tile steps_per_call mode device
+  --cfg job          show the configuration and run nothing; --hydra-help: Hydra's own options
+
+examples:
+{EXAMPLES}
+"""
+
+
+def normalise(arguments: list[str]) -> list[str]:
+    """`+model=x` and `model=x` mean the same.
+
+    >>> normalise(["+model=nalu", "protocol.seeds=3"])
+    ['model=nalu', 'protocol.seeds=3']
+    """
+    return [re.sub(rf"^\+({'|'.join(GROUPS)})=", r"\1=", argument) for argument in arguments]
+
+
+def main() -> None:
+    """Exit code 0; 2 for a request that cannot be met, 1 for a run that failed, 130 after Ctrl-C."""
+    arguments = sys.argv[1:] = normalise(sys.argv[1:])
+    if {"-h", "--help"} & set(arguments):
+        print(help_text(), end="")
+        return
+    try:
+        code = _hydra(arguments)
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print("\nInterrupted; finished tiles are kept and the same command goes on from there.", file=sys.stderr)
+        code = 130
+    finally:
+        if finished:
+            draw(list(dict.fromkeys(results.folder for results in finished)))
+    raise SystemExit(code)
+
+
+def _hydra(arguments: list[str]) -> int:
+    """Run Hydra's jobs; its own errors become one sentence."""
+    import inspect
+
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from benchmark.configs import check_choices, sentence
+
+    if not any(argument.startswith("-") and argument not in ("-m", "--multirun") for argument in arguments):
+        _ask_for_what_is_missing(arguments)
+    check_choices(arguments)
+    compatible: dict[str, Any] = (
+        {"execution_whitelist": ["benchmark.*"]}
+        if "execution_whitelist" in inspect.signature(hydra.main).parameters
+        else {"version_base": "1.3"}
+    )
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises instead of printing and exiting
+    with tempfile.TemporaryDirectory() as scratch:  # Hydra's own record of a sweep does not belong to the results
+        if {"-m", "--multirun"} & set(arguments):
+            sys.argv.append(f"hydra.sweep.dir={scratch}")
+        try:
+            hydra.main(**compatible, config_path=str(CONF), config_name="config")(job)()
+        except (HydraException, OmegaConfBaseException) as error:
+            raise UsageError(sentence(error)) from error
+    for _, text in failures:
+        print(text, file=sys.stderr)
+    return max((code for code, _ in failures), default=0)
+
+
+def _ask_for_what_is_missing(arguments: list[str]) -> None:
+    named = {argument.split("=", 1)[0] for argument in arguments}
+    for group in ("model", "task"):
+        if not {group, "experiment"} & named:
+            raise UsageError(
+                f"Choose a {group}: {group}=<one or [several] of {', '.join(choices_of(group))}>, or an experiment: "
+                f"experiment=<{', '.join(choices_of('experiment'))}>; --help tells more"
+            )
+
+
+if __name__ == "__main__":
+    main()

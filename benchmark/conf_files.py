@@ -1,0 +1,23 @@
+"""Where the configuration lies, in a clone and in a wheel, and what it offers; nothing heavy is imported for it."""
+
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CONF = next(path for path in (HERE / "conf", HERE.parent / "conf") if (path / "config.yaml").is_file())
+PUBLISHED = next(path for path in (HERE / "published", HERE.parent / "results" / "published") if path.is_dir())
+# Hydra 1.3 asks for a version base and 1.4 warns about it.
+VERSION_BASE = {"version_base": "1.3"} if version("hydra-core").startswith("1.3") else {}
+GROUPS = ("model", "task", "range", "protocol", "experiment")
+
+
+def choices_of(group: str, folders: Iterable[str] = ()) -> list[str]:
+    """The options of a configuration group, those of further configuration folders included.
+
+    >>> choices_of("task")[:3]
+    ['add', 'arithmetic', 'div']
+    """
+    roots = [CONF, *map(Path, folders)]
+    files = {path.relative_to(root / group) for root in roots for path in (root / group).rglob("*.yaml")}
+    return sorted(file.with_suffix("").as_posix() for file in files if not file.name.startswith("_"))

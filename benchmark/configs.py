@@ -1,0 +1,224 @@
+"""From names and overrides to cells: Hydra's configuration, checked and resolved."""
+
+import copy
+import dataclasses
+import difflib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from benchmark.conf_files import CONF, GROUPS, VERSION_BASE, choices_of
+from benchmark.errors import UsageError, unknown
+from benchmark.models import Model
+from benchmark.protocol import Engine, Protocol
+from benchmark.ranges import Ranges
+from benchmark.recipe import Recipe, Regularizer
+from benchmark.replicas import Cell, Replica, Specification
+from benchmark.tasks import Task
+
+
+@dataclass
+class Config:
+    """The whole configuration of a job; `model`, `task` and `range` map a name to an object."""
+
+    model: dict[str, Model] = field(default_factory=dict)
+    task: dict[str, Task] = field(default_factory=dict)
+    range: dict[str, Ranges] = field(default_factory=dict)
+    protocol: Protocol = field(default_factory=Protocol)
+    engine: Engine = field(default_factory=Engine)
+    results: str | None = None
+    published: str | None = None
+
+
+CONFIGURED = (Config, Model, Recipe, Regularizer, Task, Ranges, Protocol, Engine)
+
+
+@dataclass
+class Request:
+    """What is asked for: cells × seeds, how to compute them, and the folder they go to."""
+
+    cells: list[Cell]
+    seeds: int
+    engine: Engine
+    results: Path
+    published: str | None
+
+    def replicas(self) -> list[Replica]:
+        """Every seed of every cell."""
+        return [Replica(cell, seed) for cell in self.cells for seed in range(self.seeds)]
+
+
+def compose(
+    models: Sequence[str] = (),
+    tasks: Sequence[str] = (),
+    ranges: Sequence[str] = (),
+    protocol: str | None = None,
+    experiment: str | None = None,
+    results: str | Path | None = None,
+    overrides: Sequence[str] = (),
+) -> Request:
+    """A request by names, as on the command line; what is not named is as there.
+
+    >>> [cell.names for cell in compose(models=["nalu"], tasks=["mul"], ranges=["positive"]).cells]
+    [('nalu', 'mul', 'positive', 'default', '')]
+    """
+    named = {"model": models, "task": tasks, "range": ranges, "protocol": protocol, "experiment": experiment}
+    arguments = [f"{group}={_listed(value)}" for group, value in named.items() if value] + list(overrides)
+    check_choices(arguments)
+    with initialize_config_dir(str(CONF), **VERSION_BASE):
+        try:
+            cfg = hydra_compose("config", overrides=arguments, return_hydra_config=True)
+        except Exception as error:
+            raise UsageError(sentence(error)) from error
+    request = resolve(cfg, cfg.hydra.runtime.choices, arguments)
+    return request if results is None else dataclasses.replace(request, results=Path(results))
+
+
+def _listed(value: str | Sequence[str]) -> str:
+    return value if isinstance(value, str) else f"[{','.join(value)}]"
+
+
+def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str]) -> Request:
+    """The request of a composed configuration; UsageError with one sentence for whatever is wrong in it.
+
+    choices: the options of the groups that Hydra composed. overrides: the command line's `key=value`.
+    """
+    try:
+        known = {name: cfg[name] for name in cfg if name != "hydra"}
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.to_container(
+            OmegaConf.create(known), resolve=True)))  # fmt: skip
+    except OmegaConfBaseException as error:
+        raise UsageError(sentence(error)) from None
+    assert isinstance(config, Config)
+    for group in ("model", "task", "range"):
+        if not getattr(config, group):
+            raise UsageError(f"Choose a {group}: {group}=<one or [several] of {', '.join(choices_of(group))}>")
+    protocol_name = choices.get("protocol") or "default"
+    given = canonical(overrides, cfg)
+    cells = []
+    for model_name, model in config.model.items():
+        model = adapt(model_name, model, config.protocol)
+        for task_name, task in config.task.items():
+            for range_name, ranges in config.range.items():
+                specification = Specification(model, task, ranges, config.protocol)
+                try:
+                    specification.problem  # noqa: B018
+                except UsageError as error:
+                    raise UsageError(f"{task_name} on range {range_name}: {error}") from None
+                own = {"model": model_name, "task": task_name, "range": range_name}
+                text = ";".join(f"{k}={v}" for k, v in sorted(given.items()) if _concerns(k, own))
+                cells.append(Cell(model_name, task_name, range_name, protocol_name, text, specification))
+    folder = Path(config.results or Path("results") / (choices.get("experiment") or protocol_name))
+    return Request(cells, config.protocol.seeds, config.engine, folder, config.published)
+
+
+def adapt(name: str, model: Model, protocol: Protocol) -> Model:
+    """The model as this protocol trains it: its own recipe, then the protocol's learning rate, then its exceptions."""
+    model = copy.deepcopy(model)
+    if protocol.learning_rate is not None:
+        model.recipe.learning_rate = protocol.learning_rate
+    changes = protocol.models.get(name)
+    if changes is None:
+        return model
+    try:
+        adapted = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(model), changes))
+    except OmegaConfBaseException as error:
+        raise UsageError(f"protocol.models.{name}: {sentence(error)}") from None
+    assert isinstance(adapted, Model)
+    return adapted
+
+
+def _concerns(key: str, own: dict[str, str]) -> bool:
+    """Whether an override enters the cell's digest: `model.nac.…` is no concern of nalu's."""
+    group, _, rest = key.partition(".")
+    return group not in own or rest == own[group] or rest.startswith(own[group] + ".")
+
+
+def canonical(overrides: Iterable[str], cfg: DictConfig) -> dict[str, str]:
+    """The overrides that decide numbers, key -> composed value in one spelling (2_000 and 2000 are the same)."""
+    result = {}
+    for override in overrides:
+        key = re.split(r"=", override, maxsplit=1)[0].lstrip("+~").split("@")[0]
+        if key in (*GROUPS, "results", "published", "protocol.seeds") or key.startswith(("engine.", "hydra")):
+            continue
+        value = OmegaConf.select(cfg, key)
+        value = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+        result[key] = _spell(value)
+    return result
+
+
+def _spell(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    if isinstance(value, list):
+        return f"[{','.join(map(_spell, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{k}:{_spell(v)}' for k, v in sorted(value.items()))}}}"
+    return json.dumps(value)
+
+
+def sentence(error: BaseException) -> str:
+    """Hydra's or OmegaConf's message, with its causes, as one line; a misspelled key with the nearest right ones."""
+    texts: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None:
+        lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+        text = " ".join(line for line in lines if not re.match(r"(full_key|object_type|reference_type|See https?:)", line))
+        where = re.search(r"full_key: (\S+)", str(cause))
+        key = re.search(r"Key '([^']+)' (?:is )?not in", text)
+        if key:
+            path = where[1] if where else key[1]
+            vocabulary = {f.name for kind in CONFIGURED for f in dataclasses.fields(kind)}
+            vocabulary |= {name for group in ("model", "task", "range") for name in choices_of(group)}
+            if key[1] in vocabulary:
+                return f"There is no key {path!r} here; if it is to be added, write +{path}=<value>"
+            near = difflib.get_close_matches(key[1], sorted(vocabulary), n=3)
+            return f"There is no key {path!r}" + (f" (did you mean {' or '.join(near)}?)" if near else "")
+        if where and where[1] not in text:
+            text = f"{where[1]}: {text}"
+        texts += [text] if text and not any(text in other for other in texts) else []
+        cause = cause.__cause__
+    return re.sub(r"\s+", " ", ": ".join(texts))
+
+
+def check_choices(arguments: Iterable[str]) -> None:
+    """Refuse a misspelled option of a group or a misspelled key, with the nearest right ones."""
+    arguments = list(arguments)
+    folders = [a.split("=", 1)[1] for a in arguments if re.match(r"--config-dir=|-cd=", a)]
+    folders += [b for a, b in zip(arguments, arguments[1:], strict=False) if a in ("--config-dir", "-cd")]
+    searched = any("hydra.searchpath" in a for a in arguments)
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        key = key.lstrip("+~")
+        if not equals or key.startswith("-") or "@" in key:
+            continue
+        if key in GROUPS:
+            if "glob(" in value or searched:
+                continue
+            for name in filter(None, re.split(r"[\[\],\s'\"]+", value)):
+                if name != "null" and name not in choices_of(key, folders):
+                    raise unknown(key, name, choices_of(key, folders))
+        else:
+            _check_key(key)
+
+
+def _check_key(key: str) -> None:
+    top, *rest = key.split(".")
+    names = [f.name for f in dataclasses.fields(Config)] + ["hydra", "experiment"]
+    if top.split("/")[0] not in names:
+        raise unknown("key", top, [name for name in names if name != "hydra"])
+    parts: dict[str, Any] = {"protocol": Protocol, "engine": Engine}
+    if top in parts and rest:
+        fields = [f.name for f in dataclasses.fields(parts[top])]
+        if rest[0] not in fields:
+            raise unknown(f"key of {top}", rest[0], fields)

@@ -1,0 +1,113 @@
+"""Train what the store lacks, and derive the tables: the plain Python entry."""
+
+import os
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from benchmark import configs, statistics
+from benchmark.configs import Request
+from benchmark.protocol import Engine
+from benchmark.replicas import CELL, Replica
+from benchmark.store import Store
+from benchmark.workers import Pool
+
+
+@dataclass
+class Results:
+    """The tables of a results folder by name, the cells that were asked for, and what a reader should know.
+
+    trained: how many replicas this run trained. changed: whether a table on disk changed. notes: sentences about
+    replicas that the tables leave out.
+    """
+
+    folder: Path
+    tables: dict[str, pd.DataFrame]
+    request: Request
+    trained: int
+    changed: bool
+    notes: list[str]
+
+    def asked(self, name: str) -> pd.DataFrame:
+        """The rows of a table that belong to the cells asked for."""
+        table = self.tables[name]
+        wanted = pd.MultiIndex.from_tuples([cell.names for cell in self.request.cells], names=CELL)
+        return table[pd.MultiIndex.from_frame(table[CELL]).isin(wanted)].reset_index(drop=True)
+
+    @property
+    def outcomes(self) -> pd.DataFrame:
+        """One row for each replica asked for."""
+        return self.asked("outcomes")
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """One row for each cell asked for and metric."""
+        return self.asked("summary")
+
+
+def run(request: Request | None = None, /, **names) -> Results:
+    """Train a request's missing replicas and bring the folder's tables up to date.
+
+    A notebook names things as the command line does (see `configs.compose`):
+    run(models=["nalu"], tasks=["mul"], overrides=["protocol.seeds=3"]).
+
+    Raises UsageError for an impossible request, RunError where a tile could not be trained; what was finished is kept
+    and in the tables.
+    """
+    request = request or configs.compose(**names)
+    store = Store(request.results)
+    missing = store.missing(request.replicas())
+    try:
+        if missing:
+            _train(missing, request.engine, store)
+    finally:
+        tables, notes, changed = derive(store)
+    return Results(store.folder, tables, request, len(missing), changed, notes)
+
+
+def derive(store: Store) -> tuple[dict[str, pd.DataFrame], list[str], bool]:
+    """(tables by name, sentences about what they leave out, whether a file changed), from the shards alone."""
+    if not store.shards():
+        return {}, [], False
+    with store.lock:
+        measured, notes = store.measurements()
+        runs, curves = measured["runs"], measured["curves"]
+        tables = {
+            "outcomes": statistics.outcomes(runs, curves),
+            "profile": statistics.profile(runs, measured["profiles"]),
+            "cells": statistics.cells(runs),
+            "curves": statistics.thin(runs, curves),
+        }
+        tables["summary"] = statistics.summary(tables["outcomes"], tables["profile"], tables["cells"])
+        return tables, notes, store.save(tables)
+
+
+def _train(missing: Sequence[Replica], engine: Engine, store: Store) -> None:
+    workers = engine.workers or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with Pool(workers, engine, store.folder) if workers > 1 and len(missing) > 1 else nullcontext() as pool:
+        from benchmark.engine import tiles, train
+        from benchmark.networks import build
+
+        cells = {id(replica.cell): replica.cell for replica in missing}
+        for cell in cells.values():
+            build(cell.specification)  # names and options that make no unit are refused before anything is written
+        work = tiles(missing, engine, workers)
+        total = sum(replica.cell.specification.protocol.steps for replica in missing)
+        solved = [0] * len(work)
+        with tqdm(total=total, unit=" replica-steps", unit_scale=True, disable=None, dynamic_ncols=True) as bar:
+
+            def report(tile: int, steps: int, solved_in_tile: int) -> None:
+                solved[tile] = solved_in_tile
+                bar.set_postfix_str(f"solved {sum(solved)}/{len(missing)}", refresh=False)
+                bar.update(steps)
+
+            if pool is not None:
+                pool.train(work, report)
+                return
+            for number, tile in enumerate(work):
+                measured = train(tile, engine, lambda steps, solved, number=number: report(number, steps, solved))
+                store.write(tile, measured, "eager", "cpu")

@@ -1,0 +1,200 @@
+"""From tables to tables: judgement, summaries, intervals. Nothing here reads, writes or prints."""
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from benchmark.replicas import CELL, KEY
+
+OUTCOMES = [
+    *KEY, "digest", "best_step", "interpolation", "extrapolation", "relative_interpolation", "relative_extrapolation",
+    "last_interpolation", "last_extrapolation", "untrained", "threshold", "solved", "solved_relative", "solved_at",
+    "sparsity", "verdict", "diverged_at", "steps", "dtype", "device", "engine", "torch", "benchmark", "seconds",
+]  # fmt: skip
+SUMMARY = [*CELL, "metric", "value", "low", "high", "seeds"]
+PROFILE = [*CELL, "x", "error", "median", "low", "high", "relative", "seeds"]
+CELLS = [*CELL, "inputs", "operands", "trained", "judged", "middle", "half_width", "threshold", "representable", "why"]
+VERDICTS = ["diverged", "solved", "near_miss", "interpolates", "cannot_represent", "not_learned"]
+RELATIVE_THRESHOLD = 1e-3  # solved_relative: RMS error over RMS target
+HORIZON_ERROR = 0.01  # the horizon ends where the median relative error reaches this
+CURVE_STEPS = 200
+RESAMPLES = 2000
+
+
+def outcomes(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
+    """One row a replica: its errors at the selected step, whether that solves the task, and the verdict.
+
+    runs, curves: as `Store.measurements` gives them. A replica whose interpolation error stops being finite has diverged:
+    its errors count as infinite.
+    """
+    diverged = curves[~np.isfinite(curves["interpolation"])].groupby("run")["step"].min()
+    by_run = curves.set_index(["run", "step"]).sort_index()
+    ordered = curves.sort_values(["run", "step"])
+    first, last = (ordered.groupby("run").nth(i).set_index("run") for i in (0, -1))
+    table = runs.set_index("run")
+    at_best = by_run.loc[list(zip(table.index, table["best_step"], strict=True))].droplevel("step")
+    table["diverged_at"] = diverged.reindex(table.index)
+    has_diverged = table["diverged_at"].notna()
+    for name in ("interpolation", "extrapolation"):
+        table[name] = at_best[name].mask(has_diverged, np.inf)
+        table[f"last_{name}"] = last[name].mask(has_diverged, np.inf)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            table[f"relative_{name}"] = np.sqrt(table[name] / table[f"target_{name}"])
+    table["sparsity"], table["untrained"] = at_best["sparsity"], first["extrapolation"]
+    # A threshold that does not exist (inf: division over 0 without a margin) judges nothing as solved.
+    limit = table["threshold"].where(np.isfinite(table["threshold"]))
+    table["solved"] = table["extrapolation"] < limit
+    table["solved_relative"] = table["relative_extrapolation"] < RELATIVE_THRESHOLD
+    under = ordered[ordered["extrapolation"].to_numpy() < limit.reindex(ordered["run"]).to_numpy()]
+    table["solved_at"] = under.groupby("run")["step"].min().reindex(table.index).mask(has_diverged)
+    table["verdict"] = np.select(
+        [
+            has_diverged,
+            table["solved"],
+            table["solved_relative"],
+            table["relative_interpolation"] < table["fits"],
+            table["representable"] == "no",
+        ],
+        VERDICTS[:-1],
+        VERDICTS[-1],
+    )
+    return table.sort_values(KEY).reset_index()[OUTCOMES]
+
+
+def profile(runs: pd.DataFrame, profiles: pd.DataFrame) -> pd.DataFrame:
+    """The absolute error over the seeds at each x: mean, median, quartiles; and the median relative to the mean target.
+
+    error, median, low, high are in the target's units.
+    """
+    joined = profiles.merge(runs[["run", *CELL]], on="run")
+    tables = []
+    for names, group in joined.groupby(CELL, sort=True):
+        seeds = group["run"].nunique()
+        x, error, target = (group[name].to_numpy().reshape(seeds, -1) for name in ("x", "error", "target"))
+        low, median, high = _quartiles(error)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            relative = np.where(target.mean(0) > 0, median / target.mean(0), np.nan)
+        columns = {"x": x[0], "error": error.mean(0), "median": median, "low": low, "high": high, "relative": relative}
+        tables.append(pd.DataFrame(dict(zip(CELL, names, strict=True)) | columns | {"seeds": seeds}))
+    return pd.concat(tables, ignore_index=True)[PROFILE]
+
+
+def _quartiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Quartiles over the first axis; not interpolated between a finite error and an infinite one."""
+    with np.errstate(invalid="ignore"):
+        low, median, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
+    outer = [np.quantile(values, q, axis=0, method=method) for q, method in ((0.25, "lower"), (0.75, "higher"))]
+    low, high = (np.where(np.isnan(inner), end, inner) for inner, end in zip((low, high), outer, strict=True))
+    return low, np.where(np.isnan(median), np.inf, median), high
+
+
+def cells(runs: pd.DataFrame) -> pd.DataFrame:
+    """What is known of each cell before training: its effective ranges, threshold, and whether it can be represented."""
+    return runs.drop_duplicates(CELL).sort_values(CELL)[CELLS].reset_index(drop=True)
+
+
+def summary(outcomes: pd.DataFrame, profile: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """One row a cell and metric: value, 95% interval and number of seeds.
+
+    success_rate, success_rate_relative: Wilson. The errors, solved_at (median of the seeds that were ever solved),
+    sparsity (of the solved) and score (100 × extrapolation error / the cell's median untrained one, Trask et al. 2018,
+    Table 1): medians with percentile bootstrap. solved_at_mean: mean with percentile bootstrap. horizon: the largest
+    multiple of the training half-width up to which the median relative error stays under 1%; low and high are those of
+    the upper and lower quartile of the seeds' errors.
+    """
+    rows: list[dict] = []
+    profiles = {names: group for names, group in profile.groupby(CELL)}
+    facts = cells.set_index(CELL)
+    for names, group in outcomes.groupby(CELL, sort=True):
+        own = dict(zip(CELL, names, strict=True))
+        seeds = len(group)
+
+        def add(metric: str, value: float, low: float, high: float, seeds: int = seeds, own: dict = own) -> None:
+            rows.append(own | {"metric": metric, "value": value, "low": low, "high": high, "seeds": seeds})
+
+        for metric, column in (("success_rate", "solved"), ("success_rate_relative", "solved_relative")):
+            add(metric, *success_rate(int(group[column].sum()), seeds))
+        ever = group["solved_at"].dropna().to_numpy()
+        solved = group.loc[group["solved"], "sparsity"].to_numpy()
+        untrained = float(np.median(group["untrained"]))
+        score = 100 * group["extrapolation"].to_numpy() / untrained if untrained > 0 else np.full(seeds, np.nan)
+        errors = group[["interpolation", "extrapolation", "relative_extrapolation"]].to_numpy().T
+        add("solved_at", *_single(ever, np.median, own), len(ever))
+        add("solved_at_mean", *_single(ever, np.mean, own), len(ever))
+        add("sparsity", *_single(solved, np.median, own), len(solved))
+        values = estimate(np.vstack([errors, score]), np.median, own)
+        for metric, triple in zip(
+            ("interpolation", "extrapolation", "relative_extrapolation", "score"), values, strict=True
+        ):
+            add(metric, *triple)
+        add("horizon", *horizon(profiles[names], facts.loc[names]))
+    table = pd.DataFrame(rows, columns=SUMMARY)
+    return table.sort_values([*CELL, "metric"], kind="stable").reset_index(drop=True)
+
+
+def success_rate(solved: int, seeds: int) -> tuple[float, float, float]:
+    """The share of solved seeds with its 95% Wilson interval.
+
+    >>> tuple(round(x, 3) for x in success_rate(93, 100))
+    (0.93, 0.863, 0.966)
+    """
+    interval = stats.binomtest(solved, seeds).proportion_ci(0.95, "wilson")
+    return solved / seeds, float(interval.low), float(interval.high)
+
+
+def estimate(values: np.ndarray, statistic, own: dict) -> np.ndarray:
+    """A statistic of each row of [metric, seed] with its 95% percentile bootstrap interval: [metric, 3].
+
+    The generator is seeded by the cell's key. Infinite values are allowed: quantiles of the bootstrap distribution are
+    taken without interpolation. One seed has no interval.
+    """
+    seeds = values.shape[1]
+    with np.errstate(invalid="ignore"):
+        centre = statistic(values, axis=-1)
+        if seeds < 2:
+            return np.stack([centre, *[np.full_like(centre, np.nan)] * 2], axis=-1)
+        seed = hashlib.sha256("\n".join(map(str, own.values())).encode()).digest()
+        rng = np.random.default_rng(int.from_bytes(seed[:8], "little"))
+        result = stats.bootstrap((values,), statistic, axis=-1, n_resamples=RESAMPLES, method="percentile", rng=rng)
+    ends = [
+        np.quantile(result.bootstrap_distribution, q, axis=-1, method=method)
+        for q, method in ((0.025, "lower"), (0.975, "higher"))
+    ]
+    return np.stack([centre, *ends], axis=-1)
+
+
+def _single(values: np.ndarray, statistic, own: dict) -> np.ndarray:
+    return estimate(values[None], statistic, own)[0] if len(values) else np.full(3, np.nan)
+
+
+def horizon(profile: pd.DataFrame, cell: pd.Series) -> tuple[float, float, float]:
+    """Largest distance from the training range's middle, in half-widths, within which the relative error stays < 1%.
+
+    Of the median seed, of the upper and of the lower quartile. 0 where it fails in the middle already.
+    """
+    x, relative, median = (profile[name].to_numpy() for name in ("x", "relative", "median"))
+    distance = np.abs(x - cell["middle"]) / cell["half_width"] if cell["inputs"] == 1 else x
+    known = ~np.isnan(relative)  # unknown where the target is 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = median / relative
+
+    def reach(errors: np.ndarray) -> float:
+        with np.errstate(invalid="ignore"):
+            good = errors / scale < HORIZON_ERROR
+        good |= errors == 0
+        failed = distance[known & ~good]
+        within = distance[known & (distance < failed.min())] if len(failed) else distance[known]
+        return float(within.max()) if len(within) else 0.0
+
+    worse, better = profile["high"].to_numpy(), profile["low"].to_numpy()
+    return reach(median), reach(worse), reach(better)
+
+
+def thin(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
+    """The curves with their key and at most CURVE_STEPS evaluations a replica, the first and the last among them."""
+    steps = np.sort(curves["step"].unique())
+    chosen = steps[np.unique(np.linspace(0, len(steps) - 1, min(CURVE_STEPS, len(steps))).round().astype(int))]
+    table = curves[curves["step"].isin(chosen)].merge(runs[["run", *KEY]], on="run")
+    return table[[*KEY, "step", "interpolation", "extrapolation", "sparsity"]].sort_values([*KEY, "step"])

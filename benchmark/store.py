@@ -1,0 +1,273 @@
+"""Finished tiles on disk: write-once shards, and what is still missing.
+
+A tile is one `.npz` file without pickles, written under a temporary name, flushed and renamed once, so that a run
+killed at any moment leaves whole shards or none. Several processes may fill one folder; of two shards with one replica
+the first wins, and of two configurations behind one key the current semantics, then the newer.
+"""
+
+import json
+import os
+import time
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock
+
+from benchmark.errors import UsageError
+from benchmark.replicas import CELL, KEY, SEMANTICS, Replica
+
+FORMAT = "arithmetic-extrapolation shard 1"
+PARAMETER = "parameter:"
+RESULT_FILES = ("outcomes.csv", "summary.csv", "profile.csv", "cells.csv", "curves.csv.gz")
+
+
+def benchmark_version() -> str:
+    """The installed version of this package."""
+    try:
+        return version("arithmetic-extrapolation-benchmark")
+    except PackageNotFoundError:  # run from a clone that was never installed
+        return "unknown"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One tile's arrays by name, and what they belong to."""
+
+    path: Path
+    meta: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+    @property
+    def identities(self) -> list[tuple]:
+        """(*key, digest) of each row."""
+        return [tuple(row) for row in self.meta["replicas"]]
+
+
+class Store:
+    """The results folder.
+
+    Raises UsageError where it cannot be written, or holds files that are damaged or not ours.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = Path(folder)
+        self.shard_folder = self.folder / "shards"
+        self._seen: dict[str, Shard] = {}
+        existing = next(path for path in (self.folder, *self.folder.absolute().parents) if path.exists())
+        if not existing.is_dir():
+            raise UsageError(f"results ({self.folder}): {existing} is a file; name a folder")
+        if not os.access(existing, os.W_OK):
+            raise UsageError(f"results ({self.folder}): {existing} cannot be written to; name another folder")
+
+    @cached_property
+    def lock(self) -> FileLock:
+        """Held while tables are derived and written."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(self.folder / ".lock")
+
+    def shards(self) -> list[Shard]:
+        """All shards in the order they were finished; each is read once."""
+        for path in sorted(self.shard_folder.glob("*")) if self.shard_folder.is_dir() else []:
+            if path.name not in self._seen and not path.name.startswith("."):
+                self._seen[path.name] = _read(path)
+        return [self._seen[name] for name in sorted(self._seen)]
+
+    def rows(self) -> tuple[list[tuple[Shard, int]], list[str]]:
+        """(shard, row) of every replica that counts, and a sentence for each set of replicas that does not."""
+        chosen: dict[tuple, tuple[Shard, int]] = {}  # identity -> place; the first shard wins
+        digests: dict[tuple, list[tuple[bool, int, str]]] = {}  # key -> what may stand behind it
+        for order, shard in enumerate(self.shards()):
+            for row, identity in enumerate(shard.identities):
+                chosen.setdefault(identity, (shard, row))
+                digests.setdefault(identity[:-1], []).append((shard.meta["semantics"] == SEMANTICS, order, identity[-1]))
+        winner = {key: max(candidates)[2] for key, candidates in digests.items()}
+        kept = [identity for identity in chosen if winner[identity[:-1]] == identity[-1]]
+        lost: dict[tuple, int] = {}
+        for identity in chosen:
+            if winner[identity[:-1]] != identity[-1]:
+                cell = (*identity[: len(CELL)], identity[-1])
+                lost[cell] = lost.get(cell, 0) + 1
+        notes = [
+            f"{count} replicas of {' × '.join(cell[:3])} in {self.folder} stem from another configuration "
+            f"(digest {cell[-1]}) and are left out of the tables"
+            for cell, count in lost.items()
+        ]
+        return [chosen[identity] for identity in sorted(kept)], notes
+
+    def missing(self, replicas: Sequence[Replica]) -> list[Replica]:
+        """Those that no shard holds."""
+        held = {identity for shard in self.shards() for identity in shard.identities}
+        self._protect(replicas, held)
+        return [r for r in replicas if (*r.key, r.cell.specification.digest) not in held]
+
+    def _protect(self, replicas: Sequence[Replica], held: set[tuple]) -> None:
+        """Refuse to derive tables that would lose rows which neither a shard holds nor this request trains."""
+        path = self.folder / "outcomes.csv"
+        if not path.exists():
+            return
+        table = read_table(path, [*KEY, "digest"])
+        rows = set(table[KEY].itertuples(index=False, name=None))
+        lost = rows - {identity[:-1] for identity in held} - {replica.key for replica in replicas}
+        if lost:
+            raise UsageError(
+                f"{path} holds {len(lost)} replicas that no shard of {self.shard_folder} holds and that this run would "
+                "drop from the table; name another results folder"
+            )
+
+    def write(self, tile: Sequence[Replica], measured: Any, engine: str, device: str) -> Path:
+        """One shard, all or nothing. measured: `engine.Measured`."""
+        import torch
+
+        specifications = {replica.cell.specification.digest: replica.cell.specification for replica in tile}
+        meta = {
+            "format": FORMAT,
+            "semantics": SEMANTICS,
+            "replicas": [[*replica.key, replica.cell.specification.digest] for replica in tile],
+            "specifications": {digest: asdict(one) for digest, one in specifications.items()},
+            "cells": {digest: _facts(one) for digest, one in specifications.items()},
+            "engine": engine,
+            "device": device,
+            "torch": torch.__version__,
+            "benchmark": benchmark_version(),
+        }
+        arrays = {field.name: getattr(measured, field.name) for field in fields(measured) if field.name != "parameters"}
+        arrays |= {PARAMETER + name: value for name, value in measured.parameters.items()}
+        self.shard_folder.mkdir(parents=True, exist_ok=True)
+        name = f"{time.time_ns():020d}-{os.getpid()}.npz"
+        temporary = self.shard_folder / f".{name}"
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, meta=np.array(json.dumps(meta)), **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(self.shard_folder / name)
+        return self.shard_folder / name
+
+    def measurements(self) -> tuple[dict[str, pd.DataFrame], list[str]]:
+        """Everything in the shards as tables, rows sorted by key, and sentences about what is left out.
+
+        runs: one row a replica. curves: a replica's evaluations. profiles: a replica's error along x.
+        """
+        rows, notes = self.rows()
+        runs = []
+        for number, (shard, row) in enumerate(rows):
+            *key, digest = shard.identities[row]
+            meta, arrays = shard.meta, shard.arrays
+            protocol = meta["specifications"][digest]["protocol"]
+            runs.append(
+                dict(zip(KEY, key, strict=True))
+                | {"digest": digest, "run": number}
+                | {"best_step": arrays["steps"][arrays["best"][row]], "steps": arrays["steps"][-1]}
+                | {name: float(arrays[name][row]) for name in ("target_interpolation", "target_extrapolation", "threshold")}
+                | {name: str(arrays[name][row]) for name in ("representable", "why")}
+                | {name: protocol[name] for name in ("fits", "dtype")}
+                | {name: meta[name] for name in ("device", "engine", "torch", "benchmark")}
+                | {"seconds": float(arrays["seconds"]) / len(meta["replicas"])}
+                | meta["cells"][digest]
+            )
+
+        def below_each_other(columns: dict[str, list[np.ndarray]]) -> pd.DataFrame:
+            lengths = [len(values) for values in next(iter(columns.values()))]
+            joined = {name: np.concatenate(values) for name, values in columns.items()}
+            return pd.DataFrame({"run": np.repeat(np.arange(len(rows)), lengths)} | joined)
+
+        curve, along = ("interpolation", "extrapolation", "sparsity"), ("x", "error", "target")
+        curves = {"step": [shard.arrays["steps"] for shard, _ in rows]}
+        curves |= {name: [shard.arrays[name][row] for shard, row in rows] for name in curve}
+        profiles = {name: [shard.arrays[f"profile_{name}"][row] for shard, row in rows] for name in along}
+        return {
+            "runs": pd.DataFrame(runs),
+            "curves": below_each_other(curves),
+            "profiles": below_each_other(profiles),
+        }, notes
+
+    def parameters(self, replica: Replica) -> dict[str, np.ndarray]:
+        """A replica's parameters at its selected step, by name."""
+        wanted = (*replica.key, replica.cell.specification.digest)
+        for shard in self.shards():
+            if wanted in shard.identities:
+                row = shard.identities.index(wanted)
+                own = {name: array for name, array in shard.arrays.items() if name.startswith(PARAMETER)}
+                return {name.removeprefix(PARAMETER): array[row] for name, array in own.items()}
+        raise KeyError(wanted)
+
+    def save(self, tables: dict[str, pd.DataFrame]) -> bool:
+        """Write the tables as CSV, each whole or not at all; True if one of them is new or changed."""
+        return any([write_text(self.folder / _file_name(name), to_csv(table)) for name, table in tables.items()])
+
+
+def _facts(specification: Any) -> dict[str, Any]:
+    """What is known of a cell before training, as it stands in `cells.csv`."""
+    problem = specification.problem
+    low, high = problem.trained_hulls[0]
+    return {
+        "inputs": problem.inputs,
+        "operands": problem.operands,
+        "trained": _told(problem.interpolation),
+        "judged": _told(problem.extrapolation),
+        "middle": (low + high) / 2,
+        "half_width": (high - low) / 2,
+    }
+
+
+def _told(where: Any) -> str:
+    """An effective range in words: one interval if all inputs share it."""
+    texts = [str(one) for one in where] if isinstance(where, tuple) else [str(where)]
+    return texts[0] if len(set(texts)) == 1 else ", ".join(f"{name} {t}" for name, t in zip("ab", texts, strict=False))
+
+
+def _read(path: Path) -> Shard:
+    """A shard, checked; nothing in it can execute code."""
+    advice = "move it away and run again: what is missing is trained anew"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        meta = json.loads(str(arrays.pop("meta")))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise UsageError(f"{path} is damaged or no shard of this benchmark ({error}); {advice}") from None
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        raise UsageError(f"{path} is no shard of this benchmark; {advice}")
+    lengths = {len(array) for name, array in arrays.items() if name not in ("steps", "seconds")}
+    if lengths != {len(meta["replicas"])}:
+        raise UsageError(f"{path} is damaged (its rows do not match its keys); {advice}")
+    return Shard(path, meta, arrays)
+
+
+def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A results table; UsageError where it is not one with these columns."""
+    try:
+        table = pd.read_csv(path, dtype=dict.fromkeys(CELL, str), keep_default_na=True)
+        if missing := [column for column in columns if column not in table]:
+            raise ValueError(f"it lacks the columns {', '.join(missing)}")
+    except (OSError, ValueError, pd.errors.ParserError) as error:
+        raise UsageError(f"{path} is no results table of this benchmark: {error}") from None
+    return table.assign(overrides=table["overrides"].fillna(""))
+
+
+def _file_name(table: str) -> str:
+    return f"{table}.csv.gz" if table == "curves" else f"{table}.csv"
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """CSV with full float precision, inf as inf and nan as nothing."""
+    return table.to_csv(index=False, lineterminator="\n")
+
+
+def write_text(path: Path, text: str) -> bool:
+    """Write a file in one stroke, gzipped if its name says so; False if it says that already."""
+    import gzip
+
+    content = gzip.compress(text.encode(), mtime=0) if path.suffix == ".gz" else text.encode()
+    if path.exists() and path.read_bytes() == content:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(content)
+    temporary.rename(path)
+    return True

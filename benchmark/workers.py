@@ -1,0 +1,124 @@
+"""Single-threaded worker processes that train tiles and write their shards."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import UsageError
+from benchmark.protocol import Engine
+from benchmark.replicas import Replica
+
+Tile = Sequence[Replica]
+Report = Callable[[int, int, int], None]
+
+
+class RunError(Exception):
+    """Training failed in a way that is nobody's input: the command line exits with 1."""
+
+
+class Pool:
+    """Workers that start at once, so that they load torch while the caller prepares the tiles.
+
+    A worker that dies costs its tile only, which is tried once more. Workers end with their parent, whatever ends it.
+    """
+
+    def __init__(self, workers: int, engine: Engine, folder: Path):
+        self.context = multiprocessing.get_context("spawn")
+        self.arguments = (engine, folder)
+        self.workers = dict(self._start() for _ in range(workers))
+
+    def _start(self) -> tuple[Connection, Any]:
+        ours, theirs = self.context.Pipe()
+        process = self.context.Process(target=_work, args=(theirs, *self.arguments), daemon=True)
+        process.start()
+        theirs.close()
+        return ours, process
+
+    def __enter__(self) -> "Pool":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for connection, process in self.workers.items():
+            process.terminate()
+            process.join()
+            connection.close()
+
+    def train(self, tiles: Sequence[Tile], report: Report) -> None:
+        """Train all tiles. report(tile's number, replica-steps since the last call, replicas solved in it so far).
+
+        Raises UsageError or RunError after the other tiles are finished.
+        """
+        queue = deque(enumerate(tiles))
+        busy: dict[Connection, tuple[int, Tile]] = {}
+        done = [0] * len(tiles)
+        retried: set[int] = set()
+        failures: list[Exception] = []
+        while queue or busy:
+            for connection in self.workers:
+                if queue and connection not in busy:
+                    busy[connection] = queue.popleft()
+                    connection.send(busy[connection][1])
+            for connection in wait(list(busy)):
+                assert isinstance(connection, Connection)
+                number, tile = busy[connection]
+                try:
+                    kind, content = connection.recv()
+                except (EOFError, ConnectionResetError):
+                    self._replace(connection)
+                    del busy[connection]
+                    report(number, -done[number], 0)
+                    done[number] = 0
+                    if number in retried:
+                        failures.append(RunError(f"a tile of {len(tile)} replicas killed its worker process twice"))
+                    else:
+                        retried.add(number)
+                        queue.append((number, tile))
+                    continue
+                if kind == "progress":
+                    done[number] += content[0]
+                    report(number, *content)
+                    continue
+                del busy[connection]
+                if kind == "failed":
+                    failures.append(content)
+        for failure in failures:
+            raise failure
+
+    def _replace(self, connection: Connection) -> None:
+        self.workers.pop(connection).join()
+        connection.close()
+        self.workers.update([self._start()])
+
+
+def _work(connection: Connection, engine: Engine, folder: Path) -> None:
+    """A worker's life: tiles in, progress and shards out."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    from benchmark.engine import train
+    from benchmark.store import Store
+
+    store = Store(folder)
+    while True:
+        tile = connection.recv()
+        try:
+            measured = train(tile, engine, lambda steps, solved: connection.send(("progress", (steps, solved))))
+            store.write(tile, measured, "eager", "cpu")
+            connection.send(("done", None))
+        except UsageError as error:
+            connection.send(("failed", error))
+        except Exception:
+            connection.send(("failed", RunError(f"a tile could not be trained:\n{traceback.format_exc()}")))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
