@@ -15,6 +15,7 @@ EXAMPLES = """\
   python -m benchmark '+model=[mlp_relu,nac,nalu]' +task=arithmetic protocol.seeds=10
   python -m benchmark +experiment=trask2018_figure1_rmsprop"""
 
+MULTIRUN = {"-m", "--multirun"}
 finished: list[Any] = []  # the results of this process's jobs
 failures: list[tuple[int, str]] = []  # (exit code, sentence) of its failed jobs
 
@@ -137,9 +138,9 @@ def _hydra(arguments: list[str]) -> int:
 
     from benchmark.configs import check_choices, sentence
 
-    if not any(argument.startswith("-") and argument not in ("-m", "--multirun") for argument in arguments):
+    if not any(argument.startswith("-") and argument not in MULTIRUN for argument in arguments):
+        check_choices(arguments)
         _ask_for_what_is_missing(arguments)
-    check_choices(arguments)
     compatible: dict[str, Any] = (
         {"execution_whitelist": ["benchmark.*"]}
         if "execution_whitelist" in inspect.signature(hydra.main).parameters
@@ -147,7 +148,7 @@ def _hydra(arguments: list[str]) -> int:
     )
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises instead of printing and exiting
     with tempfile.TemporaryDirectory() as scratch:  # Hydra's own record of a sweep does not belong to the results
-        if {"-m", "--multirun"} & set(arguments):
+        if MULTIRUN & set(arguments):
             sys.argv.append(f"hydra.sweep.dir={scratch}")
         try:
             hydra.main(**compatible, config_path=str(CONF), config_name="config")(job)()

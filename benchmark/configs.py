@@ -12,6 +12,7 @@ from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -184,6 +185,8 @@ def sentence(error: BaseException) -> str:
                 return f"There is no key {path!r} here; if it is to be added, write +{path}=<value>"
             near = difflib.get_close_matches(key[1], sorted(vocabulary), n=3)
             return f"There is no key {path!r}" + (f" (did you mean {' or '.join(near)}?)" if near else "")
+        if isinstance(cause, OverrideParseException):
+            text = f"cannot read the argument {cause.override!r} ({text})"
         if where and where[1] not in text:
             text = f"{where[1]}: {text}"
         texts += [text] if text and not any(text in other for other in texts) else []
@@ -199,9 +202,11 @@ def check_choices(arguments: Iterable[str]) -> None:
     searched = any("hydra.searchpath" in a for a in arguments)
     for argument in arguments:
         key, equals, value = argument.partition("=")
-        key = key.lstrip("+~")
-        if not equals or key.startswith("-") or "@" in key:
+        if argument.startswith("-") or "@" in key or argument.startswith("~") or argument in folders:
             continue
+        if not equals:
+            raise UsageError(f"{argument!r} is no setting; write key=value, for example model=nalu")
+        key = key.lstrip("+")
         if key in GROUPS:
             if "glob(" in value or searched:
                 continue

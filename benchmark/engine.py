@@ -259,9 +259,10 @@ def tiles(replicas: Sequence[Replica], engine: Engine, workers: int) -> list[lis
     groups: dict[tuple, list[Replica]] = {}
     for replica in replicas:
         groups.setdefault(group(replica), []).append(replica)
+    shares = -(-workers // len(groups)) if groups else 1  # a group is split for idle workers only: small tiles are slow
     cut = []
     for members in groups.values():
-        size = engine.tile or min(_tile_size(members[0]), -(-len(members) // workers))
+        size = engine.tile or min(_tile_size(members[0]), -(-len(members) // shares))
         size += -size % PAD
         cut += [members[i : i + size] for i in range(0, len(members), size)]
     return sorted(cut, key=lambda tile: -len(tile) * _numbers(tile[0]))

@@ -215,11 +215,9 @@ def draw(tables: Mapping[str, pd.DataFrame], published: pd.DataFrame | None = No
     Where there is more than one set, the stem ends in its protocol and overrides and the figure's title names them.
     """
     tables = {name: table for name, table in tables.items() if set(COMBINATION) <= set(table)}
-    sets = pd.concat([table[COMBINATION] for table in tables.values()]).drop_duplicates().to_numpy().tolist()
+    sets = tables["cells"][COMBINATION].drop_duplicates().to_numpy().tolist()
     for combination in sets:
         part = {name: table[table[COMBINATION].eq(combination).all(axis=1)] for name, table in tables.items()}
-        if part.get("cells", pd.DataFrame()).empty:
-            continue
         one_operand = partial(_one_operand, cells=part["cells"])
         for stem, function, name, rows in (
             ("success", success_heatmap, "summary", lambda table: table[table["metric"] == "success_rate"]),

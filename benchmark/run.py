@@ -95,6 +95,7 @@ def _train(missing: Sequence[Replica], engine: Engine, store: Store) -> None:
         cells = {id(replica.cell): replica.cell for replica in missing}
         for cell in cells.values():
             build(cell.specification)  # names and options that make no unit are refused before anything is written
+        store.prepare()
         work = tiles(missing, engine, workers)
         total = sum(replica.cell.specification.protocol.steps for replica in missing)
         solved = [0] * len(work)

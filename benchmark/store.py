@@ -66,10 +66,16 @@ class Store:
         if not os.access(existing, os.W_OK):
             raise UsageError(f"results ({self.folder}): {existing} cannot be written to; name another folder")
 
+    def prepare(self) -> None:
+        """Make the folder; UsageError where that is impossible."""
+        try:
+            self.shard_folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"results ({self.folder}) cannot be written to: {error.strerror}") from None
+
     @cached_property
     def lock(self) -> FileLock:
         """Held while tables are derived and written."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         return FileLock(self.folder / ".lock")
 
     def shards(self) -> list[Shard]:
@@ -139,7 +145,6 @@ class Store:
         }
         arrays = {field.name: getattr(measured, field.name) for field in fields(measured) if field.name != "parameters"}
         arrays |= {PARAMETER + name: value for name, value in measured.parameters.items()}
-        self.shard_folder.mkdir(parents=True, exist_ok=True)
         name = f"{time.time_ns():020d}-{os.getpid()}.npz"
         temporary = self.shard_folder / f".{name}"
         with temporary.open("wb") as file:
