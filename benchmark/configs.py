@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +175,9 @@ def sentence(error: BaseException) -> str:
     cause: BaseException | None = error
     while cause is not None:
         lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-        text = " ".join(line for line in lines if not re.match(r"(full_key|object_type|reference_type|See https?:)", line))
+        text = " ".join(
+            line for line in lines if not re.match(r"(full_key|object_type|reference_type|See https?:)", line)
+        )
         where = re.search(r"full_key: (\S+)", str(cause))
         key = re.search(r"Key '([^']+)' (?:is )?not in", text)
         if key:
@@ -198,7 +201,7 @@ def check_choices(arguments: Iterable[str]) -> None:
     """Refuse a misspelled option of a group or a misspelled key, with the nearest right ones."""
     arguments = list(arguments)
     folders = [a.split("=", 1)[1] for a in arguments if re.match(r"--config-dir=|-cd=", a)]
-    folders += [b for a, b in zip(arguments, arguments[1:], strict=False) if a in ("--config-dir", "-cd")]
+    folders += [b for a, b in pairwise(arguments) if a in ("--config-dir", "-cd")]
     searched = any("hydra.searchpath" in a for a in arguments)
     for argument in arguments:
         key, equals, value = argument.partition("=")

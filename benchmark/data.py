@@ -43,9 +43,9 @@ class Sampler:
         self.cuts = table(lambda cuts, low, high: cuts, 2.0)  # a cut of 2 is never reached
         self.low = table(lambda cuts, low, high: low, 0.0)
         self.slope = table(lambda cuts, low, high: (high - low) / np.diff(cuts, append=1.0), 0.0)
-        self.high = torch.as_tensor(
-            [[p[2][-1] for p in row] for row in pieces], dtype=dtype, device=device
-        ).unsqueeze(-1)
+        self.high = torch.as_tensor([[p[2][-1] for p in row] for row in pieces], dtype=dtype, device=device).unsqueeze(
+            -1
+        )
         self.laws = sorted({distribution.law for where in wheres for distribution in where} - {"uniform"})
 
         def of_law(value) -> Tensor:
@@ -186,7 +186,7 @@ class EvaluationSet:
     def of_profile(
         cls, replicas: Sequence[Replica], dtype: torch.dtype, device: torch.device
     ) -> tuple["EvaluationSet", np.ndarray]:
-        """Points ordered by where they lie, PROFILE_POINTS for each x (one, if there is one input), and x [replica, x]."""
+        """Points ordered by where they lie, PROFILE_POINTS for each x or one, and x [replica, x]."""
         problems = [replica.cell.specification.problem for replica in replicas]
         unique, set_of = number_unique([(p.trained_hulls, p.extent, p.margin, p.operation) for p in problems])
         chosen = [problems[int((set_of == i).nonzero()[0])] for i in range(len(unique))]
@@ -216,12 +216,12 @@ def profile_points(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     hulls, extent = np.array(problem.trained_hulls), np.array(problem.extent)  # [input, 2]
     middle, half = hulls.mean(1), (hulls[:, 1] - hulls[:, 0]) / 2
     if problem.inputs == 1:
-        x = np.linspace(*extent[0], PROFILE_SIZE)
+        x = np.linspace(extent[0, 0], extent[0, 1], PROFILE_SIZE)
         return x, _clear_of_zero(x[None], problem)
     reach = np.abs(extent - middle[:, None]) / half[:, None]  # [input, side]
     x = np.linspace(0, reach.max(), PROFILE_SIZE)
-    u = streams.uniform(streams.key(0, streams.PROFILE), problem.inputs, PROFILE_SIZE * PROFILE_POINTS)
-    u = u.reshape(problem.inputs, PROFILE_SIZE, PROFILE_POINTS).double().numpy()
+    uniform = streams.uniform(streams.key(0, streams.PROFILE), problem.inputs, PROFILE_SIZE * PROFILE_POINTS)
+    u = uniform.reshape(problem.inputs, PROFILE_SIZE, PROFILE_POINTS).double().numpy()
     away = x[None, :, None] * half[:, None, None]
     low = np.maximum(middle[:, None, None] - away, extent[:, :1, None])
     high = np.minimum(middle[:, None, None] + away, extent[:, 1:, None])

@@ -38,9 +38,9 @@ class Measured:
 
     steps: [evaluation]. interpolation, extrapolation (mean squared errors), sparsity: float64 [replica, evaluation].
     best: the selected evaluation [replica]. target_interpolation, target_extrapolation: mean squared targets [replica].
-    profile_x, profile_error (mean absolute), profile_target (mean absolute): [replica, x], with the selected parameters.
-    threshold, representable ("yes", "no", "unknown") and why (not), each [replica], are known beforehand. parameters: name ->
-    [replica, ...] at the selected step. seconds: wall time of the whole tile.
+    profile_x, profile_error and profile_target (both mean absolute): [replica, x], with the selected parameters.
+    threshold, representable ("yes", "no", "unknown") and why (not), each [replica], are known beforehand. parameters:
+    name -> [replica, ...] at the selected step. seconds: wall time of the whole tile.
     """
 
     steps: np.ndarray
@@ -83,7 +83,7 @@ class Parameters:
 def build_step(network: Network, parameters: Parameters, optimizer: str, regularizers: Sequence[str]) -> Step:
     """The training step, the one place where it is made: theta and the optimizer's slots are updated in place.
 
-    step(theta, slots, x [replica, in, batch], t [replica, 1, batch], rate [flat], correction [2], strengths [regularizer])
+    step(theta, slots, x [replica, in, batch], t [replica, 1, batch], rate [flat], correction [2], strengths [term])
     """
     update = OPTIMIZERS[optimizer][1]
 
@@ -137,7 +137,8 @@ def errors(network: Network, named: dict[str, Tensor], data: EvaluationSet) -> I
 
 def mean_squares(network: Network, named: dict[str, Tensor], data: EvaluationSet) -> Tensor:
     """Mean squared error of each replica, float64 [replica]."""
-    return sum(error.square().sum(-1) for error, _ in errors(network, named, data)) / data.x.shape[-1]
+    sums = [error.square().sum(-1) for error, _ in errors(network, named, data)]
+    return torch.stack(sums).sum(0) / data.x.shape[-1]
 
 
 def train(tile: Sequence[Replica], engine: Engine, report: Report = lambda steps, solved: None) -> Measured:
@@ -164,7 +165,9 @@ def train(tile: Sequence[Replica], engine: Engine, report: Report = lambda steps
     step_function = build_step(network, parameters, protocol.optimizer, list(recipe.regularizers))
 
     batches = Batches(padded, dtype, device)
-    inside, outside = (EvaluationSet.of_range(name, padded, dtype, device) for name in ("interpolation", "extrapolation"))
+    inside, outside = (
+        EvaluationSet.of_range(name, padded, dtype, device) for name in ("interpolation", "extrapolation")
+    )
     limits = np.array([threshold(s.problem, protocol.epsilon) for s in _memo(specifications)])
     limits = limits[number_unique([id(s) for s in specifications])[1].numpy()]
     per_call = engine.steps_per_call or max(1, min(32, DATA_NUMBERS // (len(padded) * batches.inputs * batches.batch)))
@@ -219,7 +222,9 @@ def train(tile: Sequence[Replica], engine: Engine, report: Report = lambda steps
         steps=np.array(evaluated),
         **{
             name: np.stack(rows, axis=1)[real]
-            for name, rows in zip(("interpolation", "extrapolation", "sparsity"), zip(*curves, strict=True), strict=True)
+            for name, rows in zip(
+                ("interpolation", "extrapolation", "sparsity"), zip(*curves, strict=True), strict=True
+            )
         },
         best=best[real],
         target_interpolation=inside.t.square().mean(-1)[inside.target_of].cpu().numpy()[real],
@@ -245,7 +250,9 @@ def predict(replica: Replica, named: dict[str, np.ndarray], x: np.ndarray) -> np
     dtype = getattr(torch, replica.cell.specification.protocol.dtype)
     tensors = {name: torch.as_tensor(value) for name, value in named.items()}
     with torch.no_grad():
-        return functional_call(build(replica.cell.specification), tensors, (torch.as_tensor(x, dtype=dtype),))[0].numpy()
+        return functional_call(build(replica.cell.specification), tensors, (torch.as_tensor(x, dtype=dtype),))[
+            0
+        ].numpy()
 
 
 def tiles(replicas: Sequence[Replica], engine: Engine, workers: int) -> list[list[Replica]]:

@@ -31,6 +31,8 @@ def number(name: str, value: Any, least: float = -math.inf, above: float = -math
     except (TypeError, ValueError):
         raise UsageError(f"{name} ({value!r}) must be a number") from None
     if math.isnan(result) or result < least or result <= above:
-        need = "be a number" if math.isnan(result) else f"be at least {least:g}" if result < least else f"exceed {above:g}"
+        need = (
+            "be a number" if math.isnan(result) else f"be at least {least:g}" if result < least else f"exceed {above:g}"
+        )
         raise UsageError(f"{name} ({value}) must {need}")
     return result

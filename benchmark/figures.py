@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 from zlib import crc32
 
@@ -46,7 +47,7 @@ TASKS = {
 TARGETS: dict[str, Callable] = {"square": np.square, "sqrt": np.sqrt, "reciprocal": np.reciprocal}
 COMBINATION = ["protocol", "overrides"]
 FEW = 6  # a panel has room for the quartile bands of so many models
-HATCH = {"fill": False, "hatch": "////", "edgecolor": "0.65", "linewidth": 0}
+HATCH: dict[str, Any] = {"fill": False, "hatch": "////", "edgecolor": "0.65", "linewidth": 0}
 MISSING = "0.92"
 
 _paper = mpl.rc_context({
@@ -204,7 +205,7 @@ def learning_curves(curves: pd.DataFrame, cells: pd.DataFrame) -> Figure:
         axes.set(yscale="log", ylim=(seen.min() / 2, 2 * min(seen.max(), ceiling)), title=_title(cells, name, task))
         axes.margins(x=0.02)
     meanings = {"outside": "-", "inside": "--"} | ({"threshold": ":"} if np.isfinite(cells["threshold"]).any() else {})
-    lines = [Line2D([], [], color="black", linewidth=0.9, linestyle=dash, label=key) for key, dash in meanings.items()]
+    lines = [Line2D([], [], color="black", linewidth=0.9, ls=dash, label=key) for key, dash in meanings.items()]
     _legend(figure, _worst_first(curves, "step", "extrapolation"), thin, lines)
     return figure
 
@@ -248,9 +249,7 @@ def save(figure: Figure, stem: Path) -> None:
         temporary.replace(stem.with_name(stem.name + suffix))
 
 
-def _heatmaps(
-    panels: list[tuple], cells: pd.DataFrame, colors: ScalarMappable, text: Callable, **bar: object
-) -> Figure:
+def _heatmaps(panels: list[tuple], cells: pd.DataFrame, colors: ScalarMappable, text: Callable, **bar: Any) -> Figure:
     """Annotated model × task heatmaps, one per (title, range, table, column); hatched where a model cannot succeed."""
     models = _ordered((model for _, _, table, _ in panels for model in table["model"]), STYLE)
     tasks = _ordered((task for _, _, table, _ in panels for task in table["task"]), TASKS)
@@ -297,7 +296,7 @@ def _grid(
     return figure, places[:panels]
 
 
-def _colorbar(figure: Figure, of: Axes | list[Axes], colors: ScalarMappable, **options: object) -> None:
+def _colorbar(figure: Figure, of: Axes | list[Axes], colors: ScalarMappable, **options: Any) -> None:
     """A horizontal colour bar a tenth of an inch below the panels."""
     pad = 0.1 / figure.get_figheight()
     bar = figure.colorbar(colors, ax=of, location="bottom", shrink=0.7, aspect=30, pad=pad, **options)

@@ -2,6 +2,7 @@
 
 import pkgutil
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -16,13 +17,19 @@ from benchmark.units import Impossible, Unit
 class Network(nn.Sequential):
     """Units in a row, [..., in, batch] -> [..., 1, batch]."""
 
+    @property
+    def units(self) -> list[Unit]:
+        """The layers in order."""
+        return [cast(Unit, unit) for unit in self]
+
     def initial(self, draw: Draw) -> dict[str, Tensor]:
         """Every parameter's starting values by its qualified name, float64 [replica, *shape]."""
-        return {f"{name}.{own}": value for name, unit in self.named_children() for own, value in unit.initial(draw).items()}
+        layers = enumerate(self.units)
+        return {f"{i}.{name}": value for i, unit in layers for name, value in unit.initial(draw).items()}
 
     def effective_weights(self) -> list[Tensor]:
         """Every layer's."""
-        return [W for unit in self for W in unit.effective_weights()]
+        return [W for unit in self.units for W in unit.effective_weights()]
 
     def sparsity(self) -> Tensor:
         """Largest min(|W|, |1 - |W||) over all effective weights: [...]."""
@@ -51,11 +58,11 @@ def build(specification: Specification) -> Network:
 def representable(network: Network, problem: Problem) -> tuple[str, str]:
     """Can some parameters compute the task on these ranges: ("yes", "no" or "unknown", why not), as the units declare.
 
-    A stack can where the hidden layers select the operands and the output computes, or the hidden layers compute and the
-    output passes the result on. A product of two copies is a square.
+    A stack can where the hidden layers select the operands and the output computes, or the hidden layers compute and
+    the output passes the result on. A product of two copies is a square.
     """
     operation, sign = problem.operation, problem.sign
-    *before, output = (unit for unit in network if isinstance(unit, Unit))
+    *before, output = network.units
     declared = output.ideal(operation, sign)
     why = declared.why if isinstance(declared, Impossible) else ""
     if not before:

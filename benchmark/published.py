@@ -41,9 +41,9 @@ def compare(results) -> tuple[pd.DataFrame, str]:
 
 def _compare_profiles(published: pd.DataFrame, profile: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """The mean absolute error at each published x."""
-    ours = profile[[*CELL, "x", "error", "low", "high", "seeds"]]
+    ours = profile.loc[profile["x"].isin(published["x"]), [*CELL, "x", "error", "low", "high", "seeds"]]
     theirs = published.rename(columns={"error": "published"})[["model", "task", "x", "published", "source", "standing"]]
-    table = ours.merge(theirs, on=["model", "task", "x"])
+    table = ours.merge(theirs, on=["model", "task", "x"], how="left")
     lines = []
     for (range_, protocol), group in table.groupby(["range", "protocol"]):
         wide = group.pivot_table(index="model", columns="x", values=["error", "published"])
@@ -90,7 +90,11 @@ def _compare_predictions(published: pd.DataFrame, results) -> tuple[pd.DataFrame
             replica = Replica(cell, seed)
             columns[label] = predict(replica, store.parameters(replica), x)
             own = dict(zip(CELL, cell.names, strict=True)) | {"seed": seed}
-            tables.append(published[["a", "b", "target"]].assign(**own, prediction=columns[label], published=published["prediction"]))
+            tables.append(
+                published[["a", "b", "target"]].assign(
+                    **own, prediction=columns[label], published=published["prediction"]
+                )
+            )
         rows = [
             {"a": f"{a:g}", "b": f"{b:g}", "exact": f"{t:.0f}", "tutorial": f"{p:.10g}"}
             | {label: f"{values[i]:.10g}" for label, values in columns.items()}
@@ -101,7 +105,8 @@ def _compare_predictions(published: pd.DataFrame, results) -> tuple[pd.DataFrame
             "",
             f"What {cell.model} predicts after training, beside the tutorial's printed predictions:",
             texts.table(rows),
-            f"Relative error on the test rows over {len(errors)} seeds: median {texts.number(float(np.median(errors)))}, "
+            f"Relative error on the test rows over {len(errors)} seeds: "
+            f"median {texts.number(float(np.median(errors)))}, "
             f"best {texts.number(float(errors[0]))} (the best, not the typical one), "
             f"{(errors < 1e-4).sum()} of {len(errors)} below 1e-4; "
             f"the tutorial's own ten rows: {texts.number(theirs)}.",

@@ -127,8 +127,8 @@ Where = Distribution | Grid
 def parse(name: str, spec: Any) -> Where:
     """A distribution or grid from its spelling in YAML.
 
-    [[low, high], ...] is uniform; {law: normal, location: 0, scale: 1, intervals: [[-3, 3]], coin: false} anything else;
-    {count: 11, axes: [[start, step], ...]} a grid with one axis for each input.
+    [[low, high], ...] is uniform; {law: normal, location: 0, scale: 1, intervals: [[-3, 3]], coin: false} anything
+    else; {count: 11, axes: [[start, step], ...]} a grid with one axis for each input.
 
     >>> print(parse("interpolation", [[-20, -5], [5, 20]]))
     [-20, -5] ∪ [5, 20]
@@ -139,8 +139,8 @@ def parse(name: str, spec: Any) -> Where:
         return Grid(axes, int(number(f"{name} count", spec.get("count"), least=1)))
     if isinstance(spec, dict):
         _known(name, spec, ("law", "location", "scale", "intervals", "coin"))
-        laws = {key: spec[key] for key in ("law", "coin") if key in spec}
-        numbers = {"location": number(f"{name} location", spec.get("location", 0.0))}
+        laws: dict[str, Any] = {key: spec[key] for key in ("law", "coin") if key in spec}
+        numbers: dict[str, Any] = {"location": number(f"{name} location", spec.get("location", 0.0))}
         numbers["scale"] = number(f"{name} scale", spec.get("scale", 1.0), above=0)
         return Distribution(_intervals(name, spec.get("intervals", [])), **laws, **numbers)
     return Distribution(_intervals(name, spec))

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -87,7 +88,9 @@ def derive(store: Store) -> tuple[dict[str, pd.DataFrame], list[str], bool]:
 
 
 def _train(missing: Sequence[Replica], engine: Engine, store: Store) -> None:
-    workers = engine.workers or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = (
+        engine.workers or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     with Pool(workers, engine, store.folder) if workers > 1 and len(missing) > 1 else nullcontext() as pool:
         from benchmark.engine import tiles, train
         from benchmark.networks import build
@@ -110,5 +113,5 @@ def _train(missing: Sequence[Replica], engine: Engine, store: Store) -> None:
                 pool.train(work, report)
                 return
             for number, tile in enumerate(work):
-                measured = train(tile, engine, lambda steps, solved, number=number: report(number, steps, solved))
+                measured = train(tile, engine, partial(report, number))
                 store.write(tile, measured, "eager", "cpu")

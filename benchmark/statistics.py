@@ -19,6 +19,7 @@ CELLS = [*CELL, "inputs", "operands", "trained", "judged", "middle", "half_width
 VERDICTS = ["diverged", "solved", "near_miss", "interpolates", "cannot_represent", "not_learned"]
 RELATIVE_THRESHOLD = 1e-3  # solved_relative: RMS error over RMS target
 HORIZON_ERROR = 0.01  # the horizon ends where the median relative error reaches this
+ERRORS = ["interpolation", "extrapolation", "relative_extrapolation"]
 CURVE_STEPS = 200
 RESAMPLES = 2000
 
@@ -26,8 +27,8 @@ RESAMPLES = 2000
 def outcomes(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     """One row a replica: its errors at the selected step, whether that solves the task, and the verdict.
 
-    runs, curves: as `Store.measurements` gives them. A replica whose interpolation error stops being finite has diverged:
-    its errors count as infinite.
+    runs, curves: as `Store.measurements` gives them. A replica whose interpolation error stops being finite has
+    diverged: its errors count as infinite.
     """
     diverged = curves[~np.isfinite(curves["interpolation"])].groupby("run")["step"].min()
     by_run = curves.set_index(["run", "step"]).sort_index()
@@ -85,13 +86,13 @@ def _quartiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Quartiles over the first axis; not interpolated between a finite error and an infinite one."""
     with np.errstate(invalid="ignore"):
         low, median, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
-    outer = [np.quantile(values, q, axis=0, method=method) for q, method in ((0.25, "lower"), (0.75, "higher"))]
+    outer = np.quantile(values, 0.25, axis=0, method="lower"), np.quantile(values, 0.75, axis=0, method="higher")
     low, high = (np.where(np.isnan(inner), end, inner) for inner, end in zip((low, high), outer, strict=True))
     return low, np.where(np.isnan(median), np.inf, median), high
 
 
 def cells(runs: pd.DataFrame) -> pd.DataFrame:
-    """What is known of each cell before training: its effective ranges, threshold, and whether it can be represented."""
+    """What is known of each cell before training: effective ranges, threshold, whether it can be represented."""
     return runs.drop_duplicates(CELL).sort_values(CELL)[CELLS].reset_index(drop=True)
 
 
@@ -104,34 +105,28 @@ def summary(outcomes: pd.DataFrame, profile: pd.DataFrame, cells: pd.DataFrame) 
     multiple of the training half-width up to which the median relative error stays under 1%; low and high are those of
     the upper and lower quartile of the seeds' errors.
     """
-    rows: list[dict] = []
+    rows: list[tuple] = []
     profiles = {names: group for names, group in profile.groupby(CELL)}
     facts = cells.set_index(CELL)
     for names, group in outcomes.groupby(CELL, sort=True):
-        own = dict(zip(CELL, names, strict=True))
-        seeds = len(group)
-
-        def add(metric: str, value: float, low: float, high: float, seeds: int = seeds, own: dict = own) -> None:
-            rows.append(own | {"metric": metric, "value": value, "low": low, "high": high, "seeds": seeds})
-
-        for metric, column in (("success_rate", "solved"), ("success_rate_relative", "solved_relative")):
-            add(metric, *success_rate(int(group[column].sum()), seeds))
+        cell = tuple(map(str, names))
         ever = group["solved_at"].dropna().to_numpy()
-        solved = group.loc[group["solved"], "sparsity"].to_numpy()
+        sparse = group.loc[group["solved"], "sparsity"].to_numpy()
         untrained = float(np.median(group["untrained"]))
-        score = 100 * group["extrapolation"].to_numpy() / untrained if untrained > 0 else np.full(seeds, np.nan)
-        errors = group[["interpolation", "extrapolation", "relative_extrapolation"]].to_numpy().T
-        add("solved_at", *_single(ever, np.median, own), len(ever))
-        add("solved_at_mean", *_single(ever, np.mean, own), len(ever))
-        add("sparsity", *_single(solved, np.median, own), len(solved))
-        values = estimate(np.vstack([errors, score]), np.median, own)
-        for metric, triple in zip(
-            ("interpolation", "extrapolation", "relative_extrapolation", "score"), values, strict=True
-        ):
-            add(metric, *triple)
-        add("horizon", *horizon(profiles[names], facts.loc[names]))
-    table = pd.DataFrame(rows, columns=SUMMARY)
-    return table.sort_values([*CELL, "metric"], kind="stable").reset_index(drop=True)
+        score = 100 * group["extrapolation"].to_numpy() / untrained if untrained > 0 else np.full(len(group), np.nan)
+        errors = group[ERRORS].to_numpy().T
+        medians = estimate(np.vstack([errors, score]), np.median, cell)
+        metrics = [
+            *((name, medians[i], len(group)) for i, name in enumerate((*ERRORS, "score"))),
+            ("success_rate", success_rate(int(group["solved"].sum()), len(group)), len(group)),
+            ("success_rate_relative", success_rate(int(group["solved_relative"].sum()), len(group)), len(group)),
+            ("solved_at", estimate(ever[None], np.median, cell)[0], len(ever)),
+            ("solved_at_mean", estimate(ever[None], np.mean, cell)[0], len(ever)),
+            ("sparsity", estimate(sparse[None], np.median, cell)[0], len(sparse)),
+            ("horizon", horizon(profiles[names], facts.loc[names]), len(group)),
+        ]
+        rows += [(*cell, metric, *interval, seeds) for metric, interval, seeds in sorted(metrics, key=lambda m: m[0])]
+    return pd.DataFrame(rows, columns=SUMMARY)
 
 
 def success_rate(solved: int, seeds: int) -> tuple[float, float, float]:
@@ -144,29 +139,28 @@ def success_rate(solved: int, seeds: int) -> tuple[float, float, float]:
     return solved / seeds, float(interval.low), float(interval.high)
 
 
-def estimate(values: np.ndarray, statistic, own: dict) -> np.ndarray:
+def estimate(values: np.ndarray, statistic, cell: tuple[str, ...]) -> np.ndarray:
     """A statistic of each row of [metric, seed] with its 95% percentile bootstrap interval: [metric, 3].
 
     The generator is seeded by the cell's key. Infinite values are allowed: quantiles of the bootstrap distribution are
-    taken without interpolation. One seed has no interval.
+    taken without interpolation. One seed has no interval, none no estimate.
     """
-    seeds = values.shape[1]
+    metrics, seeds = values.shape
+    if seeds == 0:
+        return np.full((metrics, 3), np.nan)
     with np.errstate(invalid="ignore"):
         centre = statistic(values, axis=-1)
-        if seeds < 2:
+        if seeds == 1:
             return np.stack([centre, *[np.full_like(centre, np.nan)] * 2], axis=-1)
-        seed = hashlib.sha256("\n".join(map(str, own.values())).encode()).digest()
+        seed = hashlib.sha256("\n".join(cell).encode()).digest()
         rng = np.random.default_rng(int.from_bytes(seed[:8], "little"))
         result = stats.bootstrap((values,), statistic, axis=-1, n_resamples=RESAMPLES, method="percentile", rng=rng)
-    ends = [
-        np.quantile(result.bootstrap_distribution, q, axis=-1, method=method)
-        for q, method in ((0.025, "lower"), (0.975, "higher"))
-    ]
-    return np.stack([centre, *ends], axis=-1)
-
-
-def _single(values: np.ndarray, statistic, own: dict) -> np.ndarray:
-    return estimate(values[None], statistic, own)[0] if len(values) else np.full(3, np.nan)
+    distribution = result.bootstrap_distribution
+    low, high = (
+        np.quantile(distribution, 0.025, -1, method="lower"),
+        np.quantile(distribution, 0.975, -1, method="higher"),
+    )
+    return np.stack([centre, low, high], axis=-1)
 
 
 def horizon(profile: pd.DataFrame, cell: pd.Series) -> tuple[float, float, float]:

@@ -92,7 +92,9 @@ class Store:
         for order, shard in enumerate(self.shards()):
             for row, identity in enumerate(shard.identities):
                 chosen.setdefault(identity, (shard, row))
-                digests.setdefault(identity[:-1], []).append((shard.meta["semantics"] == SEMANTICS, order, identity[-1]))
+                digests.setdefault(identity[:-1], []).append(
+                    (shard.meta["semantics"] == SEMANTICS, order, identity[-1])
+                )
         winner = {key: max(candidates)[2] for key, candidates in digests.items()}
         kept = [identity for identity in chosen if winner[identity[:-1]] == identity[-1]]
         lost: dict[tuple, int] = {}
@@ -169,7 +171,10 @@ class Store:
                 dict(zip(KEY, key, strict=True))
                 | {"digest": digest, "run": number}
                 | {"best_step": arrays["steps"][arrays["best"][row]], "steps": arrays["steps"][-1]}
-                | {name: float(arrays[name][row]) for name in ("target_interpolation", "target_extrapolation", "threshold")}
+                | {
+                    name: float(arrays[name][row])
+                    for name in ("target_interpolation", "target_extrapolation", "threshold")
+                }
                 | {name: str(arrays[name][row]) for name in ("representable", "why")}
                 | {name: protocol[name] for name in ("fits", "dtype")}
                 | {name: meta[name] for name in ("device", "engine", "torch", "benchmark")}

@@ -16,8 +16,8 @@ Moment = Callable[[float, float], float]
 
 @dataclass(frozen=True)
 class Operation:
-    """compute: of tensors or arrays a[, b]. threshold: the ε-threshold of one module whose inputs are the operands, from
-    ε and E(p, q) = E[|a|^p |b|^q] (Mistry et al. 2022; for one operand by the same rule). low: smallest operand.
+    """compute: of tensors or arrays a[, b]. threshold: the ε-threshold of one module whose inputs are the operands,
+    from ε and E(p, q) = E[|a|^p |b|^q] (Mistry et al. 2022; for one operand by the same rule). low: smallest operand.
     divides: the last operand is a divisor.
     """
 
@@ -59,8 +59,8 @@ class Task:
 class Subsets:
     """How n inputs become operands: contiguous sums of `size` inputs, each starting `stride` after the one before.
 
-    Madsen & Johansen 2020, section on the arithmetic data set: size = ⌊subset · n⌋, of which ⌊overlap · size⌋ are shared
-    with the next; a seed's offset, at most `free`, shifts them together.
+    Madsen & Johansen 2020, section on the arithmetic data set: size = ⌊subset · n⌋, of which ⌊overlap · size⌋ are
+    shared with the next; a seed's offset, at most `free`, shifts them together.
     """
 
     inputs: int
@@ -102,7 +102,7 @@ class Problem:
 
     @property
     def sign(self) -> str:
-        """"positive", "negative" or "mixed": of all inputs, inside and outside the training range."""
+        """ "positive", "negative" or "mixed": of all inputs, inside and outside the training range."""
         ends = [end for hull in self.trained_hulls + hulls(self.extrapolation) for end in hull]
         return "positive" if min(ends) >= 0 else "negative" if max(ends) <= 0 else "mixed"
 
@@ -129,7 +129,9 @@ def pose(task: Task, ranges: Ranges, inputs: int | None = None, subset: float = 
         size = int(subset * inputs)
         subsets = Subsets(inputs, operation.operands, size, size - int(overlap * size))
         if size < 1 or subsets.free < 0:
-            raise UsageError(f"{inputs} inputs hold no {operation.operands} subsets of {subset:g} with overlap {overlap:g}")
+            raise UsageError(
+                f"{inputs} inputs hold no {operation.operands} subsets of {subset:g} with overlap {overlap:g}"
+            )
     count = inputs or operation.operands
     domains: list[tuple[Interval, ...]] = [((operation.low, math.inf),)] * count
     if operation.divides and task.margin and subsets is None:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from benchmark.errors import UsageError
 from benchmark.protocol import Engine
@@ -65,8 +65,7 @@ class Pool:
                 if queue and connection not in busy:
                     busy[connection] = queue.popleft()
                     connection.send(busy[connection][1])
-            for connection in wait(list(busy)):
-                assert isinstance(connection, Connection)
+            for connection in cast(list[Connection], wait(list(busy))):
                 number, tile = busy[connection]
                 try:
                     kind, content = connection.recv()

@@ -10,7 +10,7 @@ from matplotlib.colors import same_color
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from figures import (
+from benchmark.figures import (
     draw,
     error_by_input,
     error_by_input_heatmap,
@@ -20,7 +20,7 @@ from figures import (
     save,
     style,
     success_heatmap,
-)  # fmt: skip
+)
 
 KEY = ["model", "task", "range", "protocol", "overrides"]
 MLPS = [

@@ -1,4 +1,4 @@
-"""The neural accumulator and its multiplicative form (Trask et al. 2018, "Neural Arithmetic Logic Units", section 3)."""
+"""The neural accumulator and its multiplicative form (Trask et al. 2018, section 3)."""
 
 import math
 from functools import cache

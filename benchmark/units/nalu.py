@@ -1,4 +1,4 @@
-"""The neural arithmetic logic unit (Trask et al. 2018, "Neural Arithmetic Logic Units", section 3, equations 2 and 3)."""
+"""The neural arithmetic logic unit (Trask et al. 2018, section 3, equations 2 and 3)."""
 
 import math
 
@@ -16,9 +16,9 @@ class NALU(NAC):
     """a = W x,  m = exp(W log(|x| + ε)),  g = σ(G x),  y = g ⊙ a + (1 - g) ⊙ m,  with the W of a NAC in both paths.
 
     The gate has no bias, so g(-x) = 1 - g(x): on a range on both sides of 0 it cannot choose one path, and the unit can
-    represent no operation of two operands there, addition included. (The identity it can: x below 0, |x| above.) `gate_bias` adds one, g = σ(G x + b), as NeuralArithmetic.jl does.
-    Initialisations as NAC's, for G as for Ŵ and M̂, but with "stable_nalu" G is Xavier-uniform and with
-    `gate_bias` b starts at 0.
+    represent no operation of two operands there, addition included. (The identity it can: x below 0, |x|
+    above.) `gate_bias` adds one, g = σ(G x + b), as NeuralArithmetic.jl does. Initialisations as NAC's, for G as for
+    Ŵ and M̂, but with "stable_nalu" G is Xavier-uniform and with `gate_bias` b starts at 0.
     """
 
     def __init__(

@@ -29,8 +29,8 @@ def linear(W: Tensor, x: Tensor) -> Tensor:
 class Unit(nn.Module):
     """One layer, `forward`: [..., in, batch] -> [..., out, batch]; its parameters may carry leading replica axes.
 
-    It knows nothing of replicas, steps or optimizers. A subclass registers its parameters with `self.parameter`, says in
-    `initial` how its authors draw them, and may declare what it can represent in `ideal`.
+    It knows nothing of replicas, steps or optimizers. A subclass registers its parameters with `self.parameter`, says
+    in `initial` how its authors draw them, and may declare what it can represent in `ideal`.
     """
 
     def __init__(self, inputs: int, outputs: int):
