@@ -25,10 +25,10 @@ class Protocol:
 
     seeds: how many, counted from 0. data_seed: one seed for everybody's training data and subsets, or None for each
     replica's own. evaluate_every: in steps; None for twenty evaluations a run. epsilon: of the success threshold.
-    fits: largest relative interpolation error of a network that fits its training range. select: the judged
-    step, "best" (by interpolation error) or "last". learning_rate, hidden: instead of the models' own, where not None. inputs,
-    subset, overlap: the arithmetic data set's, see `tasks.pose`. models: a model's name -> what this protocol changes
-    of its configuration.
+    fits: largest relative interpolation error of a network that fits its training range. select: the judged step,
+    "best" (by interpolation error) or "last". learning_rate, hidden: instead of the models' own, where not None.
+    inputs, subset, overlap: the arithmetic data set's, see `tasks.pose`. models: a model's name -> what this protocol
+    changes of its configuration.
     """
 
     seeds: int = 25

@@ -1,0 +1,179 @@
+"""Replicas do not see each other, and the step is the optimizer's, the schedule's and the streams'."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark.configs import compose
+from benchmark.data import Batches
+from benchmark.engine import PAD, Parameters, predict, tiles, train
+from benchmark.networks import build
+from benchmark.protocol import Engine
+from benchmark.replicas import Replica
+from benchmark.streams import Draw
+
+CURVES = ("interpolation", "extrapolation", "sparsity")
+
+
+def row(measured, i):
+    return [getattr(measured, name)[i] for name in (*CURVES, "best", "profile_error")] + [
+        value[i] for value in measured.parameters.values()
+    ]
+
+
+def same(ours, theirs):
+    return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("model", "task", "range_", "overrides"),
+    [
+        ("nalu", "mul", "symmetric", []),
+        ("nac", "sqrt", "symmetric", ["protocol.batch=1"]),
+        ("mlp_sigmoid", "identity", "figure1_integers", ["protocol.batch=11"]),
+        ("mlp_softplus", "div", "positive", ["protocol.batch=37", "protocol.hidden=[3,1]"]),
+        ("nac_mul", "add", "positive", ["protocol.inputs=20", "protocol.hidden=[2]"]),
+        ("nalu", "square", "positive", ["protocol.dtype=float64", "protocol.optimizer=rmsprop"]),
+    ],
+)
+def test_a_replica_is_the_same_bit_for_bit_alone_in_company_in_any_order_and_for_any_steps_per_call(
+    quick, model, task, range_, overrides
+):
+    request = quick([model], [task], [range_], [*overrides, "protocol.seeds=70"])
+    replicas = request.replicas()
+    together = train(replicas, Engine())
+    alone = train([replicas[5]], Engine(steps_per_call=1))
+    backwards = train(replicas[::-1], Engine(steps_per_call=4))
+    assert same(row(together, 5), row(alone, 0))
+    for i in (0, 5, 33, 69):
+        assert same(row(together, i), row(backwards, 69 - i))
+
+
+def test_a_replica_is_the_same_beside_other_tasks_and_ranges(quick):
+    grid = quick(["nalu"], ["mul", "add", "div"], ["symmetric", "positive"])
+    everything = train(grid.replicas(), Engine())
+    for i, replica in enumerate(grid.replicas()):
+        if replica.seed == 1:
+            assert same(row(everything, i), row(train([replica], Engine()), 0))
+
+
+def test_training_is_torchs_adam_on_the_same_data(quick):
+    replica = quick(["nalu"], ["mul"]).replicas()[1]
+    specification = replica.cell.specification
+    network = build(specification)
+    start = network.initial(Draw(torch.tensor([replica.seed])))
+    for name, parameter in network.named_parameters():
+        parameter.data = start[name][0].float()
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.05)
+    x, t = Batches([replica], torch.float32, torch.device("cpu"))(0, specification.protocol.steps)
+    for step in range(specification.protocol.steps):
+        optimizer.zero_grad()
+        (network(x[step, 0]) - t[step, 0]).square().mean().backward()
+        optimizer.step()
+    trained = train([replica], Engine())
+    selected = compose(
+        ["nalu"], ["mul"], ["positive"], overrides=["protocol.select=last", *_numbers(specification.protocol)]
+    )
+    trained = train([Replica(selected.cells[0], replica.seed)], Engine())
+    for name, parameter in network.named_parameters():
+        torch.testing.assert_close(torch.as_tensor(trained.parameters[name][0]), parameter.data, rtol=1e-5, atol=1e-7)
+
+
+def _numbers(protocol):
+    return [f"protocol.{k}={getattr(protocol, k)}" for k in ("steps", "batch", "evaluate_every", "evaluation_size")]
+
+
+def test_a_diverging_replica_leaves_its_neighbours_alone(quick):
+    quiet = quick(["nac"], ["add"], ["positive"]).cells[0]
+    wild = quick(["nac"], ["add"], ["positive"], ["model.nac.recipe.learning_rate=1e30"]).cells[0]
+    calm = [Replica(quiet, seed) for seed in range(3)]
+    mixed = train([calm[0], Replica(wild, 0), calm[1], Replica(wild, 1), calm[2]], Engine())
+    by_themselves = train(calm, Engine())
+    assert all(same(row(mixed, 2 * i), row(by_themselves, i)) for i in range(3))
+    poisoned = quick(["nac"], ["square"], ["positive"], ["range.positive.interpolation=[[1e25,2e25]]"])
+    measured = train(poisoned.replicas(), Engine())
+    assert np.isinf(measured.interpolation[:, -1]).all()
+
+
+def test_a_regularizer_acts_only_once_its_schedule_has_started(quick):
+    def trained(*more):
+        return train(quick(["linear"], ["add"], overrides=more).replicas(), Engine())
+
+    spelled = "+model.linear.recipe.regularizers={{sparsity:{{weight:10.0,start:{},end:{}}}}}".format
+    plain, late, early = trained(), trained(spelled(0.99, 1.0)), trained(spelled(0.0, 0.1))
+    assert same(row(plain, 0)[:3], row(late, 0)[:3])
+    assert not np.array_equal(plain.interpolation, early.interpolation)
+
+
+def test_the_selected_step_is_the_best_or_the_last_evaluation(quick):
+    best = train(quick(["mlp_relu"], ["add"]).replicas(), Engine())
+    assert np.array_equal(best.best, best.interpolation.argmin(1))
+    last = train(quick(["mlp_relu"], ["add"], overrides=["protocol.select=last"]).replicas(), Engine())
+    assert set(last.best) == {len(last.steps) - 1}
+
+
+def test_stored_parameters_give_back_the_selected_error(quick):
+    replica = quick(["mlp_tanh"], ["identity"], ["figure1_integers"], ["protocol.batch=11"]).replicas()[2]
+    measured = train([replica], Engine())
+    x = np.arange(-20, 21)[None]
+    y = predict(replica, {name: value[0] for name, value in measured.parameters.items()}, x)
+    assert np.mean((y - x[0]) ** 2) == pytest.approx(measured.extrapolation[0, measured.best[0]], rel=1e-5)
+
+
+def test_flat_parameters_come_back_as_they_were(quick):
+    network = build(quick(["mlp_prelu"], ["add"]).cells[0].specification)
+    start = network.initial(Draw(torch.arange(PAD)))
+    parameters = Parameters(network, PAD, torch.device("cpu"))
+    theta = parameters.flat(start)
+    assert all(torch.equal(value, start[name]) for name, value in parameters.unflat(theta).items())
+    assert theta.shape == parameters.owner.shape
+    assert torch.equal(parameters.unflat(parameters.owner.double())["0.b"][7], torch.full((8, 1), 7.0).double())
+
+
+def test_tiles_hold_one_architecture_each_and_every_replica_once(quick):
+    replicas = quick(["nalu", "mlp_relu"], ["mul", "sqrt"], ["symmetric", "positive"], ["protocol.seeds=40"]).replicas()
+    cut = tiles(replicas, Engine(tile=32), workers=2)
+    assert sorted(r.key for tile in cut for r in tile) == sorted(r.key for r in replicas)
+    assert all(len({(r.cell.model, r.cell.specification.problem.inputs) for r in tile}) == 1 for tile in cut)
+    assert max(map(len, cut)) <= 32
+    work = [len(tile) * sum(a * b for a, b in pairwise(_sizes(tile[0]))) for tile in cut]
+    assert work == sorted(work, reverse=True)
+
+
+def _sizes(replica):
+    specification = replica.cell.specification
+    return [specification.problem.inputs, *specification.hidden, 1]
+
+
+def test_progress_adds_up_to_the_replica_steps(quick):
+    request = quick()
+    seen = []
+    train(request.replicas(), Engine(), lambda steps, solved: seen.append(steps))
+    assert sum(seen) == 3 * 6
+
+
+def test_the_learning_rate_is_a_replicas_own(quick):
+    cells = [
+        quick(["nac"], ["add"], overrides=[f"model.nac.recipe.learning_rate={rate}"]).cells[0] for rate in (0.01, 0.1)
+    ]
+    both = train([Replica(cell, 0) for cell in cells], Engine())
+    assert same(row(both, 1), row(train([Replica(cells[1], 0)], Engine()), 0))
+    assert not np.array_equal(both.interpolation[0], both.interpolation[1])
+
+
+def test_data_seed_sets_the_data_apart_from_the_initialisation(quick):
+    cell = quick(["nac"], ["add"], overrides=["protocol.data_seed=7"]).cells[0]
+    x, _ = Batches([Replica(cell, 0), Replica(cell, 1)], torch.float32, torch.device("cpu"))(0, 2)
+    assert torch.equal(x[:, 0], x[:, 1])
+    measured = train([Replica(cell, 0), Replica(cell, 1)], Engine())
+    assert not np.array_equal(measured.interpolation[0], measured.interpolation[1])
+
+
+def test_the_engine_settings_change_no_number(quick):
+    request = quick()
+    engines = [Engine(), Engine(steps_per_call=1), Engine(steps_per_call=5), replace(request.engine, mode="eager")]
+    first, *others = [train(request.replicas(), engine) for engine in engines]
+    assert all(same(row(first, i), row(other, i)) for other in others for i in range(3))

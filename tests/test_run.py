@@ -1,0 +1,144 @@
+"""A run trains what is missing, survives being killed, and gives the same table however it was computed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmark.run import run
+from benchmark.statistics import OUTCOMES, PROFILE, SUMMARY
+
+VOLATILE = ["seconds", "device", "engine", "torch", "benchmark"]
+
+
+def table(folder, name="outcomes"):
+    return pd.read_csv(Path(folder) / f"{name}.csv").drop(columns=VOLATILE, errors="ignore")
+
+
+@pytest.fixture
+def grid(quick, tmp_path):
+    """Run a grid of two models, four tasks and two ranges with these overrides into a folder of this name."""
+
+    def results(name, *overrides):
+        return run(
+            quick(
+                ["nalu", "mlp_relu"],
+                ["add", "mul", "sqrt", "identity"],
+                ["symmetric", "positive"],
+                [*overrides],
+                results=tmp_path / name,
+            )
+        )
+
+    return results
+
+
+def test_the_table_is_the_same_with_one_and_two_workers_and_in_small_and_large_tiles(grid):
+    first = grid("a", "engine.workers=1", "engine.tile=256")
+    second = grid("b", "engine.workers=2", "engine.tile=16", "engine.steps_per_call=1")
+    pd.testing.assert_frame_equal(table(first.folder), table(second.folder), check_exact=True)
+    for name in ("summary", "profile", "cells"):
+        assert (first.folder / f"{name}.csv").read_bytes() == (second.folder / f"{name}.csv").read_bytes()
+
+
+def test_seeds_grow_without_changing_and_nothing_is_trained_twice(grid):
+    small = grid("a", "engine.workers=1")
+    assert small.trained == 3 * 16
+    grown = grid("a", "engine.workers=1", "protocol.seeds=5")
+    assert grown.trained == 2 * 16
+    again = grid("a", "engine.workers=1", "protocol.seeds=5")
+    assert (again.trained, again.changed) == (0, False)
+    fresh = grid("b", "engine.workers=1", "protocol.seeds=5")
+    pd.testing.assert_frame_equal(table(grown.folder), table(fresh.folder), check_exact=True)
+
+
+def test_the_tables_have_the_columns_that_others_rely_on(grid):
+    results = grid("a", "engine.workers=1")
+    for name, columns in (("outcomes", OUTCOMES), ("summary", SUMMARY), ("profile", PROFILE)):
+        assert list(pd.read_csv(results.folder / f"{name}.csv", nrows=0)) == columns
+    outcomes = table(results.folder)
+    keys = ["model", "task", "range", "protocol", "overrides", "seed"]
+    assert outcomes[keys].equals(outcomes[keys].sort_values(keys, ignore_index=True))
+    assert not outcomes.duplicated(keys).any()
+
+
+def test_a_request_shows_its_own_cells_and_the_folder_keeps_all(quick, tmp_path):
+    run(quick(["nalu"], results=tmp_path))
+    results = run(quick(["nac"], ["add"], results=tmp_path))
+    assert set(results.outcomes["model"]) == {"nac"}
+    assert set(table(tmp_path)["model"]) == {"nalu", "nac"}
+
+
+SCRIPT = """
+import sys
+from benchmark.configs import compose
+from benchmark.run import run
+if __name__ == "__main__":
+    overrides = ["protocol.seeds=8", "protocol.steps=300", "protocol.evaluate_every=100"]
+    overrides += ["protocol.evaluation_size=200", "engine.tile=32", f"engine.workers={sys.argv[2]}"]
+    models = ["nalu", "nac", "mlp_relu", "mlp_tanh", "linear", "nac_mul"]
+    run(models=models, tasks=["mul", "sqrt"], ranges=["positive"], results=sys.argv[1], overrides=overrides)
+"""
+
+
+def start(tmp_path, folder, workers):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    return subprocess.Popen([sys.executable, tmp_path / "script.py", str(folder), str(workers)], cwd=tmp_path)
+
+
+def children(pid):
+    listing = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True).stdout
+    pairs = [tuple(map(int, line.split())) for line in listing.splitlines()[1:]]
+    return [child for child, parent in pairs if parent == pid]
+
+
+def alive(pid):
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="reads /proc")
+def test_after_kill_9_the_workers_end_and_the_same_command_finishes_with_the_same_table(tmp_path):
+    process = start(tmp_path, tmp_path / "killed", workers=2)
+    deadline = time.monotonic() + 60
+    while len(list((tmp_path / "killed" / "shards").glob("*.npz"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    workers = children(process.pid)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    finished = len(list((tmp_path / "killed" / "shards").glob("*.npz")))
+    assert 2 <= finished < 12
+    deadline = time.monotonic() + 10
+    while any(map(alive, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert workers
+    assert not any(map(alive, workers))
+    assert start(tmp_path, tmp_path / "killed", workers=1).wait() == 0
+    assert start(tmp_path, tmp_path / "whole", workers=2).wait() == 0
+    pd.testing.assert_frame_equal(table(tmp_path / "killed"), table(tmp_path / "whole"), check_exact=True)
+    for name in ("summary.csv", "profile.csv", "curves.csv.gz"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_two_processes_may_fill_one_folder_at_once(tmp_path):
+    processes = [start(tmp_path, tmp_path / "shared", workers=1) for _ in range(2)]
+    assert [process.wait() for process in processes] == [0, 0]
+    assert len(table(tmp_path / "shared")) == 96
+    assert not table(tmp_path / "shared").duplicated(["model", "task", "seed"]).any()
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="reads /proc")
+def test_a_worker_that_dies_costs_nothing_but_time(tmp_path):
+    process = start(tmp_path, tmp_path / "results", workers=2)
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "results" / "shards").glob("*.npz")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    victims = [pid for pid in children(process.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(victims[0], signal.SIGKILL)
+    assert process.wait() == 0
+    assert len(table(tmp_path / "results")) == 96
