@@ -132,7 +132,7 @@ def error_by_input(profile: pd.DataFrame, cells: pd.DataFrame, published: pd.Dat
         look, side = {}, np.zeros(len(shown))
         if "source" in shown:  # the few published points: thin lines, none through the training range
             look, side = {"linewidth": 0.6}, shown["x"] > cell["middle"]
-            title += "; ".join((shown["source"] + " (" + shown["standing"] + ")").unique())
+            title += "; ".join((shown["source"] + ",\n" + shown["standing"]).unique())
         lines = shown.assign(error=shown["error"].clip(upper=10 * top), side=side).sort_values("x")
         for number, ((model, _), line) in enumerate(lines.groupby(["model", "side"])):
             every = max(1, len(line) // 8)

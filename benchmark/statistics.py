@@ -85,10 +85,10 @@ def profile(runs: pd.DataFrame, profiles: pd.DataFrame) -> pd.DataFrame:
 def _quartiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Quartiles over the first axis; not interpolated between a finite error and an infinite one."""
     with np.errstate(invalid="ignore"):
-        low, median, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
+        low, high = np.quantile(values, [0.25, 0.75], axis=0)
     outer = np.quantile(values, 0.25, axis=0, method="lower"), np.quantile(values, 0.75, axis=0, method="higher")
     low, high = (np.where(np.isnan(inner), end, inner) for inner, end in zip((low, high), outer, strict=True))
-    return low, np.where(np.isnan(median), np.inf, median), high
+    return low, np.median(values, axis=0), high
 
 
 def cells(runs: pd.DataFrame) -> pd.DataFrame:

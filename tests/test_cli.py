@@ -1,0 +1,181 @@
+"""`python -m benchmark` as people use it: what it prints, writes, refuses and exits with."""
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from benchmark import __main__ as cli
+
+FEW = ["protocol.seeds=2", "protocol.steps=20", "protocol.evaluation_size=200", "engine.workers=1"]
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """Run a command line in an empty folder of its own: (exit code, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["benchmark", *arguments])
+        cli.finished.clear()
+        cli.failures.clear()
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def files(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_the_literal_command_prints_a_table_says_why_and_writes_tables_and_figures(tmp_path):
+    arguments = [sys.executable, "-m", "benchmark", "+model=nalu", "+task=mul", *FEW[:3]]
+    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "nalu   mul   positive" in done.stdout
+    assert "2 cannot_represent" in done.stdout
+    assert "nalu cannot represent mul on symmetric: log |x| loses the sign of x" in done.stdout
+    assert done.stderr == ""
+    written = {name for name in files(tmp_path) if "shards" not in name}
+    tables = {f"results/default/{name}" for name in ("outcomes.csv", "summary.csv", "profile.csv", "cells.csv")}
+    figures = {
+        f"results/default/figures/{n}.{e}" for n in ("success", "error", "learning_curves") for e in ("png", "svg")
+    }
+    assert written == tables | figures | {"results/default/curves.csv.gz", "results/default/.lock"}
+
+
+def test_plus_or_no_plus_is_the_same_request(command, tmp_path):
+    assert command("+model=linear", "+task=add", "range=positive", *FEW)[0] == 0
+    before = {path: (tmp_path / path).stat().st_mtime_ns for path in files(tmp_path)}
+    code, out, _ = command("model=linear", "task=add", "+range=positive", *FEW)
+    assert (code, "linear" in out) == (0, True)
+    assert {path: (tmp_path / path).stat().st_mtime_ns for path in files(tmp_path)} == before
+
+
+def test_a_list_is_one_grid_and_overrides_become_part_of_the_row(command, tmp_path):
+    code, _, _ = command("+model=[linear,nac]", "+task=[add,sqrt]", "protocol.learning_rate=0.1", *FEW)
+    assert code == 0
+    table = pd.read_csv(tmp_path / "results/default/outcomes.csv")
+    assert len(table) == 2 * 2 * 2 * 2
+    assert set(table["overrides"]) == {"protocol.evaluation_size=200;protocol.learning_rate=0.1;protocol.steps=20"}
+
+
+def test_a_sweep_fills_one_folder_and_leaves_nothing_else_behind(command, tmp_path):
+    code, out, _ = command("-m", "+model=linear,nac", "+task=add", "range=positive", "results=here", *FEW)
+    assert code == 0
+    assert set(pd.read_csv(tmp_path / "here/outcomes.csv")["model"]) == {"linear", "nac"}
+    assert out.count("figures: ") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+
+
+def test_a_failed_job_of_a_sweep_costs_only_itself(command, tmp_path):
+    code, out, err = command("-m", "+model=linear", "+task=add,sqrt", "range=neg_2_1", "results=here", *FEW)
+    assert code == 2
+    assert "sqrt is not defined anywhere" in err
+    assert set(pd.read_csv(tmp_path / "here/outcomes.csv")["task"]) == {"add"}
+    assert "figures: " in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "Choose a model"),
+        (["+model=nalu"], "Choose a task"),
+        (["+model=nlau", "+task=mul"], "did you mean nalu?"),
+        (["+model=nalu", "+task=mull"], "did you mean mul?"),
+        (["+model=nalu", "+task=mul", "range=symetric"], "did you mean symmetric?"),
+        (["+model=nalu", "+task=mul", "protocol=defualt"], "did you mean default?"),
+        (["+experiment=smok"], "did you mean smoke?"),
+        (["+mdoel=nalu", "+task=mul"], "did you mean model?"),
+        (["+model=nalu", "+task=mul", "protocol.steps=0"], "steps (0) must be at least 1"),
+        (["+model=nalu", "+task=mul", "protocol.seeds=-1"], "seeds (-1) must be at least 1"),
+        (["+model=nalu", "+task=mul", "range.symmetric.interpolation=[[5,-5]]"], "must be below"),
+        (["+model=nalu", "+task=mul", "range.symmetric.interpolation=[[nan,5]]"], "must be a number"),
+        (["+model=nalu", "+task=mul", "range.symmetric.interpolation=text"], "must be a list of intervals"),
+        (["+model=nalu", "+task=sqrt", "range=neg_2_1"], "sqrt is not defined anywhere"),
+        (["+model=nalu", "+task=mul", "results=/dev/null"], "is a file"),
+        (["+model=nalu", "+task=mul", "results=/proc/nowhere"], "cannot be written to"),
+        (["+model=nalu", "+task=mul", "model.nalu.options.initialisation=zero"], "has no initialisation 'zero'"),
+        (["+model=nalu", "+task=mul", "model.nalu.unit=mine.Unit"], "does not make a unit"),
+    ],
+)  # fmt: skip
+def test_bad_input_gets_one_sentence_exit_code_2_and_writes_nothing(command, tmp_path, arguments, sentence):
+    code, out, err = command(*arguments)
+    assert code == 2
+    assert sentence in err
+    assert err.count("\n") == 1
+    assert "Traceback" not in out + err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_shard_stops_the_run_and_is_left_where_it_is(command, tmp_path):
+    assert command("+model=linear", "+task=add", "range=positive", *FEW)[0] == 0
+    (shard,) = (tmp_path / "results/default/shards").glob("*.npz")
+    shard.write_bytes(shard.read_bytes()[:500])
+    before = {path: (tmp_path / path).read_bytes() for path in files(tmp_path)}
+    code, _, err = command("+model=nac", "+task=add", "range=positive", *FEW)
+    assert code == 2
+    assert shard.name in err
+    assert {path: (tmp_path / path).read_bytes() for path in files(tmp_path)} == before
+
+
+def test_help_lists_every_choice_and_three_examples(command):
+    code, out, _ = command("--help")
+    assert code == 0
+    for name in (
+        "mlp_softsign",
+        "nac_mul",
+        "reciprocal",
+        "pos_1p1_1p2",
+        "trask2018_figure1_rmsprop",
+        "tutorial_addition",
+    ):
+        assert name in out
+    assert out.count("\n  python -m benchmark") == 3
+
+
+def test_interrupted_runs_keep_what_is_finished_and_exit_with_130(command, tmp_path, monkeypatch):
+    from benchmark import engine
+
+    calls = []
+
+    def interrupted(tile, *rest):
+        calls.append(tile)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(tile, *rest)
+
+    original = engine.train
+    monkeypatch.setattr(engine, "train", interrupted)
+    code, _, err = command("+model=[linear,nac]", "+task=add", "range=positive", *FEW)
+    assert code == 130
+    assert "finished tiles are kept" in err
+    assert len(pd.read_csv(tmp_path / "results/default/outcomes.csv")) == 2
+
+
+def test_an_experiment_shows_our_numbers_beside_the_published_ones(command, tmp_path):
+    code, out, _ = command("+experiment=trask2018_figure1_rmsprop", *FEW)
+    assert code == 0
+    assert "Rank correlation (Spearman's ρ) with the published curves" in out
+    comparison = pd.read_csv(tmp_path / "results/trask2018_figure1_rmsprop/comparison.csv")
+    tanh = comparison[(comparison["model"] == "mlp_tanh") & (comparison["x"] == 15)].iloc[0]
+    assert tanh["published"] == 9.63
+    assert tanh["standing"] == "digitised to about 0.1"
+    assert (tmp_path / "results/trask2018_figure1_rmsprop/figures/error_by_input.png").exists()
+
+
+def test_a_tutorial_prints_its_ten_predictions_beside_ours(command, tmp_path):
+    code, out, _ = command("+experiment=tutorial_multiplication", *FEW, "protocol.evaluate_every=10")
+    assert code == 0
+    assert "1000000.2" in out
+    table = pd.read_csv(tmp_path / "results/tutorial_multiplication/comparison.csv")
+    assert (table["target"] == table["a"] * table["b"]).all()
+    assert len(table) in (10, 20)
+    profile = pd.read_csv(tmp_path / "results/tutorial_multiplication/profile.csv")
+    assert profile["x"].max() > 20

@@ -1,0 +1,156 @@
+"""Every configuration composes and runs; what cannot be is refused with one sentence."""
+
+import dataclasses
+
+import pytest
+
+from benchmark.conf_files import CONF, choices_of
+from benchmark.configs import Config, compose
+from benchmark.engine import train
+from benchmark.errors import UsageError
+from benchmark.protocol import Engine, Protocol
+from benchmark.replicas import Replica
+
+ARITHMETIC = ["add", "sub", "mul", "div", "square", "sqrt"]
+
+
+def trained(request):
+    """One step of one seed of each cell."""
+    for cell in request.cells:
+        protocol = dataclasses.replace(
+            cell.specification.protocol,
+            steps=1,
+            evaluate_every=1,
+            evaluation_size=50,
+            batch=min(cell.specification.protocol.batch, 64),
+        )
+        quick = dataclasses.replace(cell, specification=dataclasses.replace(cell.specification, protocol=protocol))
+        train([Replica(quick, 0)], Engine())
+    return request
+
+
+def test_the_options_are_those_of_the_design():
+    bounded, linear = "hardtanh sigmoid relu6 tanh softsign threshold", "relu leakyrelu prelu softplus elu selu"
+    shrinking, newer = "tanhshrink hardshrink softshrink", "gelu silu mish"
+    mlps = {f"mlp_{name}" for names in (bounded, linear, shrinking, newer) for name in names.split()}
+    assert mlps | {"linear", "nac", "nac_mul", "nalu", "mlps", "all"} <= set(choices_of("model"))
+    assert set(choices_of("task")) == {*ARITHMETIC, "identity", "reciprocal", "arithmetic"}
+    ranges = (
+        "symmetric positive neg_20_10 neg_2_1 neg_1p2_1p1 neg_0p2_0p1 mixed_2 pos_0p1_0p2 pos_1p1_1p2 pos_10_20 pos_0_1"
+    )
+    assert {*ranges.split(), "mistry2022", "madsen2020"} <= set(choices_of("range"))
+
+
+@pytest.mark.parametrize("name", choices_of("model"))
+def test_every_model_composes_and_trains(name):
+    request = trained(compose([name], ["add"], ["positive"]))
+    names = {cell.model for cell in request.cells}
+    assert names == {name} or {"figure1": 15, "mlps": 18, "all": 22}[name] == len(names)
+
+
+@pytest.mark.parametrize("name", choices_of("task"))
+def test_every_task_composes_and_trains(name):
+    request = trained(compose(["linear"], [name]))
+    assert {cell.task for cell in request.cells} == ({name} if name != "arithmetic" else set(ARITHMETIC))
+
+
+@pytest.mark.parametrize("name", [name for name in choices_of("range") if not name.startswith(("figure1", "tutorial"))])
+def test_every_range_composes_and_trains(name):
+    request = trained(compose(["linear"], ["add", "div", "identity"], [name]))
+    assert len({cell.range for cell in request.cells}) == {"mistry2022": 9, "madsen2020": 7}.get(name, 1)
+
+
+@pytest.mark.parametrize("name", choices_of("experiment"))
+def test_every_experiment_composes_and_trains_under_its_own_protocol(name):
+    request = trained(compose(experiment=name))
+    assert request.results.as_posix() == f"results/{name}"
+    assert {cell.protocol for cell in request.cells} == {name}
+
+
+def test_every_protocol_serves_an_experiment_or_is_the_default():
+    assert set(choices_of("protocol")) == {"default", *choices_of("experiment")}
+
+
+def test_the_protocols_yaml_and_its_class_name_the_same_keys():
+    from omegaconf import OmegaConf
+
+    shipped = OmegaConf.to_container(OmegaConf.load(CONF / "protocol" / "default.yaml"))
+    assert shipped == dataclasses.asdict(Protocol())
+    config = OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml"))
+    assert config["engine"] == dataclasses.asdict(Engine())
+    assert set(config) - {"defaults", "hydra"} <= {field.name for field in dataclasses.fields(Config)}
+
+
+def test_both_default_ranges_are_used_and_lists_make_one_grid():
+    request = compose(["nac", "nalu"], ["add", "mul"])
+    assert len(request.cells) == 8
+    assert len(request.replicas()) == 200
+
+
+def test_overrides_become_part_of_the_row_of_those_they_concern_in_one_spelling():
+    given = ["protocol.steps=2_000", "model.nac.recipe.learning_rate=.01", "range.positive.interpolation=[[1.0,3]]"]
+    request = compose(["nac", "nalu"], ["add"], overrides=[*given, "engine.workers=1", "protocol.seeds=3"])
+    rows = {(cell.model, cell.range): cell.overrides for cell in request.cells}
+    assert rows["nalu", "symmetric"] == "protocol.steps=2000"
+    assert rows["nac", "positive"] == (
+        "model.nac.recipe.learning_rate=0.01;protocol.steps=2000;range.positive.interpolation=[[1,3]]"
+    )
+
+
+def test_the_digest_depends_on_what_decides_numbers_and_on_nothing_else():
+    def digest(*overrides, model="nalu"):
+        return compose([model], ["mul"], ["positive"], overrides=overrides).cells[0].specification.digest
+
+    assert digest() == digest("protocol.seeds=100") == digest("engine.workers=1", "results=elsewhere")
+    changed = ["protocol.steps=10", "protocol.epsilon=0.1", "protocol.dtype=float64", "protocol.data_seed=1"]
+    changed += ["protocol.hidden=[2]", "model.nalu.recipe.learning_rate=0.1", "range.positive.extrapolation=[[2,7]]"]
+    assert len({digest(), digest(model="nac"), *map(digest, changed)}) == len(changed) + 2
+
+
+def test_a_protocol_changes_a_models_recipe_and_the_command_line_has_the_last_word_before_it():
+    tutorial = compose(experiment="tutorial_addition").cells[0].specification.model
+    assert tutorial.options["initialisation"] == "tutorial_uniform"
+    assert compose(["nac"], ["add"]).cells[0].specification.model.options["initialisation"] == "tutorial_normal"
+    fast = compose(["nac", "mlp_relu"], ["add"], overrides=["protocol.learning_rate=0.3"])
+    assert {cell.specification.model.recipe.learning_rate for cell in fast.cells} == {0.3}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        ("protocol.steps=0", "steps (0) must be at least 1"),
+        ("protocol.seeds=-1", "seeds (-1) must be at least 1"),
+        ("protocol.steps=abc", "protocol.steps: Value 'abc' of type 'str' could not be converted to Integer"),
+        ("protocol.evaluate_every=0", "evaluate_every (0) must be at least 1"),
+        ("protocol.epsilon=nan", "epsilon (nan) must be a number"),
+        ("protocol.stesp=3", "did you mean steps"),
+        ("+protocol.stesp=3", "did you mean steps"),
+        ("protocol.optimizer=addam", "did you mean adam"),
+        ("range.positive.interpolation=[[5,-5]]", "low (5) must be below its high (-5)"),
+        ("range.positive.interpolation=[[nan,5]]", "interpolation low (nan) must be a number"),
+        ("range.positive.interpolation=[[one,5]]", "interpolation low ('one') must be a number"),
+        ("range.positive.interpolation=some", "must be a list of intervals"),
+        ("range.positve.interpolation=[[1,2]]", "did you mean positive"),
+        ("model.nalu.recipe.lerning_rate=1", "did you mean learning_rate"),
+        ("model.nalu.recipe.learning_rate=0", "learning_rate (0.0) must exceed 0"),
+        ("mdoel=nalu", "did you mean model"),
+        ("model=nlau", "did you mean nalu"),
+        ("engine.mode=fast", "choose from: auto, eager"),
+        ("engine.workers=0", "workers (0) must be at least 1"),
+        ("protocol.inputs=2", "2 inputs hold no"),
+        ("model=[nalu", "cannot read the argument 'model=[nalu'"),
+        ("nalu", "write key=value"),
+    ],
+)  # fmt: skip
+def test_a_request_that_cannot_be_met_is_refused_with_a_sentence(overrides, sentence):
+    with pytest.raises(UsageError) as refusal:
+        compose(["nalu"], ["mul"], ["positive"], overrides=[overrides])
+    assert sentence in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_an_operation_outside_its_domain_is_refused():
+    with pytest.raises(UsageError, match="sqrt is not defined anywhere on the interpolation range"):
+        compose(["nalu"], ["sqrt"], ["neg_2_1"])
+    with pytest.raises(UsageError, match="grid has 1 inputs, add needs 2"):
+        compose(["nalu"], ["add"], ["figure1_integers"])

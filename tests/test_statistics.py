@@ -1,0 +1,161 @@
+"""Judgement and summaries say what their definitions say, for finite, infinite and missing numbers."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from benchmark import statistics
+from benchmark.replicas import CELL
+
+FACTS = {
+    "inputs": 2, "operands": 2, "trained": "[1, 2]", "judged": "[2, 6]", "middle": 1.5, "half_width": 0.5,
+    "representable": "yes", "why": "", "fits": 0.05, "dtype": "float32", "device": "cpu", "engine": "eager",
+    "torch": "2", "benchmark": "0", "digest": "d",
+}  # fmt: skip
+
+
+def judged(curves, threshold=1e-4, target=1.0, best=-1, **facts):
+    """Outcomes of replicas given as lists of (interpolation, extrapolation) at steps 0, 10, 20, …"""
+    runs, rows = [], []
+    for seed, curve in enumerate(curves):
+        steps = 10 * np.arange(len(curve))
+        runs.append(
+            dict.fromkeys(CELL, "c") | FACTS | facts
+            | {"seed": seed, "run": seed, "best_step": steps[best], "steps": steps[-1], "threshold": threshold}
+            | {"target_interpolation": target, "target_extrapolation": target, "seconds": 1.0}
+        )  # fmt: skip
+        inside, outside = np.array(curve, dtype=float).T
+        rows.append(
+            pd.DataFrame(
+                {"run": seed, "step": steps, "interpolation": inside, "extrapolation": outside, "sparsity": 0.1}
+            )
+        )
+    return statistics.outcomes(pd.DataFrame(runs), pd.concat(rows, ignore_index=True))
+
+
+@pytest.mark.parametrize(
+    ("curve", "facts", "verdict"),
+    [
+        ([(1, 9), (1e-6, 1e-5)], {}, "solved"),
+        ([(1, 9), (np.inf, 1e-5)], {}, "diverged"),
+        ([(1, 9), (np.inf, 1e-5), (1e-6, 1e-5)], {}, "diverged"),
+        ([(1, 9), (1e-8, 9e-7)], {"threshold": 1e-9}, "near_miss"),
+        ([(1, 9), (1e-3, 5)], {}, "interpolates"),
+        ([(1, 9), (1e-3, 5)], {"representable": "no"}, "interpolates"),
+        ([(1, 9), (0.5, 5)], {"representable": "no"}, "cannot_represent"),
+        ([(1, 9), (0.5, 5)], {"representable": "unknown"}, "not_learned"),
+        ([(1, 9), (1e-6, np.inf)], {}, "interpolates"),
+        ([(1, 9), (1e-6, 1e-5)], {"threshold": np.inf}, "interpolates"),
+    ],
+)
+def test_the_verdict_is_the_first_that_applies(curve, facts, verdict):
+    outcome = judged([curve], **facts).iloc[0]
+    assert outcome["verdict"] == verdict
+    assert outcome["solved"] == (verdict == "solved")
+
+
+def test_a_diverged_replica_counts_as_infinitely_wrong_from_then_on_and_knows_when():
+    outcome = judged([[(1, 9), (1e-6, 1e-5), (np.inf, np.inf)]], best=1).iloc[0]
+    assert outcome["diverged_at"] == 20
+    assert np.isinf(
+        outcome[["interpolation", "extrapolation", "last_interpolation", "last_extrapolation"]].astype(float)
+    ).all()
+    assert np.isnan(outcome["solved_at"])
+    assert outcome["untrained"] == 9
+
+
+def test_solved_at_is_the_first_step_under_the_threshold_selected_or_not():
+    outcome = judged([[(1, 9), (3, 1e-5), (1e-6, 5), (1e-5, 1e-6)]], best=2).iloc[0]
+    assert (outcome["solved_at"], outcome["best_step"], outcome["solved"]) == (10, 20, False)
+    assert (outcome["extrapolation"], outcome["last_extrapolation"]) == (5, 1e-6)
+
+
+def test_relative_errors_are_roots_of_ratios():
+    outcome = judged([[(1, 9), (0.04, 0.16)]], target=4.0).iloc[0]
+    assert (outcome["relative_interpolation"], outcome["relative_extrapolation"]) == pytest.approx((0.1, 0.2))
+
+
+def profiled(errors, target=1.0, x=(0.0, 1.0, 2.0, 3.0)):
+    runs = pd.DataFrame([dict.fromkeys(CELL, "c") | {"run": run} for run in range(len(errors))])
+    tables = [pd.DataFrame({"run": i, "x": x, "error": row, "target": target}) for i, row in enumerate(errors)]
+    return statistics.profile(runs, pd.concat(tables, ignore_index=True))
+
+
+def test_a_profile_holds_means_quartiles_and_the_relative_median_even_of_infinite_errors():
+    table = profiled([[1, 1, 1, 1], [2, 2, 2, np.inf], [6, 2, np.inf, np.inf]], target=2.0)
+    assert table["error"].tolist() == [3, 5 / 3, np.inf, np.inf]
+    assert table["median"].tolist() == [2, 2, 2, np.inf]
+    assert table["relative"].tolist() == [1, 1, 1, np.inf]
+    assert table["low"].tolist() == [1.5, 1.5, 1.5, 1]
+    assert table["high"].tolist() == [4, 2, np.inf, np.inf]
+    assert table["seeds"].unique().tolist() == [3]
+
+
+@pytest.mark.parametrize(
+    ("medians", "expected"),
+    [
+        ([0, 0.001, 0.009, 0.02], 2.0),
+        ([0, 0.02, 0.001, 0.001], 0.0),
+        ([0.1] * 4, 0.0),
+        ([0] * 4, 3.0),
+        ([0, 0, np.inf, 0], 1.0),
+    ],
+)
+def test_the_horizon_ends_where_the_median_seed_first_errs_by_one_per_cent(medians, expected):
+    cell = pd.Series(FACTS)
+    assert statistics.horizon(profiled([medians] * 3), cell)[0] == expected
+
+
+def test_the_horizon_of_one_input_is_measured_from_the_middle_of_the_training_range():
+    profile = profiled([[1, 0, 0, 0.001, 1]], x=(-2.0, 1.0, 1.5, 2.5, 6.0))
+    assert statistics.horizon(profile, pd.Series(FACTS | {"inputs": 1}))[0] == pytest.approx(2.0)
+
+
+def test_a_summary_has_every_metric_with_its_interval_and_seed_count():
+    outcomes = judged([[(1, 9), (1e-6, 1e-5 * (i + 1))] for i in range(20)])
+    cells = pd.DataFrame([dict.fromkeys(CELL, "c") | FACTS | {"threshold": 1e-4}])[statistics.CELLS]
+    table = statistics.summary(outcomes, profiled([[0, 0, 0, 1]] * 20), cells).set_index("metric")
+    rate = table.loc["success_rate"]
+    assert (rate["value"], rate["seeds"]) == (0.45, 20)
+    interval = stats.binomtest(9, 20).proportion_ci(0.95, "wilson")
+    assert (rate["low"], rate["high"]) == pytest.approx((interval.low, interval.high))
+    assert table.loc["extrapolation", "value"] == pytest.approx(1.05e-4)
+    assert table.loc["extrapolation", "low"] < 1.05e-4 < table.loc["extrapolation", "high"]
+    assert table.loc["score", "value"] == pytest.approx(100 * 1.05e-4 / 9)
+    assert (table.loc["solved_at", "value"], table.loc["solved_at", "seeds"]) == (10, 9)
+    assert (table.loc["sparsity", "value"], table.loc["sparsity", "seeds"]) == (0.1, 9)
+    assert (table.loc["horizon", "value"], table.loc["horizon", "seeds"]) == (2.0, 20)
+
+
+def test_bootstrap_intervals_cover_the_true_median_about_as_often_as_they_say():
+    rng = np.random.default_rng(0)
+    hits = 0
+    for trial in range(200):
+        low, high = statistics.estimate(rng.exponential(size=(1, 40)), np.median, (str(trial),))[0, 1:]
+        hits += low <= np.log(2) <= high
+    assert 0.88 <= hits / 200 <= 0.99
+
+
+def test_infinite_and_single_and_absent_values_have_honest_estimates():
+    half = statistics.estimate(np.array([[1.0] * 6 + [np.inf] * 5]), np.median, ("c",))[0]
+    assert half[0] == 1
+    assert np.isinf(half[2])
+    assert np.isnan(statistics.estimate(np.array([[3.0]]), np.median, ("c",))[0]).tolist() == [False, True, True]
+    assert np.isnan(statistics.estimate(np.empty((1, 0)), np.median, ("c",))).all()
+
+
+def test_estimates_repeat_exactly():
+    values = np.random.default_rng(1).normal(size=(2, 25))
+    assert np.array_equal(
+        statistics.estimate(values, np.median, ("a", "b")), statistics.estimate(values, np.median, ("a", "b"))
+    )
+
+
+def test_long_curves_are_thinned_to_200_steps_with_both_ends():
+    runs = pd.DataFrame([dict.fromkeys(CELL, "c") | {"seed": 0, "run": 0}])
+    steps = np.arange(0, 5_000_001, 1000)
+    curves = pd.DataFrame({"run": 0, "step": steps, "interpolation": 1.0, "extrapolation": 1.0, "sparsity": 0.0})
+    thin = statistics.thin(runs, curves)
+    assert len(thin) == 200
+    assert (thin["step"].iloc[0], thin["step"].iloc[-1]) == (0, 5_000_000)
