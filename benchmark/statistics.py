@@ -154,7 +154,9 @@ def estimate(values: np.ndarray, statistic, cell: tuple[str, ...]) -> np.ndarray
             return np.stack([centre, *[np.full_like(centre, np.nan)] * 2], axis=-1)
         seed = hashlib.sha256("\n".join(cell).encode()).digest()
         rng = np.random.default_rng(int.from_bytes(seed[:8], "little"))
-        result = stats.bootstrap((values,), statistic, axis=-1, n_resamples=RESAMPLES, method="percentile", rng=rng)
+        result = stats.bootstrap(
+            (values,), statistic, axis=-1, n_resamples=RESAMPLES, batch=100, method="percentile", rng=rng
+        )
     distribution = result.bootstrap_distribution
     low, high = (
         np.quantile(distribution, 0.025, -1, method="lower"),
