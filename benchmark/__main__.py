@@ -50,7 +50,7 @@ def _show(results: Any) -> None:
         print(f"note: {note}", file=sys.stderr)
     if results.request.published:
         comparison, text = compare(results)
-        write_text(results.folder / "comparison.csv", to_csv(comparison))
+        results.changed |= write_text(results.folder / "comparison.csv", to_csv(comparison))
         print(text)
 
 
