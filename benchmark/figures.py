@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 from urllib.parse import quote
 from zlib import crc32
@@ -100,10 +101,11 @@ def error_heatmap(outcomes: pd.DataFrame, cells: pd.DataFrame) -> Figure:
     for name, part in medians.groupby("range", sort=False):
         here = cells[cells["range"] == name]
         for side, (verb, error) in sides.items():
-            panels.append((_minus(f"{name}: {side},\n{verb} on {here[verb].mode()[0]}"), name, part, error))
+            panels.append((_lines(f"{name}: {side},\n{verb} on {here[verb].mode()[0]}"), name, part, error))
 
     def text(value: float) -> str:
-        return _minus(f"{value:.{0 if abs(value) >= 9.95 else 1}f}".replace("inf", "∞"))
+        digits = 0 if abs(value) >= 9.95 else 1
+        return f"{round(value, digits) + 0.0:.{digits}f}".replace("inf", "∞").replace("-", "−")
 
     colors = ScalarMappable(Normalize(-7, 1), "rocket_r")
     return _heatmaps(panels, cells, colors, text, label="log10 of the relative error", extend="both")
@@ -358,8 +360,9 @@ def _title(cells: pd.DataFrame, name: str, task: str = "") -> str:
     """Where a panel's models were trained and judged; the most common intervals if they differ by task."""
     here = cells[(cells["range"] == name) & (cells["task"].eq(task) | (task == ""))]
     intervals = ("trained on " + here["trained"] + ",\njudged on " + here["judged"]).mode()[0]
-    return _minus(f"{_name(task)}, {name}:\n{intervals}" if task else f"{name}: {intervals}")
+    return _lines(f"{_name(task)}, {name}:\n{intervals}" if task else f"{name}: {intervals}")
 
 
-def _minus(text: str) -> str:
-    return text.replace("-", "−")
+def _lines(text: str) -> str:
+    """With proper minus signs, in lines no longer than a panel is wide."""
+    return "\n".join(wrapped for line in text.replace("-", "−").splitlines() for wrapped in wrap(line, 38))

@@ -270,7 +270,7 @@ def test_legend_is_in_the_order_of_the_line_ends(identity):
 def test_published_values_get_a_panel_where_they_fit(identity):
     figure = error_by_input(identity["profile"], identity["cells"], published(MLPS))
     measured, theirs = panels(figure)
-    assert measured.get_ylim() == theirs.get_ylim() and "Trask et al. 2018 (digitised)" in theirs.get_title()
+    assert measured.get_ylim() == theirs.get_ylim() and "Trask et al. 2018,\ndigitised" in theirs.get_title()
     left, right = lines(theirs, "mlp_hardtanh")
     np.testing.assert_allclose(left.get_xdata(), [-19.5, -15, -10])
     np.testing.assert_allclose(right.get_ydata(), [5, 10, 14.5])
