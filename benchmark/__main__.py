@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmark.conf_files import CONF, GROUPS, choices_of
+from benchmark.conf_files import CONF, GROUPS, VERSION_BASE, choices_of
 from benchmark.errors import UsageError
 
 EXAMPLES = """\
@@ -20,7 +20,7 @@ finished: list[Any] = []  # the results of this process's jobs
 failures: list[tuple[int, str]] = []  # (exit code, sentence) of its failed jobs
 
 
-def job(cfg: Any) -> None:
+def main(cfg: Any) -> None:
     """One Hydra job: a grid. Its failure is remembered, not raised, so that a sweep's other jobs run."""
     from hydra.core.hydra_config import HydraConfig
 
@@ -31,27 +31,34 @@ def job(cfg: Any) -> None:
     hydra = HydraConfig.get()
     try:
         finished.append(results := run(resolve(cfg, hydra.runtime.choices, hydra.overrides.task)))
+        show(results)
     except UsageError as error:
         failures.append((2, str(error)))
-        return
     except RunError as error:
         failures.append((1, str(error)))
-        return
-    _show(results)
 
 
-def _show(results: Any) -> None:
+def say(text: str) -> None:
+    """Print; whoever closed the pipe (`| head`) does not want to hear the rest."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def show(results: Any) -> None:
+    """The summary of the cells asked for, and our numbers beside the published ones where an experiment has some."""
     from benchmark.published import compare
     from benchmark.store import to_csv, write_text
     from benchmark.texts import report
 
-    print(report(results.outcomes, results.summary, results.asked("cells")))
+    say(report(results.outcomes, results.summary, results.asked("cells")))
     for note in results.notes:
         print(f"note: {note}", file=sys.stderr)
     if results.request.published:
         comparison, text = compare(results)
         results.changed |= write_text(results.folder / "comparison.csv", to_csv(comparison))
-        print(text)
+        say(text)
 
 
 def draw(folders: list[Path]) -> None:
@@ -67,7 +74,7 @@ def draw(folders: list[Path]) -> None:
                 figures.save(figure, folder / "figures" / stem)
         names = sorted(path.name for path in folder.iterdir() if path.suffix in (".csv", ".gz"))
         pictures = sorted(path.name for path in folder.glob("figures/*.png"))
-        print(f"\n{folder}: {', '.join(names)}" + (f"; figures: {', '.join(pictures)} (and .svg)" if pictures else ""))
+        say(f"\n{folder}: {', '.join(names)}" + (f"; figures: {', '.join(pictures)} (and .svg)" if pictures else ""))
 
 
 def help_text() -> str:
@@ -95,8 +102,7 @@ settings:
   --cfg job          show the configuration and run nothing; --hydra-help: Hydra's own options
 
 examples:
-{EXAMPLES}
-"""
+{EXAMPLES}"""
 
 
 def normalise(arguments: list[str]) -> list[str]:
@@ -108,55 +114,44 @@ def normalise(arguments: list[str]) -> list[str]:
     return [re.sub(rf"^\+({'|'.join(GROUPS)})=", r"\1=", argument) for argument in arguments]
 
 
-def main() -> None:
+def command_line() -> None:
     """Exit code 0; 2 for a request that cannot be met, 1 for a run that failed, 130 after Ctrl-C."""
     arguments = sys.argv[1:] = normalise(sys.argv[1:])
     if {"-h", "--help"} & set(arguments):
-        print(help_text(), end="")
+        say(help_text())
         return
-    try:
-        code = _hydra(arguments)
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        code = 2
-    except KeyboardInterrupt:
-        print("\nInterrupted; finished tiles are kept and the same command goes on from there.", file=sys.stderr)
-        code = 130
-    finally:
-        if finished:
-            draw(list(dict.fromkeys(results.folder for results in finished)))
-    raise SystemExit(code)
-
-
-def _hydra(arguments: list[str]) -> int:
-    """Run Hydra's jobs; its own errors become one sentence."""
-    import inspect
-
     import hydra
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
     from benchmark.configs import check_choices, sentence
 
-    if not any(argument.startswith("-") and argument not in MULTIRUN for argument in arguments):
-        check_choices(arguments)
-        _ask_for_what_is_missing(arguments)
-    compatible: dict[str, Any] = (
-        {"execution_whitelist": ["benchmark.*"]}
-        if "execution_whitelist" in inspect.signature(hydra.main).parameters
-        else {"version_base": "1.3"}
-    )
+    code = 0
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises instead of printing and exiting
-    with tempfile.TemporaryDirectory() as scratch:  # Hydra's own record of a sweep does not belong to the results
+    compatible = VERSION_BASE or {"execution_whitelist": ["benchmark.*"]}
+    scratch = tempfile.TemporaryDirectory()  # Hydra's own record of a sweep does not belong to the results
+    try:
+        if not any(argument.startswith("-") and argument not in MULTIRUN for argument in arguments):
+            check_choices(arguments)
+            _ask_for_what_is_missing(arguments)
         if MULTIRUN & set(arguments):
-            sys.argv.append(f"hydra.sweep.dir={scratch}")
-        try:
-            hydra.main(**compatible, config_path=str(CONF), config_name="config")(job)()
-        except (HydraException, OmegaConfBaseException) as error:
-            raise UsageError(sentence(error)) from error
-    for _, text in failures:
+            sys.argv.append(f"hydra.sweep.dir={scratch.name}")
+        hydra.main(**compatible, config_path=str(CONF), config_name="config")(main)()
+    except UsageError as error:
+        failures.append((2, str(error)))
+    except (HydraException, OmegaConfBaseException) as error:
+        failures.append((2, sentence(error)))
+    except KeyboardInterrupt:
+        text = "\nInterrupted; finished tiles are kept and the same command goes on from there."
+        failures.append((130, text))
+    finally:
+        scratch.cleanup()
+        if finished:
+            draw(list(dict.fromkeys(results.folder for results in finished)))
+    for own, text in failures:
         print(text, file=sys.stderr)
-    return max((code for code, _ in failures), default=0)
+        code = max(code, own)
+    raise SystemExit(code)
 
 
 def _ask_for_what_is_missing(arguments: list[str]) -> None:
@@ -170,4 +165,4 @@ def _ask_for_what_is_missing(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line()

@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 CONF = next(path for path in (HERE / "conf", HERE.parent / "conf") if (path / "config.yaml").is_file())
-PUBLISHED = next(path for path in (HERE / "published", HERE.parent / "results" / "published") if path.is_dir())
+PUBLISHED = CONF.parent / "results" / "published"
 # Hydra 1.3 asks for a version base and 1.4 warns about it.
-VERSION_BASE = {"version_base": "1.3"} if version("hydra-core").startswith("1.3") else {}
+VERSION_BASE: dict[str, Any] = {"version_base": "1.3"} if version("hydra-core").startswith("1.3") else {}
 GROUPS = ("model", "task", "range", "protocol", "experiment")
 
 

@@ -149,7 +149,7 @@ def train(tile: Sequence[Replica], engine: Engine, report: Report = lambda steps
     """
     began = time.perf_counter()
     torch.set_num_threads(1)  # the batches are too small to share: a second thread costs more than it brings
-    device = torch.device("cuda" if engine.device == "cuda" else "cpu")
+    device = torch.device("cpu")
     padded = [*tile, *[tile[0]] * (-len(tile) % PAD)]
     specifications = [replica.cell.specification for replica in padded]
     first = specifications[0]

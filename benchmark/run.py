@@ -12,7 +12,6 @@ from tqdm import tqdm
 
 from benchmark import configs, statistics
 from benchmark.configs import Request
-from benchmark.protocol import Engine
 from benchmark.replicas import CELL, Replica
 from benchmark.store import Store
 from benchmark.workers import Pool
@@ -54,20 +53,70 @@ def run(request: Request | None = None, /, **names) -> Results:
     """Train a request's missing replicas and bring the folder's tables up to date.
 
     A notebook names things as the command line does (see `configs.compose`):
-    run(models=["nalu"], tasks=["mul"], overrides=["protocol.seeds=3"]).
+    run(models=["nalu"], tasks=["mul"], overrides=["protocol.seeds=3"]). A script that uses more than one worker must
+    call it under `if __name__ == "__main__":`, because workers import the script.
 
     Raises UsageError for an impossible request, RunError where a tile could not be trained; what was finished is kept
     and in the tables.
     """
     request = request or configs.compose(**names)
-    store = Store(request.results)
+    store, engine = Store(request.results), request.engine
     missing = store.missing(request.replicas())
+    workers = engine.workers or _cores()
     try:
         if missing:
-            _train(missing, request.engine, store)
+            # Workers start first: they load torch while the tiles are prepared.
+            with Pool(workers, engine, store.folder) if workers > 1 and len(missing) > 1 else nullcontext() as pool:
+                from benchmark.engine import tiles, train
+
+                _check_units(missing)
+                store.prepare()
+                work = tiles(missing, engine, workers)
+                with Progress(missing, work) as progress:
+                    if pool is not None:
+                        pool.train(work, progress)
+                    else:
+                        for number, tile in enumerate(work):
+                            store.write(tile, train(tile, engine, partial(progress, number)))
     finally:
         tables, notes, changed = derive(store)
     return Results(store.folder, tables, request, len(missing), changed, notes)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _check_units(replicas: Sequence[Replica]) -> None:
+    """Refuse names and options that make no unit before anything is written."""
+    from benchmark.networks import build
+
+    for cell in {id(replica.cell): replica.cell for replica in replicas}.values():
+        build(cell.specification)
+
+
+class Progress:
+    """A bar over all replica-steps: done, per second, time left, and how many replicas are solved so far.
+
+    Silent without a terminal.
+    """
+
+    def __init__(self, replicas: Sequence[Replica], tiles: Sequence[Sequence[Replica]]):
+        total = sum(replica.cell.specification.protocol.steps for replica in replicas)
+        self.bar: tqdm = tqdm(total=total, unit=" replica-steps", unit_scale=True, disable=None, dynamic_ncols=True)
+        self.replicas, self.solved = len(replicas), [0] * len(tiles)
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.bar.close()
+
+    def __call__(self, tile: int, steps: int, solved: int) -> None:
+        """`steps` more replica-steps of the tile with this number are done, of whose replicas `solved` are solved."""
+        self.solved[tile] = solved
+        self.bar.set_postfix_str(f"solved {sum(self.solved)}/{self.replicas}", refresh=False)
+        self.bar.update(steps)
 
 
 def derive(store: Store) -> tuple[dict[str, pd.DataFrame], list[str], bool]:
@@ -85,33 +134,3 @@ def derive(store: Store) -> tuple[dict[str, pd.DataFrame], list[str], bool]:
         }
         tables["summary"] = statistics.summary(tables["outcomes"], tables["profile"], tables["cells"])
         return tables, notes, store.save(tables)
-
-
-def _train(missing: Sequence[Replica], engine: Engine, store: Store) -> None:
-    workers = (
-        engine.workers or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    with Pool(workers, engine, store.folder) if workers > 1 and len(missing) > 1 else nullcontext() as pool:
-        from benchmark.engine import tiles, train
-        from benchmark.networks import build
-
-        cells = {id(replica.cell): replica.cell for replica in missing}
-        for cell in cells.values():
-            build(cell.specification)  # names and options that make no unit are refused before anything is written
-        store.prepare()
-        work = tiles(missing, engine, workers)
-        total = sum(replica.cell.specification.protocol.steps for replica in missing)
-        solved = [0] * len(work)
-        with tqdm(total=total, unit=" replica-steps", unit_scale=True, disable=None, dynamic_ncols=True) as bar:
-
-            def report(tile: int, steps: int, solved_in_tile: int) -> None:
-                solved[tile] = solved_in_tile
-                bar.set_postfix_str(f"solved {sum(solved)}/{len(missing)}", refresh=False)
-                bar.update(steps)
-
-            if pool is not None:
-                pool.train(work, report)
-                return
-            for number, tile in enumerate(work):
-                measured = train(tile, engine, partial(report, number))
-                store.write(tile, measured, "eager", "cpu")

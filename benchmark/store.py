@@ -130,7 +130,7 @@ class Store:
                 "drop from the table; name another results folder"
             )
 
-    def write(self, tile: Sequence[Replica], measured: Any, engine: str, device: str) -> Path:
+    def write(self, tile: Sequence[Replica], measured: Any) -> Path:
         """One shard, all or nothing. measured: `engine.Measured`."""
         import torch
 
@@ -141,8 +141,8 @@ class Store:
             "replicas": [[*replica.key, replica.cell.specification.digest] for replica in tile],
             "specifications": {digest: asdict(one) for digest, one in specifications.items()},
             "cells": {digest: _facts(one) for digest, one in specifications.items()},
-            "engine": engine,
-            "device": device,
+            "engine": "eager",
+            "device": "cpu",
             "torch": torch.__version__,
             "benchmark": benchmark_version(),
         }

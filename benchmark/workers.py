@@ -108,7 +108,7 @@ def _work(connection: Connection, engine: Engine, folder: Path) -> None:
         tile = connection.recv()
         try:
             measured = train(tile, engine, lambda steps, solved: connection.send(("progress", (steps, solved))))
-            store.write(tile, measured, "eager", "cpu")
+            store.write(tile, measured)
             connection.send(("done", None))
         except UsageError as error:
             connection.send(("failed", error))

@@ -21,7 +21,7 @@ def command(tmp_path, monkeypatch, capsys):
         cli.finished.clear()
         cli.failures.clear()
         try:
-            cli.main()
+            cli.command_line()
             code = 0
         except SystemExit as end:
             code = end.code

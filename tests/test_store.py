@@ -24,7 +24,7 @@ def filled(quick, tmp_path):
     request = quick()
     store = Store(tmp_path / "results")
     store.prepare()
-    store.write(request.replicas(), train(request.replicas(), Engine()), "eager", "cpu")
+    store.write(request.replicas(), train(request.replicas(), Engine()))
     return store, request
 
 
@@ -106,7 +106,7 @@ def test_of_two_configurations_behind_one_key_the_current_semantics_wins_and_the
     other = replace(cell, specification=replace(cell.specification, protocol=changed))
     replicas = [replicas_module.Replica(other, seed) for seed in range(2)]
     monkeypatch.setattr(store_module, "SEMANTICS", 0)
-    store.write(replicas, train(replicas, Engine()), "eager", "cpu")
+    store.write(replicas, train(replicas, Engine()))
     monkeypatch.undo()
     tables, notes, _ = derive(Store(store.folder))
     assert set(tables["outcomes"]["digest"]) == {cell.specification.digest}
@@ -121,7 +121,7 @@ def test_tables_are_the_same_whatever_order_the_shards_came_in(quick, tmp_path):
         store = Store(tmp_path / name)
         store.prepare()
         for tile in (order[:2], order[2:]):
-            store.write(tile, train(tile, Engine()), "eager", "cpu")
+            store.write(tile, train(tile, Engine()))
         derive(store)
     for file in ("summary.csv", "profile.csv", "cells.csv", "curves.csv.gz"):
         assert (tmp_path / "forwards" / file).read_bytes() == (tmp_path / "backwards" / file).read_bytes()
