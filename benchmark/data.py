@@ -1,6 +1,7 @@
 """Inputs and targets of many replicas at once, from counter-based streams."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -32,41 +33,63 @@ class Sampler:
     """
 
     def __init__(self, wheres: Sequence[tuple[Distribution, ...]], dtype: torch.dtype, device: torch.device):
-        pieces = [[distribution.pieces() for distribution in where] for where in wheres]
-        most = max(len(cuts) for where in pieces for cuts, _, _ in where)
+        def column(value: Callable[[Distribution], float | bool]) -> Tensor:
+            """One value of each distribution, [set, input, 1]."""
+            rows = [[value(distribution) for distribution in where] for where in wheres]
+            return torch.as_tensor(np.array(rows), device=device).unsqueeze(-1)
 
-        def table(select, fill: float) -> list[Tensor]:
-            rows = [[np.pad(select(*p), (0, most - len(p[0])), constant_values=fill) for p in row] for row in pieces]
-            stacked = torch.as_tensor(np.array(rows), dtype=dtype, device=device)  # [set, input, piece]
-            return [column.unsqueeze(-1) for column in stacked.unbind(-1)]  # piece × [set, input, 1]
-
-        self.cuts = table(lambda cuts, low, high: cuts, 2.0)  # a cut of 2 is never reached
-        self.low = table(lambda cuts, low, high: low, 0.0)
-        self.slope = table(lambda cuts, low, high: (high - low) / np.diff(cuts, append=1.0), 0.0)
-        self.high = torch.as_tensor([[p[2][-1] for p in row] for row in pieces], dtype=dtype, device=device).unsqueeze(
-            -1
-        )
-        self.laws = sorted({distribution.law for where in wheres for distribution in where} - {"uniform"})
-
-        def of_law(value) -> Tensor:
-            return torch.tensor([[value(d) for d in where] for where in wheres], device=device).unsqueeze(-1)
-
-        self.is_law = {law: of_law(lambda d, law=law: d.law == law) for law in self.laws}
-        self.location, self.scale = (of_law(lambda d, n=n: getattr(d, n)).to(dtype) for n in ("location", "scale"))
         self.dtype = dtype
+        self.uniform = _pieces(wheres, dtype, device)
+        self.laws = {
+            law: column(partial(_follows, law))
+            for law in sorted({distribution.law for where in wheres for distribution in where} - {"uniform"})
+        }
+        if self.laws:
+            self.exact = _pieces(wheres, torch.float64, device)
+            self.location, self.scale = column(lambda d: d.location), column(lambda d: d.scale)
+            self.ends = column(lambda d: d.intervals[0][0]), column(lambda d: d.intervals[-1][1])
 
     def __call__(self, u: Tensor) -> Tensor:
         """Uniform numbers [..., set, input, lane] to inputs of the same shape."""
-        u = u.to(self.dtype)
-        # One product and one sum, each rounded by itself: the same bits whatever else is in the tile.
-        p = (u - self.cuts[0]) * self.slope[0] + self.low[0]
-        for cut, slope, low in zip(self.cuts[1:], self.slope[1:], self.low[1:], strict=True):
-            p = torch.where(u < cut, p, (u - cut) * slope + low)
-        if "normal" in self.laws:
-            p = torch.where(self.is_law["normal"], torch.special.ndtri(p) * self.scale + self.location, p)
-        if "exponential" in self.laws:
-            p = torch.where(self.is_law["exponential"], -torch.log1p(-p) * self.scale, p)
-        return p
+        x = _interpolate(u.to(self.dtype), self.uniform)
+        if self.laws:
+            # In float64, as float32 has too few numbers for a tail; from the middle of u's steps, as a tail has no end.
+            p = _interpolate(u.double() + 2.0**-25, self.exact)
+            for law, holds in self.laws.items():
+                standard = torch.special.ndtri(p) if law == "normal" else -torch.log1p(-p)
+                quantile = (standard * self.scale + self.location).clamp(*self.ends)
+                x = torch.where(holds, quantile.to(self.dtype), x)
+        return x
+
+
+def _follows(law: str, distribution: Distribution) -> bool:
+    return distribution.law == law
+
+
+Pieces = list[tuple[Tensor, Tensor, Tensor]]
+
+
+def _pieces(wheres: Sequence[tuple[Distribution, ...]], dtype: torch.dtype, device: torch.device) -> Pieces:
+    """(cut, slope, low), each [set, input, 1], of every interval; a cut of 2 pads unions of fewer: no u reaches it."""
+
+    def parts(distribution: Distribution) -> np.ndarray:
+        cuts, low, high = distribution.pieces()
+        padding = ((0, 0), (0, most - len(cuts)))
+        return np.pad([cuts, (high - low) / np.diff(cuts, append=1.0), low], padding, constant_values=2.0)
+
+    most = max(len(distribution.intervals) for where in wheres for distribution in where)
+    table = np.array([[parts(distribution) for distribution in where] for where in wheres])  # [set, input, part, piece]
+    stacked = torch.as_tensor(table, dtype=dtype, device=device).movedim((3, 2), (0, 1)).unsqueeze(-1)
+    return [(cut, slope, low) for cut, slope, low in stacked]
+
+
+def _interpolate(u: Tensor, pieces: Pieces) -> Tensor:
+    """Piecewise linear in u. A product and a sum, each rounded by itself: the same bits in whatever tile."""
+    cut, slope, low = pieces[0]
+    p = (u - cut) * slope + low
+    for cut, slope, low in pieces[1:]:
+        p = torch.where(u < cut, p, (u - cut) * slope + low)
+    return p
 
 
 def subset_offset(problem: Problem, seed: int) -> int:

@@ -206,7 +206,7 @@ def train(tile: Sequence[Replica], engine: Engine, report: Report = lambda steps
                 report(pending, solved)
                 pending, reported = 0, time.perf_counter()
         evaluate()
-        solved = int((curves[-1][1] < limits)[: len(tile)].sum())
+        solved = int((np.isfinite(limits) & (curves[-1][1] < limits))[: len(tile)].sum())
     report(pending, solved)
 
     real = slice(len(tile))

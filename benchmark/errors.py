@@ -22,7 +22,7 @@ def unknown(kind: str, name: str, choices: Iterable[str]) -> UsageError:
     return UsageError(f"There is no {kind} {name!r}{hint}; choose from: {', '.join(choices)}")
 
 
-def number(name: str, value: Any, least: float = -math.inf, above: float = -math.inf) -> float:
+def number(name: str, value: Any, least: float | None = None, above: float | None = None) -> float:
     """`value` as a float, refused where it is no number, nan, or too small."""
     try:
         if isinstance(value, bool):
@@ -30,9 +30,10 @@ def number(name: str, value: Any, least: float = -math.inf, above: float = -math
         result = float(value)
     except (TypeError, ValueError):
         raise UsageError(f"{name} ({value!r}) must be a number") from None
-    if math.isnan(result) or result < least or result <= above:
-        need = (
-            "be a number" if math.isnan(result) else f"be at least {least:g}" if result < least else f"exceed {above:g}"
-        )
-        raise UsageError(f"{name} ({value}) must {need}")
+    if math.isnan(result):
+        raise UsageError(f"{name} ({value}) must be a number")
+    if least is not None and result < least:
+        raise UsageError(f"{name} ({value}) must be at least {least:g}")
+    if above is not None and result <= above:
+        raise UsageError(f"{name} ({value}) must exceed {above:g}")
     return result

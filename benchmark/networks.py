@@ -70,17 +70,27 @@ def representable(network: Network, problem: Problem) -> tuple[str, str]:
         answer = _can(output, operation, sign)
         return ("unknown", "") if answer == "yes" and problem.subsets else (answer, why)
     select = "identity" if problem.subsets is None else "add"
-    selected = [_can(unit, select, sign) for unit in before]
-    routes = [[*selected, _can(output, operation, sign)]]
+
+    def selecting(wires: int, computing: str) -> list[str]:
+        """The hidden layers pass `wires` operands on, the output computes."""
+        wide = "yes" if all(unit.outputs >= wires for unit in before) else "no"
+        return [wide, *(_can(unit, select, sign) for unit in before), _can(output, computing, sign)]
+
+    routes = [selecting(problem.operands, operation)]
     if operation == "square":
-        routes.append([*selected, _can(output, "mul", sign)])
+        routes.append(selecting(2, "mul"))
     if problem.subsets is None:
-        computed_sign = "mixed" if operation == "sub" else sign
-        passed = [_can(unit, "identity", computed_sign) for unit in [*before[1:], output]]
+        passed = [_can(unit, "identity", _sign_of_result(operation, sign)) for unit in [*before[1:], output]]
         routes.append([_can(before[0], operation, sign), *passed])
     answers = ["no" if "no" in route else "unknown" if "unknown" in route else "yes" for route in routes]
     answer = "yes" if "yes" in answers else "unknown" if "unknown" in answers else "no"
     return (answer, why or "its layers cannot pass the operands on") if answer == "no" else (answer, "")
+
+
+def _sign_of_result(operation: str, sign: str) -> str:
+    if operation == "sub":
+        return "mixed"
+    return "positive" if operation in ("mul", "div") and sign == "negative" else sign
 
 
 def _can(unit: Unit, operation: str, sign: str) -> str:

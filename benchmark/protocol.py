@@ -60,8 +60,10 @@ class Protocol:
             raise UsageError(f"epsilon ({self.epsilon:g}), subset and overlap must be fractions below 1")
         if self.hidden is not None and any(size < 1 for size in self.hidden):
             raise UsageError(f"hidden sizes ({self.hidden}) must be at least 1")
-        if self.batch > 1 << 20 or self.evaluation_size > 1 << 20:
-            raise UsageError("batch and evaluation_size must be at most 1,048,576")
+        limits = {"batch": 1 << 20, "evaluation_size": 1 << 20, "inputs": 1 << 12, "data_seed": 1 << 62}
+        for name, most in limits.items():
+            if (getattr(self, name) or 0) > most:
+                raise UsageError(f"{name} ({getattr(self, name)}) must be at most {most:,}")
         _one_of("select", self.select, ("best", "last"))
         _one_of("optimizer", self.optimizer, OPTIMIZERS)
         _one_of("dtype", self.dtype, ("float32", "float64"))

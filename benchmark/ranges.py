@@ -37,6 +37,8 @@ class Distribution:
         for low, high in self.intervals:
             if not low < high:
                 raise UsageError(f"an interval's low ({low:g}) must be below its high ({high:g})")
+            if self.law == "exponential" and low < 0:
+                raise UsageError(f"an exponential law lives above 0, not on [{low:g}, {high:g}]")
             if self.law == "uniform" and not math.isfinite(high - low):
                 raise UsageError(f"a uniform interval must be finite, not [{low:g}, {high:g}]")
         for (_, high), (low, _) in zip(self.intervals, self.intervals[1:], strict=False):
@@ -54,9 +56,10 @@ class Distribution:
 
     @property
     def hull(self) -> Interval:
-        """Lowest and highest value; an unbounded tail ends where the law leaves 1e-3 of its mass outside."""
+        """Lowest and highest value; an unbounded interval ends where 1e-3 of its mass is left."""
         low, high = self.intervals[0][0], self.intervals[-1][1]
-        tails = self.quantile(np.array([1e-3, 1 - 1e-3])) if self.law != "uniform" else (low, high)
+        _, first, last = self.pieces()
+        tails = self.quantile(np.array([0.999 * first[0] + 0.001 * last[0], 0.001 * first[-1] + 0.999 * last[-1]]))
         return (float(low if math.isfinite(low) else tails[0]), float(high if math.isfinite(high) else tails[1]))
 
     def cumulative(self, x: np.ndarray) -> np.ndarray:
@@ -135,8 +138,12 @@ def parse(name: str, spec: Any) -> Where:
     """
     if isinstance(spec, dict) and "axes" in spec:
         _known(name, spec, ("axes", "count"))
-        axes = tuple((number(f"{name} start", start), number(f"{name} step", step)) for start, step in spec["axes"])
-        return Grid(axes, int(number(f"{name} count", spec.get("count"), least=1)))
+        if not isinstance(count := spec.get("count"), int) or count < 1:
+            raise UsageError(f"{name} count ({count}) must be a whole number of at least 1")
+        axes = _pairs(name, spec["axes"], "axes [[start, step], ...]")
+        if not np.isfinite(axes).all():
+            raise UsageError(f"{name} axes ({spec['axes']}) must be finite")
+        return Grid(axes, count)
     if isinstance(spec, dict):
         _known(name, spec, ("law", "location", "scale", "intervals", "coin"))
         laws: dict[str, Any] = {key: spec[key] for key in ("law", "coin") if key in spec}
@@ -153,17 +160,22 @@ def _known(name: str, spec: dict[str, Any], keys: tuple[str, ...]) -> None:
 
 
 def _intervals(name: str, spec: Any) -> tuple[Interval, ...]:
-    if not isinstance(spec, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in spec):
-        raise UsageError(f"{name} ({spec}) must be a list of intervals [[low, high], ...]")
-    return tuple((number(f"{name} low", low), number(f"{name} high", high)) for low, high in spec)
+    return _pairs(name, spec, "intervals [[low, high], ...]")
+
+
+def _pairs(name: str, spec: Any, what: str) -> tuple[tuple[float, float], ...]:
+    if not isinstance(spec, list) or not spec or not all(isinstance(pair, list) and len(pair) == 2 for pair in spec):
+        raise UsageError(f"{name} ({spec}) must be a list of {what}")
+    first, second = what.split("[[")[1].split("]")[0].split(", ")
+    return tuple((number(f"{name} {first}", a), number(f"{name} {second}", b)) for a, b in spec)
 
 
 @dataclass
 class Ranges:
     """Where a task is trained and validated (interpolation) and judged (extrapolation).
 
-    Each is a spelling that `parse` reads. profile: the interval over which the error is profiled against the distance
-    from the training range; the hull of the two if None.
+    Each is a spelling that `parse` reads. profile: the interval [[low, high]] over which the error is profiled, beside
+    the training range; the hull of the two if None.
     """
 
     interpolation: Any
@@ -173,5 +185,5 @@ class Ranges:
     def __post_init__(self) -> None:
         for name in ("interpolation", "extrapolation"):
             parse(name, getattr(self, name))
-        if self.profile is not None and len(_intervals("profile", self.profile)) != 1:
+        if self.profile is not None and len(Distribution(_intervals("profile", self.profile)).intervals) != 1:
             raise UsageError(f"profile ({self.profile}) must be one interval [[low, high]]")

@@ -26,7 +26,6 @@ from benchmark.replicas import CELL, KEY, SEMANTICS, Replica
 
 FORMAT = "arithmetic-extrapolation shard 1"
 PARAMETER = "parameter:"
-RESULT_FILES = ("outcomes.csv", "summary.csv", "profile.csv", "cells.csv", "curves.csv.gz")
 
 
 def benchmark_version() -> str:
@@ -111,17 +110,15 @@ class Store:
         return [chosen[identity] for identity in sorted(kept)], notes
 
     def missing(self, replicas: Sequence[Replica]) -> list[Replica]:
-        """Those that no shard holds."""
-        held = {identity for shard in self.shards() for identity in shard.identities}
-        self._protect(replicas, held)
-        return [r for r in replicas if (*r.key, r.cell.specification.digest) not in held]
+        """Those that no shard holds.
 
-    def _protect(self, replicas: Sequence[Replica], held: set[tuple]) -> None:
-        """Refuse to derive tables that would lose rows which neither a shard holds nor this request trains."""
+        Raises UsageError where the folder's table holds rows that neither a shard holds nor this request trains:
+        deriving the table anew would lose them.
+        """
         path = self.folder / "outcomes.csv"
-        if not path.exists():
-            return
-        table = read_table(path, [*KEY, "digest"])
+        # The table before the shards: another process writes them the other way round.
+        table = read_table(path, [*KEY, "digest"]) if path.exists() else pd.DataFrame(columns=KEY)
+        held = {identity for shard in self.shards() for identity in shard.identities}
         rows = set(table[KEY].itertuples(index=False, name=None))
         lost = rows - {identity[:-1] for identity in held} - {replica.key for replica in replicas}
         if lost:
@@ -129,6 +126,7 @@ class Store:
                 f"{path} holds {len(lost)} replicas that no shard of {self.shard_folder} holds and that this run would "
                 "drop from the table; name another results folder"
             )
+        return [r for r in replicas if (*r.key, r.cell.specification.digest) not in held]
 
     def write(self, tile: Sequence[Replica], measured: Any) -> Path:
         """One shard, all or nothing. measured: `engine.Measured`."""

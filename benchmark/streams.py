@@ -2,7 +2,7 @@
 
 A generator that carries a state would make a replica's data depend on what was drawn before it. Here 64 bits are mixed
 from seed, stream and step *before* the lane enters, and the lane enters twice, so that no batch is another one shifted
-or permuted. The work horse is the 32-bit mixer "lowbias32" of C. Wellons' hash prospector; the 64-bit one is the
+or permuted. The work horse is a two-round 32-bit mixer found with C. Wellons' hash prospector; the 64-bit one is the
 finaliser of Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators" (OOPSLA), section 3.
 """
 
@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 DATA, INITIALISATION, OFFSET, EVALUATION, PROFILE = range(5)
-MAX_LANES = 1 << 20  # an element's counter is input · 2^20 + lane: a batch's numbers do not depend on its size
+# An element's 32-bit counter is input · 2^20 + lane: a batch's numbers do not depend on its size.
+MAX_LANES, MAX_INPUTS = 1 << 20, 1 << 12
 
 
 def _signed(value: int, bits: int) -> int:
@@ -78,9 +79,11 @@ class Draw:
         self.seeds, self.calls = seeds, 0
 
     def _open_unit_interval(self, shape: tuple[int, ...]) -> Tensor:
-        words = bits(key(self.seeds, INITIALISATION, self.calls), 1, torch.Size(shape).numel()).to(torch.float64)
+        size = torch.Size(shape).numel()
+        lanes = min(size, MAX_LANES)
+        words = bits(key(self.seeds, INITIALISATION, self.calls), -(-size // lanes), lanes).flatten(1)[:, :size]
         self.calls += 1
-        return ((words + (2.0**31 + 0.5)) * 2.0**-32).reshape(-1, *shape)
+        return ((words.to(torch.float64) + (2.0**31 + 0.5)) * 2.0**-32).reshape(-1, *shape)
 
     def constant(self, shape: tuple[int, ...], value: float) -> Tensor:
         """The same value everywhere."""

@@ -141,12 +141,11 @@ def pose(task: Task, ranges: Ranges, inputs: int | None = None, subset: float = 
         return _effective(name, parse(name, getattr(ranges, name)), task.operation, domains)
 
     interpolation, extrapolation = effective("interpolation"), effective("extrapolation")
+    profiled = hulls(extrapolation)
     if ranges.profile is not None:
-        (profile,) = (tuple(map(float, pair)) for pair in ranges.profile)
-        spans = [(profile, profile)] * count
-    else:
-        spans = list(zip(hulls(interpolation), hulls(extrapolation), strict=True))
-    extent = tuple((max(min(a[0], b[0]), operation.low), max(a[1], b[1])) for a, b in spans)
+        profiled = tuple((max(float(low), operation.low), float(high)) for low, high in ranges.profile) * count
+    spans = zip(hulls(interpolation), profiled, strict=True)
+    extent = tuple((min(a[0], b[0]), max(a[1], b[1])) for a, b in spans)
     return Problem(task.operation, count, interpolation, extrapolation, extent, task.margin, subsets)
 
 
@@ -156,14 +155,15 @@ def _effective(
     if isinstance(where, Grid):
         if len(where.axes) != len(domains):
             raise UsageError(f"the {name} grid has {len(where.axes)} inputs, {operation} needs {len(domains)}")
-        for row, domain in zip(where.rows(), domains, strict=True):
-            if not all(any(low <= x <= high for low, high in domain) for x in row):
-                raise UsageError(f"the {name} grid {where} leaves the domain of {operation}")
+        rows = where.rows()
+        inside = [any(low <= x <= high for low, high in d) for row, d in zip(rows, domains, strict=True) for x in row]
+        if not all(inside) or (OPERATIONS[operation].divides and 0 in rows[-1]):
+            raise UsageError(f"the {name} grid {where} leaves the domain of {operation}")
         return where
-    inside = [where.within(domain) for domain in domains]
-    if None in inside:
+    effective = [where.within(domain) for domain in domains]
+    if None in effective:
         raise UsageError(f"{operation} is not defined anywhere on the {name} range {where}")
-    return tuple(distribution for distribution in inside if distribution is not None)
+    return tuple(distribution for distribution in effective if distribution is not None)
 
 
 def threshold(problem: Problem, epsilon: float) -> float:
@@ -184,6 +184,8 @@ def threshold(problem: Problem, epsilon: float) -> float:
         return float(operation.threshold(epsilon, moment))
     if isinstance(where, Grid):
         raise UsageError("the arithmetic data set is judged on intervals, not on a grid")
+    if operation.divides and _reaches_zero(where[0], problem.subsets.size):
+        return math.inf
     groups, membership = _groups(problem.subsets)
     rules = [_sum_rule(where[0], size) for size in groups]
     error = 0.0
@@ -194,6 +196,14 @@ def threshold(problem: Problem, epsilon: float) -> float:
         weight = math.prod(w for _, w in nodes)
         error += weight * (operation.compute(*wrong) - operation.compute(*exact)) ** 2
     return float(error)
+
+
+def _reaches_zero(distribution: Distribution, count: int) -> bool:
+    """Whether E[1/b⁴] of a sum b of `count` inputs diverges: b can be 0, and is near it too often."""
+    low, high = distribution.intervals[0][0], distribution.intervals[-1][1]
+    if count == 1:
+        return any(low <= 0 <= high for low, high in distribution.intervals)
+    return low < 0 < high or (0 in (low, high) and count <= 4)
 
 
 def _groups(subsets: Subsets) -> tuple[list[int], np.ndarray]:

@@ -1,0 +1,42 @@
+"""What a stack can represent follows from its units, its width and the signs that reach each layer."""
+
+import pytest
+
+from benchmark.configs import compose
+from benchmark.networks import build, representable
+
+
+def answer(model, task, range_, *overrides):
+    cell = compose([model], [task], [range_], overrides=overrides).cells[0]
+    return representable(build(cell.specification), cell.specification.problem)
+
+
+@pytest.mark.parametrize(
+    ("model", "task", "range_", "hidden", "expected"),
+    [
+        ("nac", "add", "symmetric", "[2]", "yes"),
+        ("nac", "mul", "positive", "[2]", "no"),
+        ("nac_mul", "square", "positive", "[]", "no"),
+        ("nac_mul", "square", "positive", "[2]", "yes"),
+        ("nac_mul", "square", "positive", "[1]", "no"),
+        ("nac_mul", "mul", "neg_2_1", "[2]", "yes"),
+        ("nac_mul", "mul", "symmetric", "[2]", "no"),
+        ("nalu", "sub", "positive", "[2]", "yes"),
+        ("mlp_relu", "add", "positive", "[2]", "unknown"),
+        ("linear", "add", "positive", "[1]", "yes"),
+    ],
+)
+def test_stacks_represent_what_one_layer_passes_on_and_another_computes(model, task, range_, hidden, expected):
+    assert answer(model, task, range_, f"protocol.hidden={hidden}")[0] == expected
+
+
+@pytest.mark.parametrize(("hidden", "expected"), [("[2]", "yes"), ("[1]", "no")])
+def test_a_hidden_layer_too_narrow_for_the_operands_cannot_select_them(hidden, expected):
+    mixed = ["+model.nac_mul.hidden_unit=benchmark.units.nac.NAC", f"protocol.hidden={hidden}"]
+    assert answer("nac_mul", "mul", "positive", *mixed)[0] == expected
+    assert answer("nac_mul", "mul", "positive", *mixed, "protocol.inputs=100")[0] == expected
+
+
+def test_what_is_impossible_has_a_reason_and_what_is_not_has_none():
+    assert answer("nalu", "add", "symmetric")[1].startswith("a gate without bias")
+    assert answer("nalu", "add", "symmetric", "model.nalu.options.gate_bias=true") == ("yes", "")

@@ -1,0 +1,357 @@
+"""Every unit is its paper's formula, starts as its authors start it, and follows its parameters."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import nn
+from torch.func import functional_call
+
+from benchmark.streams import Draw
+from benchmark.units import NAC, NALU, Dense, Impossible, NACMul, linear
+from benchmark.units.nac import stable_bound
+
+ACTIVATIONS = {
+    "elu": nn.ELU(),
+    "gelu": nn.GELU(),
+    "hardshrink": nn.Hardshrink(),
+    "hardtanh": nn.Hardtanh(),
+    "leaky_relu": nn.LeakyReLU(),
+    "mish": nn.Mish(),
+    "prelu": nn.PReLU(),
+    "relu": nn.ReLU(),
+    "relu6": nn.ReLU6(),
+    "selu": nn.SELU(),
+    "sigmoid": nn.Sigmoid(),
+    "silu": nn.SiLU(),
+    "softplus": nn.Softplus(),
+    "softshrink": nn.Softshrink(),
+    "softsign": nn.Softsign(),
+    "tanh": nn.Tanh(),
+    "tanhshrink": nn.Tanhshrink(),
+    None: nn.Identity(),
+}
+SIZES = [(1, 1), (2, 1), (3, 4), (100, 2)]
+UNITS = {
+    "Dense": Dense,
+    "Dense-tanh": lambda i, o: Dense(i, o, "tanh"),
+    "Dense-prelu": lambda i, o: Dense(i, o, "prelu"),
+    "Dense-no-bias": lambda i, o: Dense(i, o, bias=False),
+    "NAC": NAC,
+    "NACMul": NACMul,
+    "NALU": NALU,
+    "NALU-gate-bias": lambda i, o: NALU(i, o, gate_bias=True),
+}
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def filled(unit, seed=0, scale=1.0):
+    """The unit in float64 with normally distributed parameters, and these as arrays."""
+    random = np.random.default_rng(seed)
+    arrays = {name: scale * random.normal(size=tuple(p.shape)) for name, p in unit.named_parameters()}
+    unit = unit.double()
+    unit.load_state_dict({name: torch.tensor(value) for name, value in arrays.items()})
+    return unit, arrays
+
+
+def inputs(size, points=13, seed=1):
+    return np.random.default_rng(seed).normal(scale=3, size=(size, points))
+
+
+def output(unit, x):
+    return unit(torch.tensor(x)).detach().numpy()
+
+
+def test_linear_is_the_matrix_product():
+    random = np.random.default_rng(0)
+    W, x = random.normal(size=(5, 4, 3, 7)), random.normal(size=(5, 4, 7, 11))
+    y = linear(torch.tensor(W), torch.tensor(x))
+    assert y.shape == (5, 4, 3, 11)
+    assert y.numpy() == pytest.approx(W @ x, rel=1e-12, abs=1e-12)
+
+
+def test_linear_shares_examples_among_replicas():
+    random = np.random.default_rng(0)
+    W, x = random.normal(size=(5, 3, 7)), random.normal(size=(7, 11))
+    assert linear(torch.tensor(W), torch.tensor(x)).numpy() == pytest.approx(W @ x, rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize(("size", "outputs"), SIZES)
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
+def test_a_dense_layer_is_torchs_linear_layer_and_activation(activation, size, outputs):
+    unit, arrays = filled(Dense(size, outputs, activation))
+    layer, f = nn.Linear(size, outputs).double(), ACTIVATIONS[activation].double()
+    layer.load_state_dict({"weight": torch.tensor(arrays["W"]), "bias": torch.tensor(arrays["b"][:, 0])})
+    if activation == "prelu":
+        f.load_state_dict({"weight": torch.tensor(arrays["slope"][0])})
+    x = inputs(size)
+    assert output(unit, x) == pytest.approx(f(layer(torch.tensor(x.T))).T.detach().numpy(), rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("activation", "options", "module"),
+    [
+        ("threshold", {"threshold": 0.0, "value": 1.0}, nn.Threshold(0.0, 1.0)),
+        ("leaky_relu", {"negative_slope": 0.3}, nn.LeakyReLU(0.3)),
+        ("elu", {"alpha": 2.0}, nn.ELU(2.0)),
+        ("gelu", {"approximate": "tanh"}, nn.GELU("tanh")),
+    ],
+)
+def test_an_activation_takes_its_options(activation, options, module):
+    unit, arrays = filled(Dense(3, 2, activation, options))
+    x = inputs(3)
+    z = torch.tensor(arrays["W"] @ x + arrays["b"])
+    assert output(unit, x) == pytest.approx(module(z).numpy(), rel=1e-12, abs=1e-12)
+
+
+def test_a_dense_layer_without_bias_has_none():
+    unit, arrays = filled(Dense(3, 2, bias=False))
+    assert list(arrays) == ["W"]
+    x = inputs(3)
+    assert output(unit, x) == pytest.approx(arrays["W"] @ x, rel=1e-12)
+
+
+@pytest.mark.parametrize("activation", ["rleu", "__doc__"])
+def test_an_unknown_activation_is_refused(activation):
+    with pytest.raises(ValueError, match="has no activation"):
+        Dense(2, 1, activation)
+
+
+@pytest.mark.parametrize(("size", "outputs"), SIZES)
+def test_a_nac_is_its_formula(size, outputs):
+    unit, p = filled(NAC(size, outputs))
+    x = inputs(size)
+    W = np.tanh(p["W_hat"]) * sigmoid(p["M_hat"])
+    assert output(unit, x) == pytest.approx(W @ x, rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize("epsilon", [1e-7, 0.1])
+@pytest.mark.parametrize(("size", "outputs"), SIZES)
+def test_a_multiplicative_nac_is_its_formula(size, outputs, epsilon):
+    unit, p = filled(NACMul(size, outputs, epsilon=epsilon))
+    x = inputs(size)
+    W = np.tanh(p["W_hat"]) * sigmoid(p["M_hat"])
+    expected = np.prod((np.abs(x) + epsilon)[None] ** W[:, :, None], axis=1)
+    assert output(unit, x) == pytest.approx(expected, rel=1e-11)
+
+
+@pytest.mark.parametrize("gate_bias", [False, True])
+@pytest.mark.parametrize("epsilon", [1e-7, 0.1])
+@pytest.mark.parametrize(("size", "outputs"), SIZES)
+def test_a_nalu_is_its_formula(size, outputs, epsilon, gate_bias):
+    unit, p = filled(NALU(size, outputs, epsilon=epsilon, gate_bias=gate_bias), scale=0.5)
+    assert set(p) == {"W_hat", "M_hat", "G"} | ({"b"} if gate_bias else set())
+    x = inputs(size)
+    W = np.tanh(p["W_hat"]) * sigmoid(p["M_hat"])
+    g = sigmoid(p["G"] @ x + p.get("b", 0))
+    m = np.prod((np.abs(x) + epsilon)[None] ** W[:, :, None], axis=1)
+    assert output(unit, x) == pytest.approx(g * (W @ x) + (1 - g) * m, rel=1e-11, abs=1e-11)
+
+
+@pytest.mark.parametrize("unit", [NACMul, NALU])
+def test_epsilon_is_that_of_the_papers_code_unless_told_otherwise(unit):
+    assert unit(2, 1).epsilon == 1e-7
+
+
+@pytest.mark.parametrize("unit", [NAC, NACMul, NALU])
+def test_weights_follow_the_parameters(unit):
+    layer, _ = filled(unit(3, 2), seed=0)
+    x, before = inputs(3), output(layer, inputs(3))
+    with torch.no_grad():
+        layer.W_hat += 0.5
+    between = output(layer, x)
+    with torch.no_grad():
+        layer.M_hat -= 0.5
+    assert not np.isclose(before, between, rtol=1e-6).any()
+    assert not np.isclose(between, output(layer, x), rtol=1e-6).any()
+    W = np.tanh(layer.W_hat.detach().numpy()) * sigmoid(layer.M_hat.detach().numpy())
+    assert layer.effective_weights()[0].detach().numpy() == pytest.approx(W, rel=1e-12)
+
+
+@pytest.mark.parametrize(("name", "effective"), [("Dense", 1), ("NAC", 1), ("NACMul", 1), ("NALU", 1)])
+def test_effective_weights_are_matrices_without_biases_and_gates(name, effective):
+    unit, p = filled(UNITS[name](3, 2))
+    weights = unit.effective_weights()
+    assert len(weights) == effective
+    W = p["W"] if "W" in p else np.tanh(p["W_hat"]) * sigmoid(p["M_hat"])
+    assert weights[0].detach().numpy() == pytest.approx(W, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("size", "outputs", "published"),
+    # Mistry et al.'s code inherits Madsen & Johansen's initialisation, which gives these bounds.
+    [(2, 1, 9.47), (4, 2, 5.43), (10, 1, 2.26), (100, 2, 0.504)],
+)
+def test_the_stable_bound_is_the_published_one(size, outputs, published):
+    assert stable_bound(size, outputs) == pytest.approx(published, rel=2e-3)
+
+
+@pytest.mark.parametrize(("size", "outputs"), [(1, 1), (2, 1), (4, 2), (10, 1), (100, 2), (300, 10)])
+def test_the_stable_bound_gives_its_variance(size, outputs):
+    r = stable_bound(size, outputs)
+    nodes, weights = np.polynomial.legendre.leggauss(400)
+    mean = lambda f: np.dot(weights, f(r * nodes)) / 2
+    tanh, square = mean(np.tanh), mean(lambda u: np.tanh(u) ** 2)
+    variance = square * mean(lambda u: sigmoid(u) ** 2) - (tanh * mean(sigmoid)) ** 2
+    assert variance == pytest.approx(2 / max(size + outputs, 5), rel=1e-9)
+
+
+def test_the_stable_bound_gives_the_variance_that_weights_have():
+    unit = NAC(10, 1, "stable_nalu")
+    start = unit.initial(Draw(torch.arange(20_000)))
+    W = torch.tanh(start["W_hat"]) * torch.sigmoid(start["M_hat"])
+    assert W.mean().item() == pytest.approx(0, abs=0.005)
+    assert W.var().item() == pytest.approx(2 / 11, rel=0.01)
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_initial_values_are_given_for_every_parameter_in_its_shape(name):
+    unit = UNITS[name](3, 2)
+    start = unit.initial(Draw(torch.arange(4)))
+    assert {key: tuple(value.shape) for key, value in start.items()} == {
+        key: (4, *p.shape) for key, p in unit.named_parameters()
+    }
+    assert all(value.dtype == torch.float64 for value in start.values())
+
+
+def uniform(bound):
+    return stats.uniform(-bound, 2 * bound)
+
+
+INITIALISATIONS = [
+    (lambda: Dense(4, 3), {"W": uniform(0.5), "b": uniform(0.5)}),
+    (lambda: Dense(100, 1), {"W": uniform(0.1), "b": uniform(0.1)}),
+    *(
+        (lambda unit=unit, i=i: unit(2, 1, i), dict.fromkeys(names, law))
+        for unit, names in [(NAC, ["W_hat", "M_hat"]), (NACMul, ["W_hat", "M_hat"]), (NALU, ["W_hat", "M_hat", "G"])]
+        for i, law in [("tutorial_normal", stats.truncnorm(-2, 2, scale=0.02)), ("tutorial_uniform", uniform(2))]
+    ),
+    (lambda: NAC(2, 1, "stable_nalu"), dict.fromkeys(["W_hat", "M_hat"], uniform(stable_bound(2, 1)))),
+    (lambda: NACMul(10, 1, "stable_nalu"), dict.fromkeys(["W_hat", "M_hat"], uniform(stable_bound(10, 1)))),
+    (
+        lambda: NALU(10, 2, "stable_nalu"),
+        dict.fromkeys(["W_hat", "M_hat"], uniform(stable_bound(10, 2))) | {"G": uniform(math.sqrt(0.5))},
+    ),
+]
+
+
+@pytest.mark.parametrize(("make", "laws"), INITIALISATIONS)
+def test_initial_values_have_the_law_of_their_initialisation(make, laws):
+    start = make().initial(Draw(torch.arange(2000)))
+    assert set(start) == set(laws)
+    for name, law in laws.items():
+        values = start[name].flatten().numpy()
+        low, high = law.support()
+        assert low < values.min() < low + 0.02 * (high - low)
+        assert high - 0.02 * (high - low) < values.max() < high
+        assert values.std() == pytest.approx(law.std(), rel=0.04)
+        assert stats.kstest(values, law.cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("make", [make for make, laws in INITIALISATIONS if len(laws) > 1])
+def test_the_parameters_of_a_unit_start_independently(make):
+    start = make().initial(Draw(torch.arange(3000)))
+    first = np.array([value.flatten(1)[:, 0].numpy() for value in start.values()])
+    r = np.corrcoef(first)[np.triu_indices(len(first), 1)]
+    assert np.abs(r).max() < 4.5 / math.sqrt(3000)
+
+
+@pytest.mark.parametrize("initialisation", ["tutorial_normal", "tutorial_uniform", "stable_nalu"])
+def test_a_gates_bias_starts_at_zero_and_leaves_the_other_parameters_as_they_are(initialisation):
+    start = NALU(2, 1, initialisation, gate_bias=True).initial(Draw(torch.arange(5)))
+    assert (start.pop("b") == 0).all()
+    for name, value in NALU(2, 1, initialisation).initial(Draw(torch.arange(5))).items():
+        assert torch.equal(start[name], value)
+
+
+def test_a_learned_slope_starts_at_a_quarter():
+    assert (Dense(2, 3, "prelu").initial(Draw(torch.arange(5)))["slope"] == 0.25).all()
+
+
+@pytest.mark.parametrize("unit", [NAC, NACMul, NALU])
+def test_an_unknown_initialisation_is_refused_with_those_there_are(unit):
+    with pytest.raises(ValueError, match="tutorial_normal, tutorial_uniform, stable_nalu"):
+        unit(2, 1, "xavier")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("size", "outputs"), SIZES)
+@pytest.mark.parametrize("name", UNITS)
+def test_replicas_of_a_unit_equal_single_ones_to_rounding(name, size, outputs, dtype):
+    unit = UNITS[name](size, outputs).to(dtype)
+    stacked = {key: value.to(dtype) for key, value in unit.initial(Draw(torch.arange(6))).items()}
+    x = torch.tensor(np.random.default_rng(0).uniform(-2, 2, (6, size, 13)), dtype=dtype)
+    together = functional_call(unit, stacked, (x,))
+    assert together.shape == (6, outputs, 13)
+    assert together.dtype == dtype
+    deeper = {key: value.unflatten(0, (2, 3)) for key, value in stacked.items()}
+    assert torch.equal(functional_call(unit, deeper, (x.unflatten(0, (2, 3)),)), together.unflatten(0, (2, 3)))
+    for r in range(6):
+        alone = functional_call(unit, {key: value[r] for key, value in stacked.items()}, (x[r],))
+        assert torch.allclose(alone, together[r], rtol=1e-5 if dtype is torch.float32 else 1e-13, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", UNITS)
+def test_a_replica_is_the_same_bit_for_bit_in_any_full_company(name, dtype):
+    unit = UNITS[name](2, 3).to(dtype)
+    stacked = {key: value.to(dtype) for key, value in unit.initial(Draw(torch.arange(64))).items()}
+    x = torch.tensor(np.random.default_rng(0).uniform(-2, 2, (64, 2, 13)), dtype=dtype)
+    together = functional_call(unit, stacked, (x,))
+    for r in (0, 17, 63):
+        copies = {key: value[[r] * 32] for key, value in stacked.items()}
+        assert torch.equal(functional_call(unit, copies, (x[[r] * 32],))[0], together[r])
+
+
+def test_nalu_multiplies_exactly_with_its_ideal_weights():
+    unit = NALU(2, 1).double()
+    unit.load_state_dict(unit.ideal("mul", "positive"))
+    x = np.array([[2.0, 3.0, 10.0], [5.0, 0.5, 7.0]])
+    assert output(unit, x)[0] == pytest.approx([10, 1.5, 70], rel=5e-7)
+
+
+@pytest.mark.parametrize(
+    ("unit", "reason"),
+    [
+        (Dense(2, 1), "a linear map can only add and subtract"),
+        (NAC(2, 1), "W x can only add and subtract"),
+        (NACMul(2, 1), "log |x| loses the sign of x"),
+        (NALU(2, 1), "log |x| loses the sign of x, and a gate without bias"),
+    ],
+)
+def test_a_product_of_both_signs_is_impossible_for_a_reason(unit, reason):
+    declared = unit.ideal("mul", "mixed")
+    assert isinstance(declared, Impossible)
+    assert declared.why.startswith(reason)
+
+
+def test_a_layer_with_an_activation_declares_nothing():
+    assert Dense(2, 1, "relu").ideal("add", "positive") is None
+
+
+REPRESENTED = {
+    # Rows of the table of what one layer can represent, with its corrections: "+" positive, "-" negative, "±" mixed.
+    "Dense": {"add": "+-±", "sub": "+-±", "identity": "+-±"},
+    "NAC": {"add": "+-±", "sub": "+-±", "identity": "+-±"},
+    "NACMul": {"mul": "+-", "div": "+-", "sqrt": "+", "identity": "+", "reciprocal": "+"},
+    "NALU": {
+        "add": "+-", "sub": "+-", "mul": "+-", "div": "+-", "sqrt": "+", "identity": "+-±", "reciprocal": "+"
+    },
+    "NALU-gate-bias": {
+        "add": "+-±", "sub": "+-±", "mul": "+-", "div": "+-", "sqrt": "+", "identity": "+-±", "reciprocal": "+"
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("operation", ["add", "sub", "mul", "div", "square", "sqrt", "identity", "reciprocal"])
+@pytest.mark.parametrize("name", REPRESENTED)
+def test_units_represent_what_the_field_says_they_do(name, operation):
+    unit = UNITS[name](2 if operation in ("add", "sub", "mul", "div") else 1, 1)
+    signs = {"+": "positive", "-": "negative", "±": "mixed"}
+    can = {mark for mark, sign in signs.items() if isinstance(unit.ideal(operation, sign), dict)}
+    assert can == set(REPRESENTED[name].get(operation, ""))
