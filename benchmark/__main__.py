@@ -25,17 +25,22 @@ def main(cfg: Any) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     from benchmark.configs import resolve
-    from benchmark.run import run
+    from benchmark.run import gather, run
     from benchmark.workers import RunError
 
     hydra = HydraConfig.get()
     try:
-        finished.append(results := run(resolve(cfg, hydra.runtime.choices, hydra.overrides.task)))
-        show(results)
+        request = resolve(cfg, hydra.runtime.choices, hydra.overrides.task)
+        try:
+            results = run(request)
+        except RunError as error:
+            failures.append((1, str(error)))
+            results = gather(request)
+        if results.tables:
+            finished.append(results)
+            show(results)
     except UsageError as error:
         failures.append((2, str(error)))
-    except RunError as error:
-        failures.append((1, str(error)))
 
 
 def say(text: str) -> None:

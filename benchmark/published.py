@@ -43,23 +43,23 @@ def _compare_profiles(published: pd.DataFrame, profile: pd.DataFrame) -> tuple[p
     """The mean absolute error at each published x."""
     ours = profile.loc[profile["x"].isin(published["x"]), [*CELL, "x", "error", "low", "high", "seeds"]]
     theirs = published.rename(columns={"error": "published"})[["model", "task", "x", "published", "source", "standing"]]
-    table = ours.merge(theirs, on=["model", "task", "x"], how="left")
+    table = ours[ours["task"].isin(published["task"])].merge(theirs, on=["model", "task", "x"], how="left")
     lines = []
-    for (range_, protocol), group in table.groupby(["range", "protocol"]):
-        wide = group.pivot_table(index="model", columns="x", values=["error", "published"])
-        ends = [x for x in wide["error"].columns if wide["published"][x].notna().sum() > 2]
-        far = max(ends)
-        wide = wide.sort_values(("published", far))
+    for (range_, protocol, _), group in table.groupby(["range", "protocol", "overrides"]):
+        ours, theirs = (group.pivot_table(index="model", columns="x", values=name) for name in ("error", "published"))
+        order = theirs.max(axis=1).sort_values().index
         rows = [
-            {"model": str(model)}
-            | {f"x = {x:g}": f"{row['error', x]:.2f} ({_told(row['published', x])})" for x in ends}
-            for model, row in wide.iterrows()
+            {"model": model}
+            | {f"x = {x:g}": f"{ours.loc[model, x]:.2f} ({_told(theirs.loc[model, x])})" for x in theirs}
+            for model in order
         ]
+        if not rows:
+            continue
         lines += ["", f"Mean absolute error, ours (published), {protocol} on {range_}:", texts.table(rows)]
-        ranks = [_rank_correlation(wide["error"][x], wide["published"][x]) for x in (min(ends), far)]
+        ranks = [f"{_rank_correlation(ours[x], theirs[x]):.2f} at x = {x:g}" for x in (min(theirs), max(theirs))]
         lines.append(
-            f"Rank correlation (Spearman's ρ) with the published curves: {ranks[0]:.2f} at x = {min(ends):g}, "
-            f"{ranks[1]:.2f} at x = {far:g}. Published: {group['standing'].iloc[0]} from {group['source'].iloc[0]}."
+            f"Rank correlation (Spearman's ρ) with the published curves: {', '.join(ranks)}. "
+            f"Published: {group['standing'].dropna().iloc[0]} from {group['source'].dropna().iloc[0]}."
         )
     return table, "\n".join(lines)
 
@@ -69,8 +69,8 @@ def _told(value: float) -> str:
 
 
 def _rank_correlation(ours: pd.Series, theirs: pd.Series) -> float:
-    both = ours.notna() & theirs.notna()
-    return float(stats.spearmanr(ours[both], theirs[both]).statistic)
+    both = ours.to_frame("ours").join(theirs.rename("theirs")).dropna()
+    return float(stats.spearmanr(both["ours"], both["theirs"]).statistic) if len(both) > 2 else float("nan")
 
 
 def _compare_predictions(published: pd.DataFrame, results) -> tuple[pd.DataFrame, str]:
@@ -80,8 +80,13 @@ def _compare_predictions(published: pd.DataFrame, results) -> tuple[pd.DataFrame
 
     store = Store(results.folder)
     x, target = published[["a", "b"]].to_numpy(dtype=float).T, published["target"]
-    lines, tables = [], []
+    lines: list[str] = []
+    order = [*CELL, "seed", "a", "b", "target", "prediction", "published"]
+    tables: list[pd.DataFrame] = []
+    known = set(published[["model", "task"]].itertuples(index=False, name=None))
     for cell in results.request.cells:
+        if (cell.model, cell.task) not in known or cell.specification.problem.inputs != 2:
+            continue
         group = results.outcomes.set_index(CELL).loc[[cell.names]].sort_values("relative_extrapolation")
         errors = group["relative_extrapolation"].to_numpy()
         middle = int(group["seed"].iloc[(len(group) - 1) // 2])
@@ -111,5 +116,5 @@ def _compare_predictions(published: pd.DataFrame, results) -> tuple[pd.DataFrame
             f"{(errors < 1e-4).sum()} of {len(errors)} below 1e-4; "
             f"the tutorial's own ten rows: {texts.number(theirs)}.",
         ]
-    order = [*CELL, "seed", "a", "b", "target", "prediction", "published"]
-    return pd.concat(tables, ignore_index=True)[order].drop_duplicates(), "\n".join(lines)
+    table = pd.concat(tables, ignore_index=True)[order].drop_duplicates() if tables else pd.DataFrame(columns=order)
+    return table, "\n".join(lines)

@@ -14,7 +14,7 @@ from benchmark import configs, statistics
 from benchmark.configs import Request
 from benchmark.replicas import CELL, Replica
 from benchmark.store import Store
-from benchmark.workers import Pool
+from benchmark.workers import Pool, RunError
 
 
 @dataclass
@@ -78,9 +78,17 @@ def run(request: Request | None = None, /, **names) -> Results:
                     else:
                         for number, tile in enumerate(work):
                             store.write(tile, train(tile, engine, partial(progress, number)))
-    finally:
-        tables, notes, changed = derive(store)
-    return Results(store.folder, tables, request, len(missing), changed, notes)
+    except (RunError, KeyboardInterrupt):
+        gather(request)
+        raise
+    return gather(request, trained=len(missing))
+
+
+def gather(request: Request, trained: int = 0) -> Results:
+    """The results of a request's folder, its tables on disk brought up to date, without training."""
+    store = Store(request.results)
+    tables, notes, changed = derive(store)
+    return Results(store.folder, tables, request, trained, changed, notes)
 
 
 def _cores() -> int:
