@@ -62,7 +62,6 @@ def report(outcomes: pd.DataFrame, summary: pd.DataFrame, cells: pd.DataFrame) -
     impossible = cells[cells["representable"] == "no"]
     for (model, range_, why), group in impossible.groupby(["model", "range", "why"], sort=False):
         lines.append(f"{model} cannot represent {', '.join(group['task'].unique())} on {range_}: {why}.")
-    narrowed = cells.groupby("range")["trained"].transform(lambda trained: trained.mode()[0])
-    for _, cell in cells[cells["trained"] != narrowed].drop_duplicates(["task", "range"]).iterrows():
-        lines.append(f"{cell['task']} on {cell['range']}: trained on {cell['trained']}, judged on {cell['judged']}.")
+    for (range_, trained, judged), group in cells.groupby(["range", "trained", "judged"], sort=False):
+        lines.append(f"{', '.join(group['task'].unique())} on {range_}: trained on {trained}, judged on {judged}.")
     return "\n".join(lines)
