@@ -16,6 +16,7 @@ EXAMPLES = """\
   python -m benchmark +experiment=trask2018_figure1_rmsprop"""
 
 MULTIRUN = {"-m", "--multirun"}
+TRAINS = {*MULTIRUN, "-r", "--run", "-cd", "--config-dir"}  # Hydra's flags that do not only tell something
 finished: list[Any] = []  # the results of this process's jobs
 failures: list[tuple[int, str]] = []  # (exit code, sentence) of its failed jobs
 
@@ -136,7 +137,7 @@ def command_line() -> None:
     compatible = VERSION_BASE or {"execution_whitelist": ["benchmark.*"]}
     scratch = tempfile.TemporaryDirectory()  # Hydra's own record of a sweep does not belong to the results
     try:
-        if not any(argument.startswith("-") and argument not in MULTIRUN for argument in arguments):
+        if not any(argument.startswith("-") and argument.split("=")[0] not in TRAINS for argument in arguments):
             check_choices(arguments)
             _ask_for_what_is_missing(arguments)
         if MULTIRUN & set(arguments):

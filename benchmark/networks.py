@@ -32,8 +32,11 @@ class Network(nn.Sequential):
         return [W for unit in self.units for W in unit.effective_weights()]
 
     def sparsity(self) -> Tensor:
-        """Largest min(|W|, |1 - |W||) over all effective weights: [...]."""
+        """Largest min(|W|, |1 - |W||) over all effective weights: [...]; nan if no unit names any."""
         errors = [torch.minimum(W.abs(), (1 - W.abs()).abs()).flatten(-2).amax(-1) for W in self.effective_weights()]
+        if not errors:
+            replicas = next(self.parameters()).shape[:-2]
+            return torch.full(replicas, torch.nan)
         return torch.stack(errors).amax(0)
 
 
