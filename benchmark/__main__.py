@@ -4,7 +4,6 @@ import os
 import re
 import sys
 import tempfile
-from pathlib import Path
 from typing import Any
 
 from benchmark.conf_files import CONF, GROUPS, VERSION_BASE, choices_of
@@ -17,7 +16,7 @@ EXAMPLES = """\
 
 MULTIRUN = {"-m", "--multirun"}
 TRAINS = {*MULTIRUN, "-r", "--run", "-cd", "--config-dir"}  # Hydra's flags that do not only tell something
-finished: list[Any] = []  # the results of this process's jobs
+finished: list[Any] = []  # the requests of this process's jobs
 failures: list[tuple[int, str]] = []  # (exit code, sentence) of its failed jobs
 
 
@@ -38,10 +37,14 @@ def main(cfg: Any) -> None:
             failures.append((1, str(error)))
             results = gather(request)
         if results.tables:
-            finished.append(results)
+            finished.append(request)
             show(results)
     except UsageError as error:
         failures.append((2, str(error)))
+    if os.environ.get("BENCHMARK_COMMAND_LINE") != str(os.getpid()):  # in a process of one of Hydra's launchers
+        draw()
+        if failures:
+            raise UsageError(failures[-1][1])
 
 
 def say(text: str) -> None:
@@ -63,24 +66,32 @@ def show(results: Any) -> None:
         print(f"note: {note}", file=sys.stderr)
     if results.request.published:
         comparison, text = compare(results)
-        results.changed |= write_text(results.folder / "comparison.csv", to_csv(comparison))
+        write_text(results.folder / "comparison.csv", to_csv(comparison))
         say(text)
 
 
-def draw(folders: list[Path]) -> None:
-    """The figures of folders whose tables changed, or which have none yet; and the names of the files."""
-    from benchmark import figures, published
+def draw() -> None:
+    """The figures of the folders that were worked on, unless they show these very tables; and all files' names."""
+    import hashlib
 
-    for folder in folders:
-        results = [r for r in finished if r.folder == folder]
-        if any(r.changed for r in results) or not list(folder.glob("figures/*.png")):
-            known = next((r.request.published for r in results if r.request.published), None)
-            for stem, figure in figures.draw(results[-1].tables, published.profile(known) if known else None):
-                (folder / "figures").mkdir(exist_ok=True)
-                figures.save(figure, folder / "figures" / stem)
-        names = sorted(path.name for path in folder.iterdir() if path.suffix in (".csv", ".gz"))
-        pictures = sorted(path.name for path in folder.glob("figures/*.png"))
-        say(f"\n{folder}: {', '.join(names)}" + (f"; figures: {', '.join(pictures)} (and .svg)" if pictures else ""))
+    for folder in dict.fromkeys(request.results for request in finished):
+        own = [request for request in finished if request.results == folder]
+        tables = [path for path in sorted(folder.iterdir()) if path.suffix in (".csv", ".gz")]
+        shown = hashlib.sha256(b"".join(path.read_bytes() for path in tables)).hexdigest()
+        stamp = folder / "figures" / ".shown"
+        if not stamp.exists() or stamp.read_text() != shown:
+            from benchmark import figures, published
+            from benchmark.run import gather
+
+            known = next((request.published for request in own if request.published), None)
+            stamp.parent.mkdir(exist_ok=True)
+            for path in stamp.parent.iterdir():
+                path.unlink()
+            for stem, figure in figures.draw(gather(own[-1]).tables, published.profile(known) if known else None):
+                figures.save(figure, stamp.parent / stem)
+            stamp.write_text(shown)
+        pictures = sorted(path.name for path in stamp.parent.glob("*.png"))
+        say(f"\n{folder}: {', '.join(path.name for path in tables)}; figures: {', '.join(pictures)} (and .svg)")
 
 
 def help_text() -> str:
@@ -126,34 +137,38 @@ def command_line() -> None:
     if {"-h", "--help"} & set(arguments):
         say(help_text())
         return
-    import hydra
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    from benchmark.configs import check_choices, sentence
-
     code = 0
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises instead of printing and exiting
-    compatible = VERSION_BASE or {"execution_whitelist": ["benchmark.*"]}
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing and exiting
+    os.environ["BENCHMARK_COMMAND_LINE"] = str(os.getpid())
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # where units of one's own lie; `python -m` does so by itself
     scratch = tempfile.TemporaryDirectory()  # Hydra's own record of a sweep does not belong to the results
     try:
+        import hydra
+
+        from benchmark.configs import HYDRA_ERRORS, check_choices, sentence
+
         if not any(argument.startswith("-") and argument.split("=")[0] not in TRAINS for argument in arguments):
             check_choices(arguments)
             _ask_for_what_is_missing(arguments)
-        if MULTIRUN & set(arguments):
-            sys.argv.append(f"hydra.sweep.dir={scratch.name}")
-        hydra.main(**compatible, config_path=str(CONF), config_name="config")(main)()
+        if MULTIRUN & set(arguments):  # flags first: the overrides must stand together
+            overrides = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
+            flags = [argument for argument in arguments if argument not in overrides]
+            sys.argv[1:] = [*flags, f"hydra.sweep.dir={scratch.name}", *overrides]
+        compatible = VERSION_BASE or {"execution_whitelist": ["benchmark.*"]}
+        try:
+            hydra.main(**compatible, config_path=str(CONF), config_name="config")(main)()
+        except HYDRA_ERRORS as error:
+            failures.append((2, sentence(error)))
     except UsageError as error:
         failures.append((2, str(error)))
-    except (HydraException, OmegaConfBaseException) as error:
-        failures.append((2, sentence(error)))
     except KeyboardInterrupt:
         text = "\nInterrupted; finished tiles are kept and the same command goes on from there."
         failures.append((130, text))
     finally:
         scratch.cleanup()
         if finished:
-            draw(list(dict.fromkeys(results.folder for results in finished)))
+            draw()
     for own, text in failures:
         print(text, file=sys.stderr)
         code = max(code, own)

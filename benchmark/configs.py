@@ -5,7 +5,7 @@ import dataclasses
 import difflib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
-from hydra.errors import OverrideParseException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -40,6 +40,7 @@ class Config:
     published: str | None = None
 
 
+HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
 CONFIGURED = (Config, Model, Recipe, Regularizer, Task, Ranges, Protocol, Engine)
 
 
@@ -103,11 +104,20 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str]) -> Request:
     for group in ("model", "task", "range"):
         if not getattr(config, group):
             raise UsageError(f"Choose a {group}: {group}=<one or [several] of {', '.join(choices_of(group))}>")
+    for name in config.protocol.models:
+        if name not in {*choices_of("model"), *config.model}:
+            raise unknown("model", str(name), {*choices_of("model"), *config.model})
     protocol_name = choices.get("protocol") or "default"
     given = canonical(overrides, cfg)
     cells = []
     for model_name, model in config.model.items():
-        model = adapt(model_name, model, config.protocol)
+        own_prefix = f"model.{model_name}."
+        model = adapt(
+            model_name,
+            model,
+            config.protocol,
+            {key.removeprefix(own_prefix): _value(cfg, key) for key in given if key.startswith(own_prefix)},
+        )
         for task_name, task in config.task.items():
             for range_name, ranges in config.range.items():
                 specification = Specification(model, task, ranges, config.protocol)
@@ -122,20 +132,25 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str]) -> Request:
     return Request(cells, config.protocol.seeds, config.engine, folder, config.published)
 
 
-def adapt(name: str, model: Model, protocol: Protocol) -> Model:
-    """The model as this protocol trains it: its own recipe, then the protocol's learning rate, then its exceptions."""
-    model = copy.deepcopy(model)
-    if protocol.learning_rate is not None:
-        model.recipe.learning_rate = protocol.learning_rate
-    changes = protocol.models.get(name)
-    if changes is None:
-        return model
+def adapt(name: str, model: Model, protocol: Protocol, given: Mapping[str, Any]) -> Model:
+    """The model as it is trained: its own configuration, the protocol's over it, and the command line's over both.
+
+    given: what the command line sets of this model, dotted key -> value.
+    """
+    adapted = OmegaConf.structured(copy.deepcopy(model))
     try:
-        adapted = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(model), changes))
+        if protocol.learning_rate is not None:
+            adapted.recipe.learning_rate = protocol.learning_rate
+        if protocol.hidden is not None:
+            adapted.hidden = protocol.hidden
+        adapted = OmegaConf.merge(adapted, protocol.models.get(name, {}))
+        for key, value in given.items():
+            OmegaConf.update(adapted, key, value)
+        result = OmegaConf.to_object(adapted)
     except OmegaConfBaseException as error:
-        raise UsageError(f"protocol.models.{name}: {sentence(error)}") from None
-    assert isinstance(adapted, Model)
-    return adapted
+        raise UsageError(f"model.{name}: {sentence(error)}") from None
+    assert isinstance(result, Model)
+    return result
 
 
 def _concerns(key: str, own: dict[str, str]) -> bool:
@@ -151,10 +166,13 @@ def canonical(overrides: Iterable[str], cfg: DictConfig) -> dict[str, str]:
         key = re.split(r"=", override, maxsplit=1)[0].lstrip("+~").split("@")[0]
         if key in (*GROUPS, "results", "published", "protocol.seeds") or key.startswith(("engine.", "hydra")):
             continue
-        value = OmegaConf.select(cfg, key)
-        value = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-        result[key] = _spell(value)
+        result[key] = _spell(_value(cfg, key))
     return result
+
+
+def _value(cfg: DictConfig, key: str) -> Any:
+    value = OmegaConf.select(cfg, key)
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
 def _spell(value: Any) -> str:
@@ -213,7 +231,10 @@ def check_choices(arguments: Iterable[str]) -> None:
         if key in GROUPS:
             if "glob(" in value or searched:
                 continue
-            for name in filter(None, re.split(r"[\[\],\s'\"]+", value)):
+            names = [name for name in re.split(r"[\[\],\s'\"]+", value) if name]
+            if key in ("model", "task") and not set(names) - {"null"}:
+                raise UsageError(f"Choose a {key}: {key}=<one or [several] of {', '.join(choices_of(key, folders))}>")
+            for name in names:
                 if name != "null" and name not in choices_of(key, folders):
                     raise unknown(key, name, choices_of(key, folders))
         else:

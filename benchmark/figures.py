@@ -4,12 +4,12 @@ Only `save` touches a file, and no figure enters pyplot's registry.
 """
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
-from urllib.parse import quote
 from zlib import crc32
 
 import matplotlib as mpl
@@ -235,8 +235,15 @@ def draw(tables: Mapping[str, pd.DataFrame], published: pd.DataFrame | None = No
             if len(sets) > 1:
                 figure.suptitle(" · ".join(filter(None, combination)).replace(",", ", "), fontsize=9, wrap=True)
                 figure.set_figheight(figure.get_figheight() + 0.25)
-                stem = "-".join([stem, *(quote(text, safe="=,+") for text in combination if text)])
+                stem = _stem(stem, *combination)
             yield stem, figure
+
+
+def _stem(*parts: str) -> str:
+    """A file name that every system takes: long or odd ones end in a number of their own."""
+    whole = "-".join(filter(None, parts))
+    plain = re.sub(r"[^A-Za-z0-9_.=-]+", "-", whole)
+    return plain if plain == whole and len(plain) <= 80 else f"{plain[:80]}-{crc32(whole.encode()):08x}"
 
 
 def save(figure: Figure, stem: Path) -> None:
@@ -256,7 +263,7 @@ def _heatmaps(panels: list[tuple], cells: pd.DataFrame, colors: ScalarMappable, 
     models = _ordered((model for _, _, table, _ in panels for model in table["model"]), STYLE)
     tasks = _ordered((task for _, _, table, _ in panels for task in table["task"]), TASKS)
     shape = {"index": models, "columns": tasks}
-    figure, grid = _grid(len(panels), max(2.2, 0.43 * len(tasks)), 0.7 + 0.18 * len(models), margin=1)
+    figure, grid = _grid(len(panels), max(2.2, 0.43 * len(tasks)), max(1.1, 0.7 + 0.18 * len(models)), margin=1)
     legend = {}
     for number, (axes, (title, range_, table, column)) in enumerate(zip(grid, panels, strict=True)):
         values = table.pivot(index="model", columns="task", values=column).reindex(**shape)
@@ -313,8 +320,8 @@ def _legend(figure: Figure, models: list[str], look: dict, more: Iterable[Line2D
 
 
 def _one_operand(profile: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
-    """The profiles of the tasks with one operand, each row with its cell's columns."""
-    return profile.merge(cells[cells["operands"] == 1], on=["model", "task", "range", *COMBINATION])
+    """The profiles of the cells with one input, each row with its cell's columns."""
+    return profile.merge(cells[cells["inputs"] == 1], on=["model", "task", "range", *COMBINATION])
 
 
 def _trained(cell: pd.Series) -> tuple[float, float]:

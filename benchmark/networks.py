@@ -62,7 +62,8 @@ def representable(network: Network, problem: Problem) -> tuple[str, str]:
     """Can some parameters compute the task on these ranges: ("yes", "no" or "unknown", why not), as the units declare.
 
     A stack can where the hidden layers select the operands and the output computes, or the hidden layers compute and
-    the output passes the result on. A product of two copies is a square.
+    the output passes the result on. A product of two copies is a square. A stack that cannot do so is "unknown" unless
+    its layers are all of one kind whose compositions are of that kind again, sums of sums or products of products.
     """
     operation, sign = problem.operation, problem.sign
     *before, output = network.units
@@ -86,8 +87,11 @@ def representable(network: Network, problem: Problem) -> tuple[str, str]:
         passed = [_can(unit, "identity", _sign_of_result(operation, sign)) for unit in [*before[1:], output]]
         routes.append([_can(before[0], operation, sign), *passed])
     answers = ["no" if "no" in route else "unknown" if "unknown" in route else "yes" for route in routes]
-    answer = "yes" if "yes" in answers else "unknown" if "unknown" in answers else "no"
-    return (answer, why or "its layers cannot pass the operands on") if answer == "no" else (answer, "")
+    if "yes" in answers:
+        return "yes", ""
+    # No route is a proof only where layers of one kind compute nothing that is not of that kind.
+    proven = all(answer == "no" for answer in answers) and all(type(unit) is type(output) for unit in before)
+    return ("no", why or "its layers cannot pass the operands on") if proven and output.closed else ("unknown", "")
 
 
 def _sign_of_result(operation: str, sign: str) -> str:

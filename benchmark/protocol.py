@@ -56,8 +56,9 @@ class Protocol:
                 number(name, getattr(self, name), above=0)
         number("subset", self.subset, above=0)
         number("overlap", self.overlap, least=0)
-        if self.epsilon >= 1 or self.subset > 1 or self.overlap > 1:
-            raise UsageError(f"epsilon ({self.epsilon:g}), subset and overlap must be fractions below 1")
+        for name in ("epsilon", "subset", "overlap"):
+            if getattr(self, name) > 1:
+                raise UsageError(f"{name} ({getattr(self, name):g}) must be a fraction, at most 1")
         if self.hidden is not None and any(size < 1 for size in self.hidden):
             raise UsageError(f"hidden sizes ({self.hidden}) must be at least 1")
         limits = {"batch": 1 << 20, "evaluation_size": 1 << 20, "inputs": 1 << 12, "data_seed": 1 << 62}

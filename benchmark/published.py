@@ -35,7 +35,7 @@ def compare(results) -> tuple[pd.DataFrame, str]:
     """
     published = load(results.request.published)
     if "x" in published:
-        return _compare_profiles(published, results.asked("profile"))
+        return _compare_profiles(published, results.tables["profile"])
     return _compare_predictions(published, results)
 
 

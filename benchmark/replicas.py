@@ -42,7 +42,7 @@ class Specification:
     @property
     def hidden(self) -> list[int]:
         """The sizes of the layers before the output."""
-        return self.model.hidden if self.protocol.hidden is None else self.protocol.hidden
+        return self.model.hidden
 
 
 @dataclass(frozen=True)

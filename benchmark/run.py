@@ -134,11 +134,12 @@ def derive(store: Store) -> tuple[dict[str, pd.DataFrame], list[str], bool]:
     with store.lock:
         measured, notes = store.measurements()
         runs, curves = measured["runs"], measured["curves"]
+        outcomes = statistics.outcomes(runs, curves)
         tables = {
-            "outcomes": statistics.outcomes(runs, curves),
-            "profile": statistics.profile(runs, measured["profiles"]),
+            "outcomes": outcomes,
+            "profile": statistics.profile(runs, measured["profiles"], outcomes["verdict"] == "diverged"),
             "cells": statistics.cells(runs),
             "curves": statistics.thin(runs, curves),
         }
-        tables["summary"] = statistics.summary(tables["outcomes"], tables["profile"], tables["cells"])
+        tables["summary"] = statistics.summary(outcomes, tables["profile"], tables["cells"])
         return tables, notes, store.save(tables)

@@ -64,19 +64,21 @@ def outcomes(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values(KEY).reset_index()[OUTCOMES]
 
 
-def profile(runs: pd.DataFrame, profiles: pd.DataFrame) -> pd.DataFrame:
-    """The absolute error over the seeds at each x: mean, median, quartiles; and the median relative to the mean target.
+def profile(runs: pd.DataFrame, profiles: pd.DataFrame, diverged: pd.Series) -> pd.DataFrame:
+    """The absolute error over the seeds at each x, mean, median and quartiles; and the median relative error.
 
-    error, median, low, high are in the target's units.
+    error, median, low, high are in the target's units; relative to the mean absolute target at x. diverged: bool for
+    each row of `runs`; where it holds the error is infinite.
     """
-    joined = profiles.merge(runs[["run", *CELL]], on="run")
+    joined = profiles.merge(runs[["run", *CELL]].assign(diverged=diverged.to_numpy()), on="run")
+    joined["error"] = joined["error"].mask(joined["diverged"], np.inf)
     tables = []
     for names, group in joined.groupby(CELL, sort=True):
         seeds = group["run"].nunique()
         x, error, target = (group[name].to_numpy().reshape(seeds, -1) for name in ("x", "error", "target"))
         low, median, high = _quartiles(error)
         with np.errstate(divide="ignore", invalid="ignore"):
-            relative = np.where(target.mean(0) > 0, median / target.mean(0), np.nan)
+            relative = np.where((target > 0).all(0), np.median(error / target, axis=0), np.nan)
         columns = {"x": x[0], "error": error.mean(0), "median": median, "low": low, "high": high, "relative": relative}
         tables.append(pd.DataFrame(dict(zip(CELL, names, strict=True)) | columns | {"seeds": seeds}))
     return pd.concat(tables, ignore_index=True)[PROFILE]
@@ -87,7 +89,8 @@ def _quartiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     with np.errstate(invalid="ignore"):
         low, high = np.quantile(values, [0.25, 0.75], axis=0)
     outer = np.quantile(values, 0.25, axis=0, method="lower"), np.quantile(values, 0.75, axis=0, method="higher")
-    low, high = (np.where(np.isnan(inner), end, inner) for inner, end in zip((low, high), outer, strict=True))
+    finite = np.isfinite(values).all(axis=0)
+    low, high = (np.where(finite, inner, end) for inner, end in zip((low, high), outer, strict=True))
     return low, np.median(values, axis=0), high
 
 
@@ -99,7 +102,7 @@ def cells(runs: pd.DataFrame) -> pd.DataFrame:
 def summary(outcomes: pd.DataFrame, profile: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """One row a cell and metric: value, 95% interval and number of seeds.
 
-    success_rate, success_rate_relative: Wilson. The errors, solved_at (median of the seeds that were ever solved),
+    success_rate, success_rate_relative: Wilson. The errors, solved_at (of the solved seeds),
     sparsity (of the solved) and score (100 × extrapolation error / the cell's median untrained one, Trask et al. 2018,
     Table 1): medians with percentile bootstrap. solved_at_mean: mean with percentile bootstrap. horizon: the largest
     multiple of the training half-width up to which the median relative error stays under 1%; low and high are those of
@@ -110,7 +113,7 @@ def summary(outcomes: pd.DataFrame, profile: pd.DataFrame, cells: pd.DataFrame) 
     facts = cells.set_index(CELL)
     for names, group in outcomes.groupby(CELL, sort=True):
         cell = tuple(map(str, names))
-        ever = group["solved_at"].dropna().to_numpy()
+        solved_at = group.loc[group["solved"], "solved_at"].to_numpy()
         sparse = group.loc[group["solved"], "sparsity"].to_numpy()
         untrained = float(np.median(group["untrained"]))
         score = 100 * group["extrapolation"].to_numpy() / untrained if untrained > 0 else np.full(len(group), np.nan)
@@ -120,8 +123,8 @@ def summary(outcomes: pd.DataFrame, profile: pd.DataFrame, cells: pd.DataFrame) 
             *((name, medians[i], len(group)) for i, name in enumerate((*ERRORS, "score"))),
             ("success_rate", success_rate(int(group["solved"].sum()), len(group)), len(group)),
             ("success_rate_relative", success_rate(int(group["solved_relative"].sum()), len(group)), len(group)),
-            ("solved_at", estimate(ever[None], np.median, cell)[0], len(ever)),
-            ("solved_at_mean", estimate(ever[None], np.mean, cell)[0], len(ever)),
+            ("solved_at", estimate(solved_at[None], np.median, cell)[0], len(solved_at)),
+            ("solved_at_mean", estimate(solved_at[None], np.mean, cell)[0], len(solved_at)),
             ("sparsity", estimate(sparse[None], np.median, cell)[0], len(sparse)),
             ("horizon", horizon(profiles[names], facts.loc[names]), len(group)),
         ]
@@ -190,7 +193,9 @@ def horizon(profile: pd.DataFrame, cell: pd.Series) -> tuple[float, float, float
 
 def thin(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     """The curves with their key and at most CURVE_STEPS evaluations a replica, the first and the last among them."""
-    steps = np.sort(curves["step"].unique())
-    chosen = steps[np.unique(np.linspace(0, len(steps) - 1, min(CURVE_STEPS, len(steps))).round().astype(int))]
-    table = curves[curves["step"].isin(chosen)].merge(runs[["run", *KEY]], on="run")
+    by_run = curves.groupby("run")["step"]
+    position, last = by_run.cumcount(), by_run.transform("size") - 1
+    spacing = (last / (CURVE_STEPS - 1)).clip(lower=1.0)
+    chosen = ((position / spacing).round() * spacing).round() == position
+    table = curves[chosen].merge(runs[["run", *KEY]], on="run")
     return table[[*KEY, "step", "interpolation", "extrapolation", "sparsity"]].sort_values([*KEY, "step"])

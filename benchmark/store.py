@@ -8,8 +8,6 @@ the first wins, and of two configurations behind one key the current semantics, 
 import json
 import os
 import time
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
@@ -124,7 +122,7 @@ class Store:
         if lost:
             raise UsageError(
                 f"{path} holds {len(lost)} replicas that no shard of {self.shard_folder} holds and that this run would "
-                "drop from the table; name another results folder"
+                f"drop from the table; name another results folder, or delete {path.name} to start the table anew"
             )
         return [r for r in replicas if (*r.key, r.cell.specification.digest) not in held]
 
@@ -238,21 +236,12 @@ def _read(path: Path) -> Shard:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         meta = json.loads(str(arrays.pop("meta")))
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        EOFError,
-        TypeError,
-        AttributeError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+    except Exception as error:  # a damaged archive fails in more ways than its readers document
         raise UsageError(f"{path} is damaged or no shard of this benchmark ({error}); {advice}") from None
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise UsageError(f"{path} is no shard of this benchmark; {advice}")
-    lengths = {len(array) for name, array in arrays.items() if name not in ("steps", "seconds")}
-    if lengths != {len(meta["replicas"])}:
+    lengths = {array.shape[:1] for name, array in arrays.items() if name not in ("steps", "seconds")}
+    if lengths != {(len(meta.get("replicas", ())),)}:
         raise UsageError(f"{path} is damaged (its rows do not match its keys); {advice}")
     return Shard(path, meta, arrays)
 

@@ -7,6 +7,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +18,12 @@ from benchmark.replicas import Replica
 
 Tile = Sequence[Replica]
 Report = Callable[[int, int, int], None]
+
+
+DIED = (
+    "a tile of {} replicas ended its worker process twice: out of memory, or a script that calls run() outside of "
+    'if __name__ == "__main__":'
+)
 
 
 class RunError(Exception):
@@ -37,7 +44,14 @@ class Pool:
     def _start(self) -> tuple[Connection, Any]:
         ours, theirs = self.context.Pipe()
         process = self.context.Process(target=_work, args=(theirs, *self.arguments), daemon=True)
-        process.start()
+        # Ctrl-C is the parent's to handle, from the worker's first moment on.
+        main = threading.current_thread() is threading.main_thread()
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
+        try:
+            process.start()
+        finally:
+            if main:
+                signal.signal(signal.SIGINT, handler)
         theirs.close()
         return ours, process
 
@@ -64,7 +78,8 @@ class Pool:
             for connection in self.workers:
                 if queue and connection not in busy:
                     busy[connection] = queue.popleft()
-                    connection.send(busy[connection][1])
+                    with suppress(OSError):  # of a worker that died; its end of file comes next
+                        connection.send(busy[connection][1])
             for connection in cast(list[Connection], wait(list(busy))):
                 number, tile = busy[connection]
                 try:
@@ -75,7 +90,7 @@ class Pool:
                     report(number, -done[number], 0)
                     done[number] = 0
                     if number in retried:
-                        failures.append(RunError(f"a tile of {len(tile)} replicas killed its worker process twice"))
+                        failures.append(RunError(DIED.format(len(tile))))
                     else:
                         retried.add(number)
                         queue.append((number, tile))
@@ -98,7 +113,7 @@ class Pool:
 
 def _work(connection: Connection, engine: Engine, folder: Path) -> None:
     """A worker's life: tiles in, progress and shards out."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     from benchmark.engine import train
     from benchmark.store import Store

@@ -47,7 +47,8 @@ def test_the_literal_command_prints_a_table_says_why_and_writes_tables_and_figur
     figures = {
         f"results/default/figures/{n}.{e}" for n in ("success", "error", "learning_curves") for e in ("png", "svg")
     }
-    assert written == tables | figures | {"results/default/curves.csv.gz", "results/default/.lock"}
+    others = {f"results/default/{name}" for name in ("curves.csv.gz", ".lock", "figures/.shown")}
+    assert written == tables | figures | others
 
 
 def test_plus_or_no_plus_is_the_same_request(command, tmp_path):
@@ -93,6 +94,9 @@ def test_a_failed_job_of_a_sweep_costs_only_itself(command, tmp_path):
         (["+model=nalu", "+task=mul", "protocol=defualt"], "did you mean default?"),
         (["+experiment=smok"], "did you mean smoke?"),
         (["+mdoel=nalu", "+task=mul"], "did you mean model?"),
+        (["+model=null", "+task=mul"], "Choose a model"),
+        (["+model=nalu", "+task=mul", "+protocol.models.nlau.hidden=[2]"], "did you mean nalu?"),
+        (["+model=nalu", "+task=mul", "protocol.overlap=2"], "overlap (2) must be a fraction"),
         (["+model=nalu", "+task=mul", "protocol.steps=0"], "steps (0) must be at least 1"),
         (["+model=nalu", "+task=mul", "protocol.seeds=-1"], "seeds (-1) must be at least 1"),
         (["+model=nalu", "+task=mul", "range.symmetric.interpolation=[[5,-5]]"], "must be below"),
@@ -212,3 +216,48 @@ def test_a_unit_of_ones_own_trains_beside_the_others(tmp_path):
     misspelled = subprocess.run([*arguments, "model=twce"], cwd=tmp_path, capture_output=True, text=True)
     assert misspelled.returncode == 2
     assert "did you mean twice?" in misspelled.stderr
+
+
+def test_figures_follow_their_tables_even_after_a_run_that_could_not_draw(command, tmp_path, monkeypatch):
+    line = ["+model=linear", "+task=add", "range=positive", *FEW]
+    assert command(*line)[0] == 0
+    picture = tmp_path / "results/default/figures/error.png"
+    before = picture.read_bytes()
+    with monkeypatch.context() as dying:
+        dying.setattr(cli, "draw", lambda: None)
+        command(*line, "protocol.seeds=4")
+    assert picture.read_bytes() == before
+    assert command(*line, "protocol.seeds=4")[0] == 0
+    assert picture.read_bytes() != before
+
+
+def test_figures_of_another_selection_do_not_linger(command, tmp_path):
+    line = ["+model=linear", "+task=add", "range=positive", *FEW]
+    assert command(*line)[0] == 0
+    assert command(*line, "protocol.fits=0.1")[0] == 0
+    names = {path.name for path in (tmp_path / "results/default/figures").glob("success*.png")}
+    assert len(names) == 2
+    assert "success.png" not in names
+
+
+def test_many_overrides_still_make_file_names(command, tmp_path):
+    line = ["+model=linear", "+task=add", "range=positive", *FEW]
+    more = ["protocol.fits=0.1", "protocol.epsilon=0.001", "protocol.learning_rate=0.01", "protocol.evaluate_every=5",
+            "range.positive.interpolation=[[1,2.5]]", "range.positive.extrapolation=[[2.5,7]]", "protocol.batch=64",
+            "+model.linear.options={bias: false}", "protocol.data_seed=3", "protocol.select=last"]  # fmt: skip
+    assert command(*line)[0] == 0
+    assert command(*line, *more)[0] == 0
+
+
+def test_the_sweep_flag_may_stand_anywhere(command, tmp_path):
+    assert command("+model=linear,nac", "+task=add", "range=positive", *FEW, "-m")[0] == 0
+    assert set(pd.read_csv(tmp_path / "results/default/outcomes.csv")["model"]) == {"linear", "nac"}
+
+
+def test_an_experiment_may_be_narrowed_and_keeps_its_whole_comparison(command, tmp_path):
+    line = ["+experiment=trask2018_figure1_sgd", *FEW]
+    assert command(*line, "model=[mlp_relu,mlp_elu]")[0] == 0
+    code, out, _ = command(*line, "model=mlp_tanh")
+    assert (code, "mlp_tanh" in out) == (0, True)
+    comparison = pd.read_csv(tmp_path / "results/trask2018_figure1_sgd/comparison.csv")
+    assert set(comparison["model"]) == {"mlp_relu", "mlp_elu", "mlp_tanh"}

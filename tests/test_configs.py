@@ -107,12 +107,19 @@ def test_the_digest_depends_on_what_decides_numbers_and_on_nothing_else():
     assert len({digest(), digest(model="nac"), *map(digest, changed)}) == len(changed) + 2
 
 
-def test_a_protocol_changes_a_models_recipe_and_the_command_line_has_the_last_word_before_it():
+def test_a_protocol_changes_a_models_recipe_and_the_command_line_has_the_last_word():
     tutorial = compose(experiment="tutorial_addition").cells[0].specification.model
     assert tutorial.options["initialisation"] == "tutorial_uniform"
     assert compose(["nac"], ["add"]).cells[0].specification.model.options["initialisation"] == "tutorial_normal"
     fast = compose(["nac", "mlp_relu"], ["add"], overrides=["protocol.learning_rate=0.3"])
     assert {cell.specification.model.recipe.learning_rate for cell in fast.cells} == {0.3}
+    given = ["model.nac.recipe.learning_rate=0.001", "model.nac.options.initialisation=stable_nalu"]
+    (own,) = compose(experiment="tutorial_addition", overrides=given).cells
+    assert own.specification.model.recipe.learning_rate == 0.001
+    assert own.specification.model.options["initialisation"] == "stable_nalu"
+    (wide,) = compose(["mlp_relu"], ["identity"], ["figure1_integers"], "trask2018_figure1_sgd",
+                      overrides=["model.mlp_relu.hidden=[4]"]).cells  # fmt: skip
+    assert wide.specification.hidden == [4]
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ def answer(model, task, range_, *overrides):
         ("nac_mul", "mul", "neg_2_1", "[2]", "yes"),
         ("nac_mul", "mul", "symmetric", "[2]", "no"),
         ("nalu", "sub", "positive", "[2]", "yes"),
+        ("nalu", "add", "symmetric", "[3]", "unknown"),
+        ("linear", "mul", "symmetric", "[8]", "no"),
         ("mlp_relu", "add", "positive", "[2]", "unknown"),
         ("linear", "add", "positive", "[1]", "yes"),
     ],
@@ -30,7 +32,7 @@ def test_stacks_represent_what_one_layer_passes_on_and_another_computes(model, t
     assert answer(model, task, range_, f"protocol.hidden={hidden}")[0] == expected
 
 
-@pytest.mark.parametrize(("hidden", "expected"), [("[2]", "yes"), ("[1]", "no")])
+@pytest.mark.parametrize(("hidden", "expected"), [("[2]", "yes"), ("[1]", "unknown")])
 def test_a_hidden_layer_too_narrow_for_the_operands_cannot_select_them(hidden, expected):
     mixed = ["+model.nac_mul.hidden_unit=benchmark.units.nac.NAC", f"protocol.hidden={hidden}"]
     assert answer("nac_mul", "mul", "positive", *mixed)[0] == expected

@@ -76,10 +76,10 @@ def test_relative_errors_are_roots_of_ratios():
     assert (outcome["relative_interpolation"], outcome["relative_extrapolation"]) == pytest.approx((0.1, 0.2))
 
 
-def profiled(errors, target=1.0, x=(0.0, 1.0, 2.0, 3.0)):
+def profiled(errors, target=1.0, x=(0.0, 1.0, 2.0, 3.0), diverged=()):
     runs = pd.DataFrame([dict.fromkeys(CELL, "c") | {"run": run} for run in range(len(errors))])
     tables = [pd.DataFrame({"run": i, "x": x, "error": row, "target": target}) for i, row in enumerate(errors)]
-    return statistics.profile(runs, pd.concat(tables, ignore_index=True))
+    return statistics.profile(runs, pd.concat(tables, ignore_index=True), runs["run"].isin(diverged))
 
 
 def test_a_profile_holds_means_quartiles_and_the_relative_median_even_of_infinite_errors():
@@ -87,7 +87,7 @@ def test_a_profile_holds_means_quartiles_and_the_relative_median_even_of_infinit
     assert table["error"].tolist() == [3, 5 / 3, np.inf, np.inf]
     assert table["median"].tolist() == [2, 2, 2, np.inf]
     assert table["relative"].tolist() == [1, 1, 1, np.inf]
-    assert table["low"].tolist() == [1.5, 1.5, 1.5, 1]
+    assert table["low"].tolist() == [1.5, 1.5, 1, 1]
     assert table["high"].tolist() == [4, 2, np.inf, np.inf]
     assert table["seeds"].unique().tolist() == [3]
 
@@ -159,3 +159,19 @@ def test_long_curves_are_thinned_to_200_steps_with_both_ends():
     thin = statistics.thin(runs, curves)
     assert len(thin) == 200
     assert (thin["step"].iloc[0], thin["step"].iloc[-1]) == (0, 5_000_000)
+
+
+def test_the_profile_of_a_diverged_replica_is_infinite_whatever_step_was_selected():
+    table = profiled([[1, 1, 1, 1], [2, 2, 2, 2]], diverged=[1])
+    assert np.isinf(table["error"]).all()
+    assert table["low"].tolist() == [1] * 4
+
+
+def test_a_long_run_does_not_thin_a_short_one():
+    runs = pd.DataFrame([dict.fromkeys(CELL, "c") | {"seed": i, "run": i} for i in range(2)])
+    lengths = {0: np.arange(0, 2001, 100), 1: np.arange(0, 5_000_001, 1000)}
+    parts = [pd.DataFrame({"run": run, "step": steps}) for run, steps in lengths.items()]
+    curves = pd.concat(parts, ignore_index=True).assign(interpolation=1.0, extrapolation=1.0, sparsity=0.0)
+    thin = statistics.thin(runs, curves)
+    assert thin.groupby("seed").size().tolist() == [21, 200]
+    assert thin.groupby("seed")["step"].max().tolist() == [2000, 5_000_000]

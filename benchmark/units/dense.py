@@ -31,6 +31,7 @@ class Dense(Unit):
         if activation is not None and not callable(getattr(F, activation, None)):
             raise ValueError(f"torch.nn.functional has no activation {activation!r}")
         self.activation, self.activation_options = activation, dict(activation_options or {})
+        self.closed = activation is None
         self.W = self.parameter()
         self.b = self.parameter(outputs, 1) if bias else None
         self.slope = self.parameter(1, 1) if activation == "prelu" else None

@@ -37,6 +37,7 @@ class NAC(Unit):
     founding tutorial, or "stable_nalu" (`stable_bound`, Madsen & Johansen's code).
     """
 
+    closed = True
     initialisations = ("tutorial_normal", "tutorial_uniform", "stable_nalu")
 
     def __init__(self, inputs: int, outputs: int, initialisation: str = "tutorial_normal"):

@@ -21,6 +21,8 @@ class NALU(NAC):
     Ŵ and M̂, but with "stable_nalu" G is Xavier-uniform and with `gate_bias` b starts at 0.
     """
 
+    closed = False
+
     def __init__(
         self,
         inputs: int,

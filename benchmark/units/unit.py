@@ -33,6 +33,8 @@ class Unit(nn.Module):
     in `initial` how its authors draw them, and may declare what it can represent in `ideal`.
     """
 
+    closed = False  # whether layers of this kind on top of each other compute no more than one, but for powers
+
     def __init__(self, inputs: int, outputs: int):
         super().__init__()
         self.inputs, self.outputs = inputs, outputs
