@@ -65,11 +65,14 @@ class Store:
             raise UsageError(f"results ({self.folder}): {existing} cannot be written to; name another folder")
 
     def prepare(self) -> None:
-        """Make the folder; UsageError where that is impossible."""
+        """Make the folder, and sweep out what writers killed over an hour ago left; UsageError where it can't be made."""
         try:
             self.shard_folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"results ({self.folder}) cannot be written to: {error.strerror}") from None
+        for path in self.shard_folder.glob(".*.npz"):
+            if path.stat().st_mtime < time.time() - 3600:
+                path.unlink(missing_ok=True)
 
     @cached_property
     def lock(self) -> FileLock:

@@ -1,6 +1,7 @@
 """What is on disk is whole, ours, and never lost."""
 
 import io
+import os
 import shutil
 import zipfile
 from dataclasses import replace
@@ -51,6 +52,11 @@ def test_a_temporary_file_of_a_killed_writer_is_no_shard(filled):
     path = next(store.shard_folder.glob("*.npz"))
     (store.shard_folder / f".{path.name}").write_bytes(path.read_bytes()[:100])
     assert len(Store(store.folder).shards()) == 1
+    store.prepare()
+    assert (store.shard_folder / f".{path.name}").exists()  # it may be another process's, still at work
+    os.utime(store.shard_folder / f".{path.name}", (0, 0))
+    store.prepare()
+    assert [path.name] == [left.name for left in store.shard_folder.iterdir()]
 
 
 def damage(path, how):
