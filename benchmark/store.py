@@ -65,7 +65,7 @@ class Store:
             raise UsageError(f"results ({self.folder}): {existing} cannot be written to; name another folder")
 
     def prepare(self) -> None:
-        """Make the folder, and sweep out what writers killed over an hour ago left; UsageError where it can't be made."""
+        """Make the folder, or raise UsageError; and sweep out what writers killed over an hour ago left."""
         try:
             self.shard_folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -1,5 +1,6 @@
 """What every arithmetic unit is: a module on its last two axes, examples as columns, as the papers write y = W x."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +27,7 @@ def linear(W: Tensor, x: Tensor) -> Tensor:
     return (W.unsqueeze(-1) * x.unsqueeze(-3)).sum(-2)
 
 
-class Unit(nn.Module):
+class Unit(nn.Module, ABC):
     """One layer, `forward`: [..., in, batch] -> [..., out, batch]; its parameters may carry leading replica axes.
 
     It knows nothing of replicas, steps or optimizers. A subclass registers its parameters with `self.parameter`, says
@@ -43,9 +44,9 @@ class Unit(nn.Module):
         """An unfilled parameter of this shape (default: [out, in])."""
         return nn.Parameter(torch.zeros(shape or (self.outputs, self.inputs)))
 
+    @abstractmethod
     def initial(self, draw: Draw) -> dict[str, Tensor]:
         """Starting values of every parameter by name, [replica, *shape]."""
-        raise NotImplementedError
 
     def effective_weights(self) -> tuple[Tensor, ...]:
         """The weights [..., out, in] that ought to become -1, 0 or 1: no biases, no gates."""
