@@ -264,16 +264,20 @@ def _heatmaps(panels: list[tuple], cells: pd.DataFrame, colors: ScalarMappable, 
     tasks = _ordered((task for _, _, table, _ in panels for task in table["task"]), TASKS)
     shape = {"index": models, "columns": tasks}
     figure, grid = _grid(len(panels), max(2.2, 0.43 * len(tasks)), max(1.1, 0.7 + 0.18 * len(models)), margin=1)
-    legend = {}
+    legend: dict[str, dict] = {}
     for number, (axes, (title, range_, table, column)) in enumerate(zip(grid, panels, strict=True)):
         values = table.pivot(index="model", columns="task", values=column).reindex(**shape)
+        here = cells[cells["range"] == range_]
+        narrow = set(here.loc[here["trained"] != here["trained"].mode()[0], "task"])
+        if narrow:
+            legend["* on the part of the range where the task is defined"] = {"color": "none"}
         sns.heatmap(
             values.clip(*colors.get_clim()), annot=values.map(text), fmt="", annot_kws={"size": 7}, ax=axes, cbar=False,
             cmap=colors.cmap, norm=colors.norm, linewidths=0.5, linecolor="0.85",
-            xticklabels=[TASKS.get(task, task) for task in tasks],
+            xticklabels=[TASKS.get(task, task) + "*" * (task in narrow) for task in tasks],
             yticklabels=False if number % 2 else [label(model) for model in models],
         )  # fmt: skip
-        possible = cells[cells["range"] == range_].pivot(index="model", columns="task", values="representable")
+        possible = here.pivot(index="model", columns="task", values="representable")
         for row, place in np.argwhere((possible.reindex(**shape) == "no").to_numpy()):
             axes.add_patch(Rectangle((place, row), 1, 1, **HATCH))
             legend["cannot represent the task"] = HATCH
