@@ -139,12 +139,9 @@ class Batches:
     """Fresh training data of a tile of replicas; models and operations of one seed and effective range share it."""
 
     def __init__(self, replicas: Sequence[Replica], dtype: torch.dtype, device: torch.device):
-        specifications = [replica.cell.specification for replica in replicas]
-        problems = [specification.problem for specification in specifications]
-        protocol = specifications[0].protocol
-        seeds = [replica.seed if protocol.data_seed is None else protocol.data_seed for replica in replicas]
-        self.batch, self.inputs, self.device = protocol.batch, problems[0].inputs, device
-        self.targets = Targets(problems, [subset_offset(p, s) for p, s in zip(problems, seeds, strict=True)], device)
+        problems = [replica.cell.specification.problem for replica in replicas]
+        self.batch, self.inputs, self.device = replicas[0].cell.specification.protocol.batch, problems[0].inputs, device
+        self.targets = Targets(problems, offsets(replicas), device)
         self.dtype = dtype
         self.rows: Tensor | None = None
         first = problems[0].interpolation
@@ -152,7 +149,9 @@ class Batches:
             self.rows = torch.as_tensor(first.rows(), dtype=dtype, device=device)
             self.replicas = len(replicas)
             return
-        sources, self.index = number_unique([(s, p.interpolation) for s, p in zip(seeds, problems, strict=True)])
+        sources, self.index = number_unique(
+            [(r.data_seed, p.interpolation) for r, p in zip(replicas, problems, strict=True)]
+        )
         self.index = self.index.to(device)
         self.seeds = torch.tensor([seed for seed, _ in sources], device=device)
         self.sampler = Sampler([where for _, where in sources], dtype, device)
@@ -221,12 +220,7 @@ class EvaluationSet:
 
 def offsets(replicas: Sequence[Replica]) -> list[int]:
     """The subset offset of each replica."""
-    seeds = [
-        replica.seed if replica.cell.specification.protocol.data_seed is None
-        else replica.cell.specification.protocol.data_seed
-        for replica in replicas
-    ]  # fmt: skip
-    return [subset_offset(r.cell.specification.problem, seed) for r, seed in zip(replicas, seeds, strict=True)]
+    return [subset_offset(replica.cell.specification.problem, replica.data_seed) for replica in replicas]
 
 
 def profile_points(problem: Problem) -> tuple[np.ndarray, np.ndarray]:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from benchmark.data import Batches, EvaluationSet, number_unique
-from benchmark.networks import Network, build, representable
+from benchmark.data import Batches, EvaluationSet
+from benchmark.networks import Network, build, distance_from_sparse, representable
 from benchmark.optimizers import OPTIMIZERS, corrections
 from benchmark.protocol import Engine
 from benchmark.ranges import Grid
@@ -122,7 +122,7 @@ def regularizer(name: str, network: Network, named: dict[str, Tensor]) -> Tensor
     if name == "l1":
         return torch.stack([value.abs().flatten(1).sum(-1) for value in named.values()]).sum(0)
     weights = of_parameters("effective_weights", network, named)
-    return torch.stack([torch.minimum(W.abs(), (1 - W.abs()).abs()).mean((-2, -1)) for W in weights]).sum(0)
+    return torch.stack([distance_from_sparse(W).mean((-2, -1)) for W in weights]).sum(0)
 
 
 @torch.no_grad()
@@ -168,8 +168,8 @@ def train(tile: Sequence[Replica], engine: Engine, report: Report = lambda steps
     inside, outside = (
         EvaluationSet.of_range(name, padded, dtype, device) for name in ("interpolation", "extrapolation")
     )
-    limits = np.array([threshold(s.problem, protocol.epsilon) for s in _memo(specifications)])
-    limits = limits[number_unique([id(s) for s in specifications])[1].numpy()]
+    thresholds = {s.digest: threshold(s.problem, protocol.epsilon) for s in {id(s): s for s in specifications}.values()}
+    limits = np.array([thresholds[s.digest] for s in specifications])
     per_call = engine.steps_per_call or max(1, min(32, DATA_NUMBERS // (len(padded) * batches.inputs * batches.batch)))
 
     curves: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
@@ -238,11 +238,6 @@ def train(tile: Sequence[Replica], engine: Engine, report: Report = lambda steps
         parameters={name: value.cpu().numpy()[real] for name, value in named.items()},
         seconds=time.perf_counter() - began,
     )
-
-
-def _memo(specifications: Sequence) -> list:
-    """The distinct specifications in order of appearance."""
-    return list({id(s): s for s in specifications}.values())
 
 
 def predict(replica: Replica, named: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:

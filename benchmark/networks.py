@@ -14,6 +14,11 @@ from benchmark.tasks import Problem
 from benchmark.units import Impossible, Unit
 
 
+def distance_from_sparse(W: Tensor) -> Tensor:
+    """min(|W|, |1 - |W||), elementwise: how far each weight is from -1, 0 or 1."""
+    return torch.minimum(W.abs(), (1 - W.abs()).abs())
+
+
 class Network(nn.Sequential):
     """Units in a row, [..., in, batch] -> [..., 1, batch]."""
 
@@ -33,7 +38,7 @@ class Network(nn.Sequential):
 
     def sparsity(self) -> Tensor:
         """Largest min(|W|, |1 - |W||) over all effective weights: [...]; nan if no unit names any."""
-        errors = [torch.minimum(W.abs(), (1 - W.abs()).abs()).flatten(-2).amax(-1) for W in self.effective_weights()]
+        errors = [distance_from_sparse(W).flatten(-2).amax(-1) for W in self.effective_weights()]
         if not errors:
             replicas = next(self.parameters()).shape[:-2]
             return torch.full(replicas, torch.nan)
@@ -89,9 +94,11 @@ def representable(network: Network, problem: Problem) -> tuple[str, str]:
     answers = ["no" if "no" in route else "unknown" if "unknown" in route else "yes" for route in routes]
     if "yes" in answers:
         return "yes", ""
-    # No route is a proof only where layers of one kind compute nothing that is not of that kind.
-    proven = all(answer == "no" for answer in answers) and all(type(unit) is type(output) for unit in before)
-    return ("no", why or "its layers cannot pass the operands on") if proven and output.closed else ("unknown", "")
+    # That no route works is a proof only where layers of one kind compute nothing that is not of that kind.
+    closed = all(type(unit) is type(output) and unit.closed for unit in network.units)
+    if not closed or "unknown" in answers:
+        return "unknown", ""
+    return "no", why or "its layers cannot pass the operands on"
 
 
 def _sign_of_result(operation: str, sign: str) -> str:

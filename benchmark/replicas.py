@@ -73,3 +73,9 @@ class Replica:
     def key(self) -> tuple[str, str, str, str, str, int]:
         """The key's columns."""
         return (*self.cell.names, self.seed)
+
+    @property
+    def data_seed(self) -> int:
+        """The seed of its training data and subsets: the protocol's for everybody, or its own."""
+        shared = self.cell.specification.protocol.data_seed
+        return self.seed if shared is None else shared

@@ -11,7 +11,7 @@ from torch import Tensor
 
 DATA, INITIALISATION, OFFSET, EVALUATION, PROFILE = range(5)
 # An element's 32-bit counter is input · 2^20 + lane: a batch's numbers do not depend on its size.
-MAX_LANES, MAX_INPUTS = 1 << 20, 1 << 12
+MAX_LANES = 1 << 20
 
 
 def _signed(value: int, bits: int) -> int:

@@ -42,3 +42,9 @@ def test_a_hidden_layer_too_narrow_for_the_operands_cannot_select_them(hidden, e
 def test_what_is_impossible_has_a_reason_and_what_is_not_has_none():
     assert answer("nalu", "add", "symmetric")[1].startswith("a gate without bias")
     assert answer("nalu", "add", "symmetric", "model.nalu.options.gate_bias=true") == ("yes", "")
+
+
+@pytest.mark.parametrize("model", ["mlp_relu", "mlp_tanh"])
+def test_nobody_knows_what_an_mlp_cannot_represent(model):
+    assert answer(model, "mul", "positive") == ("unknown", "")
+    assert answer(model, "mul", "positive", "protocol.inputs=100") == ("unknown", "")
