@@ -41,6 +41,7 @@ class Config:
 
 
 HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
+NUMBERLESS = ("results", "published", "protocol.seeds", "protocol.first_seed")  # settings no number depends on
 CONFIGURED = (Config, Model, Recipe, Regularizer, Task, Ranges, Protocol, Engine)
 
 
@@ -49,14 +50,14 @@ class Request:
     """What is asked for: cells × seeds, how to compute them, and the folder they go to."""
 
     cells: list[Cell]
-    seeds: int
+    seeds: range
     engine: Engine
     results: Path
     published: str | None
 
     def replicas(self) -> list[Replica]:
         """Every seed of every cell."""
-        return [Replica(cell, seed) for cell in self.cells for seed in range(self.seeds)]
+        return [Replica(cell, seed) for cell in self.cells for seed in self.seeds]
 
 
 def compose(
@@ -129,7 +130,9 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str]) -> Request:
                 text = ";".join(f"{k}={v}" for k, v in sorted(given.items()) if _concerns(k, own))
                 cells.append(Cell(model_name, task_name, range_name, protocol_name, text, specification))
     folder = Path(config.results or Path("results") / (choices.get("experiment") or protocol_name))
-    return Request(cells, config.protocol.seeds, config.engine, folder, config.published)
+    first = config.protocol.first_seed
+    seeds = range(first, first + config.protocol.seeds)
+    return Request(cells, seeds, config.engine, folder, config.published)
 
 
 def adapt(name: str, model: Model, protocol: Protocol, given: Mapping[str, Any]) -> Model:
@@ -164,7 +167,7 @@ def canonical(overrides: Iterable[str], cfg: DictConfig) -> dict[str, str]:
     result = {}
     for override in overrides:
         key = re.split(r"=", override, maxsplit=1)[0].lstrip("+~").split("@")[0]
-        if key in (*GROUPS, "results", "published", "protocol.seeds") or key.startswith(("engine.", "hydra")):
+        if key in (*GROUPS, *NUMBERLESS) or key.startswith(("engine.", "hydra")):
             continue
         result[key] = _spell(_value(cfg, key))
     return result

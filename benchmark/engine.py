@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from benchmark.data import Batches, EvaluationSet
+from benchmark.data import Batches, EvaluationSet, has_plane
 from benchmark.networks import Network, build, distance_from_sparse, representable
 from benchmark.optimizers import OPTIMIZERS, corrections
 from benchmark.protocol import Engine
@@ -27,6 +27,7 @@ PAD = 32  # replicas a tile is filled up to a multiple of: the widest vector loo
 EVALUATION_CHUNK = 128  # points evaluated at once
 TILE_NUMBERS = 1 << 21  # products W x of one step that a tile may hold
 DATA_NUMBERS = 1 << 18  # inputs generated at once
+STUCK = 0.01  # an effective weight that moves less than this with its parameters is saturated
 
 Step = Callable[[Tensor, list[Tensor], Tensor, Tensor, Tensor, Tensor, Tensor], None]
 Report = Callable[[int, int], None]
@@ -39,6 +40,9 @@ class Measured:
     steps: [evaluation]. interpolation, extrapolation (mean squared errors), sparsity: float64 [replica, evaluation].
     best: the selected evaluation [replica]. target_interpolation, target_extrapolation: mean squared targets [replica].
     profile_x, profile_error and profile_target (both mean absolute): [replica, x], with the selected parameters.
+    plane_error, plane_target (absolute): float32 [replica, point of `data.plane_points`]; no points without a plane.
+    initial_output: root mean square output on the interpolation set before training, initial_saturation: see
+    `saturation`, both [replica].
     threshold, representable ("yes", "no", "unknown") and why (not), each [replica], are known beforehand. parameters:
     name -> [replica, ...] at the selected step. seconds: wall time of the whole tile.
     """
@@ -53,6 +57,10 @@ class Measured:
     profile_x: np.ndarray
     profile_error: np.ndarray
     profile_target: np.ndarray
+    plane_error: np.ndarray
+    plane_target: np.ndarray
+    initial_output: np.ndarray
+    initial_saturation: np.ndarray
     threshold: np.ndarray
     representable: np.ndarray
     why: np.ndarray
@@ -125,6 +133,24 @@ def regularizer(name: str, network: Network, named: dict[str, Tensor]) -> Tensor
     return torch.stack([distance_from_sparse(W).mean((-2, -1)) for W in weights]).sum(0)
 
 
+def saturation(network: Network, named: dict[str, Tensor]) -> Tensor:
+    """The share of the effective weights that hardly move with their parameters: Σ |∂W/∂θ| < 0.01, [replica].
+
+    0 where weights are parameters themselves; nan for a network without effective weights.
+    """
+    named = {name: value.detach().requires_grad_() for name, value in named.items()}
+    stuck = []
+    for W in of_parameters("effective_weights", network, named):
+        # Alternating signs: weights that are normalised to a constant sum move, though their sum does not.
+        signs = 1 - 2 * (torch.arange(W[0].numel(), device=W.device) % 2).view(W.shape[1:])
+        gradients = torch.autograd.grad((signs * W).sum(), list(named.values()), allow_unused=True, retain_graph=True)
+        own = [gradient.abs() for gradient in gradients if gradient is not None and gradient.shape == W.shape]
+        stuck.append((torch.stack(own).sum(0) < STUCK if own else torch.ones_like(W, dtype=torch.bool)).flatten(1))
+    if not stuck:
+        return torch.full((len(next(iter(named.values()))),), torch.nan)
+    return torch.cat(stuck, dim=1).double().mean(1)
+
+
 @torch.no_grad()
 def errors(network: Network, named: dict[str, Tensor], data: EvaluationSet) -> Iterator[tuple[Tensor, Tensor]]:
     """Chunk by chunk, the error y - t and the target t, float64 [replica, point]; what is not finite counts as inf."""
@@ -187,6 +213,10 @@ def train(tile: Sequence[Replica], engine: Engine, report: Report = lambda steps
         torch.where(taken, theta.detach(), selected, out=selected)
         curves.append((row[0], row[1], sparsity))
 
+    named = parameters.unflat(theta.detach())
+    outputs = [(error + t).square().sum(-1) for error, t in errors(network, named, inside)]
+    initial_output = (torch.stack(outputs).sum(0) / inside.x.shape[-1]).sqrt()
+    initial_saturation = saturation(network, named)
     evaluate()
     evaluated = protocol.evaluated_steps
     reported = time.perf_counter()
@@ -210,13 +240,18 @@ def train(tile: Sequence[Replica], engine: Engine, report: Report = lambda steps
     report(pending, solved)
 
     real = slice(len(tile))
+    cpu = lambda values: values.cpu().numpy()[real]
     named = parameters.unflat(selected)
     points, profile_x = EvaluationSet.of_profile(padded, dtype, device)
     chunks = [(error.abs(), t.abs()) for error, t in errors(network, named, points)]
     along = [
-        torch.cat(part, -1).unflatten(-1, (profile_x.shape[1], -1)).mean(-1).cpu().numpy()[real]
-        for part in zip(*chunks, strict=True)
+        cpu(torch.cat(part, -1).unflatten(-1, (profile_x.shape[1], -1)).mean(-1)) for part in zip(*chunks, strict=True)
     ]
+    plane = np.zeros((2, len(tile), 0), dtype=np.float32)
+    if has_plane(first.problem):
+        over = EvaluationSet.of_plane(padded, dtype, device)
+        parts = [torch.stack([error.abs(), t.abs()]) for error, t in errors(network, named, over)]
+        plane = torch.cat(parts, -1)[:, real].float().cpu().numpy()
     possible = np.array([representable(network, s.problem) for s in specifications[real]])
     return Measured(
         steps=np.array(evaluated),
@@ -227,15 +262,19 @@ def train(tile: Sequence[Replica], engine: Engine, report: Report = lambda steps
             )
         },
         best=best[real],
-        target_interpolation=inside.t.square().mean(-1)[inside.target_of].cpu().numpy()[real],
-        target_extrapolation=outside.t.square().mean(-1)[outside.target_of].cpu().numpy()[real],
+        target_interpolation=cpu(inside.t.square().mean(-1)[inside.target_of]),
+        target_extrapolation=cpu(outside.t.square().mean(-1)[outside.target_of]),
         profile_x=profile_x[real],
         profile_error=along[0],
         profile_target=along[1],
+        plane_error=plane[0],
+        plane_target=plane[1],
+        initial_output=cpu(initial_output),
+        initial_saturation=cpu(initial_saturation),
         threshold=limits[real],
         representable=possible[:, 0],
         why=possible[:, 1],
-        parameters={name: value.cpu().numpy()[real] for name, value in named.items()},
+        parameters={name: cpu(value) for name, value in named.items()},
         seconds=time.perf_counter() - began,
     )
 

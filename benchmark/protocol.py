@@ -21,17 +21,18 @@ def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
 
 @dataclass
 class Protocol:
-    """A paper's numbers. Everything here but `seeds` decides a replica's numbers.
+    """A paper's numbers. Everything here but `seeds` and `first_seed` decides a replica's numbers.
 
-    seeds: how many, counted from 0. data_seed: one seed for everybody's training data and subsets, or None for each
-    replica's own. evaluate_every: in steps; None for twenty evaluations a run. epsilon: of the success threshold.
-    fits: largest relative interpolation error of a network that fits its training range. select: the judged step,
-    "best" (by interpolation error) or "last". learning_rate, hidden: instead of the models' own, where not None.
+    seeds: how many, counted from first_seed. data_seed: one seed for everybody's training data and subsets, or None
+    for each replica's own. evaluate_every: in steps; None for twenty evaluations a run. epsilon: of the success
+    threshold. fits: largest relative interpolation error of a network that fits its training range. select: the judged
+    step, "best" (by interpolation error) or "last". learning_rate, hidden: instead of the models' own, where not None.
     inputs, subset, overlap: the arithmetic data set's, see `tasks.pose`. models: a model's name -> what this protocol
     changes of its configuration.
     """
 
     seeds: int = 25
+    first_seed: int = 0
     data_seed: int | None = None
     steps: int = 20_000
     batch: int = 128
@@ -50,7 +51,8 @@ class Protocol:
     models: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check(self, seeds=1, data_seed=0, steps=1, batch=1, evaluate_every=1, evaluation_size=2, inputs=1)
+        _check(self, seeds=1, steps=1, batch=1, evaluate_every=1, evaluation_size=2, inputs=1)
+        _check(self, first_seed=0, data_seed=0)
         for name in ("epsilon", "fits", "learning_rate"):
             if getattr(self, name) is not None:
                 number(name, getattr(self, name), above=0)
@@ -61,7 +63,8 @@ class Protocol:
                 raise UsageError(f"{name} ({getattr(self, name):g}) must be a fraction, at most 1")
         if self.hidden is not None and any(size < 1 for size in self.hidden):
             raise UsageError(f"hidden sizes ({self.hidden}) must be at least 1")
-        limits = {"batch": 1 << 20, "evaluation_size": 1 << 20, "inputs": 1 << 12, "data_seed": 1 << 62}
+        limits = {"batch": 1 << 20, "evaluation_size": 1 << 20, "inputs": 1 << 12}
+        limits |= {"first_seed": 1 << 62, "data_seed": 1 << 62}
         for name, most in limits.items():
             if (getattr(self, name) or 0) > most:
                 raise UsageError(f"{name} ({getattr(self, name)}) must be at most {most:,}")

@@ -27,9 +27,9 @@ class Specification:
 
     @cached_property
     def digest(self) -> str:
-        """64 bits over the specification without its names and its number of seeds, and over the semantics."""
+        """64 bits over the specification without its names and its choice of seeds, and over the semantics."""
         content: dict[str, Any] = asdict(self)
-        for name in ("seeds", "models"):
+        for name in ("seeds", "first_seed", "models"):
             del content["protocol"][name]
         text = json.dumps([SEMANTICS, content], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from benchmark import configs, statistics
 from benchmark.configs import Request
+from benchmark.data import plane_points
 from benchmark.replicas import CELL, Replica
 from benchmark.store import Store
 from benchmark.workers import Pool, RunError
@@ -139,6 +140,8 @@ def derive(store: Store) -> tuple[dict[str, pd.DataFrame], list[str], bool]:
             "outcomes": outcomes,
             "profile": statistics.profile(runs, measured["profiles"], outcomes["verdict"] == "diverged"),
             "cells": statistics.cells(runs),
+            "plane": statistics.plane(runs, measured["planes"], outcomes["verdict"] == "diverged", plane_points()),
+            "initialisation": statistics.initialisation(runs, curves),
             "curves": statistics.thin(runs, curves),
         }
         tables["summary"] = statistics.summary(outcomes, tables["profile"], tables["cells"])

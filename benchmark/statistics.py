@@ -15,7 +15,12 @@ OUTCOMES = [
 ]  # fmt: skip
 SUMMARY = [*CELL, "metric", "value", "low", "high", "seeds"]
 PROFILE = [*CELL, "x", "error", "median", "low", "high", "relative", "seeds"]
-CELLS = [*CELL, "inputs", "operands", "trained", "judged", "middle", "half_width", "threshold", "representable", "why"]
+PLANE = [*CELL, "a", "b", "error", "relative", "seeds"]
+INITIALISATION = [*CELL, "saturation", "output", "output_low", "output_high", "target", "untrained", "seeds"]
+CELLS = [
+    *CELL, "inputs", "operands", "trained", "judged", "middle", "half_width", "threshold", "representable", "why",
+    "semantics",
+]  # fmt: skip
 VERDICTS = ["diverged", "solved", "near_miss", "interpolates", "cannot_represent", "not_learned"]
 RELATIVE_THRESHOLD = 1e-3  # solved_relative: RMS error over RMS target
 HORIZON_ERROR = 0.01  # the horizon ends where the median relative error reaches this
@@ -82,6 +87,47 @@ def profile(runs: pd.DataFrame, profiles: pd.DataFrame, diverged: pd.Series) -> 
         columns = {"x": x[0], "error": error.mean(0), "median": median, "low": low, "high": high, "relative": relative}
         tables.append(pd.DataFrame(dict(zip(CELL, names, strict=True)) | columns | {"seeds": seeds}))
     return pd.concat(tables, ignore_index=True)[PROFILE]
+
+
+def plane(runs: pd.DataFrame, planes: pd.DataFrame, diverged: pd.Series, points: np.ndarray) -> pd.DataFrame:
+    """The median over the seeds of the absolute error at each point (a, b), and relative to the target there.
+
+    points: [2, point], those of every replica's rows in `planes`. diverged: as for `profile`.
+    """
+    joined = planes.merge(runs[["run", *CELL]].assign(diverged=diverged.to_numpy()), on="run")
+    tables = []
+    for names, group in joined.groupby(CELL, sort=True):
+        seeds = group["run"].nunique()
+        error, target = (group[name].to_numpy().reshape(seeds, -1) for name in ("error", "target"))
+        error = np.median(np.where(group["diverged"].to_numpy().reshape(seeds, -1), np.inf, error), axis=0)
+        relative = np.divide(error, target[0], out=np.full_like(error, np.nan), where=target[0] > 0)
+        columns = dict(zip("ab", points, strict=True)) | {"error": error, "relative": relative, "seeds": seeds}
+        tables.append(pd.DataFrame(dict(zip(CELL, names, strict=True)) | columns))
+    return pd.concat(tables, ignore_index=True)[PLANE] if tables else pd.DataFrame(columns=PLANE)
+
+
+def initialisation(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
+    """What networks are like before training, over the seeds of a cell.
+
+    saturation: mean share of effective weights that hardly move with their parameters (nan where there are none).
+    output, output_low, output_high: median and quartiles of the root mean square output on the interpolation set;
+    target: that of the target. untrained: median mean squared error there.
+    """
+    start = curves.sort_values("step").groupby("run")["interpolation"].first()
+    tables = []
+    for names, group in runs.groupby(CELL, sort=True):
+        low, output, high = _quartiles(group["initial_output"].to_numpy())
+        row = {
+            "saturation": group["initial_saturation"].mean(),
+            "output": output,
+            "output_low": low,
+            "output_high": high,
+            "target": np.sqrt(group["target_interpolation"].median()),
+            "untrained": start[group["run"]].median(),
+            "seeds": len(group),
+        }
+        tables.append(dict(zip(CELL, names, strict=True)) | row)
+    return pd.DataFrame(tables)[INITIALISATION]
 
 
 def _quartiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

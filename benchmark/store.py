@@ -22,7 +22,7 @@ from filelock import FileLock
 from benchmark.errors import UsageError
 from benchmark.replicas import CELL, KEY, SEMANTICS, Replica
 
-FORMAT = "arithmetic-extrapolation shard 1"
+FORMAT = "arithmetic-extrapolation shard 2"
 PARAMETER = "parameter:"
 
 
@@ -159,7 +159,8 @@ class Store:
     def measurements(self) -> tuple[dict[str, pd.DataFrame], list[str]]:
         """Everything in the shards as tables, rows sorted by key, and sentences about what is left out.
 
-        runs: one row a replica. curves: a replica's evaluations. profiles: a replica's error along x.
+        runs: one row a replica. curves: a replica's evaluations. profiles: a replica's error along x. planes: a
+        replica's error at each of `data.plane_points`, in their order.
         """
         rows, notes = self.rows()
         runs = []
@@ -179,7 +180,9 @@ class Store:
                 | {name: protocol[name] for name in ("fits", "dtype")}
                 | {name: meta[name] for name in ("device", "engine", "torch", "benchmark")}
                 | {"seconds": float(arrays["seconds"]) / len(meta["replicas"])}
+                | {name: float(arrays[name][row]) for name in ("initial_output", "initial_saturation")}
                 | meta["cells"][digest]
+                | {"semantics": meta["semantics"]}
             )
 
         def below_each_other(columns: dict[str, list[np.ndarray]]) -> pd.DataFrame:
@@ -191,10 +194,12 @@ class Store:
         curves = {"step": [shard.arrays["steps"] for shard, _ in rows]}
         curves |= {name: [shard.arrays[name][row] for shard, row in rows] for name in curve}
         profiles = {name: [shard.arrays[f"profile_{name}"][row] for shard, row in rows] for name in along}
+        planes = {name: [shard.arrays[f"plane_{name}"][row] for shard, row in rows] for name in ("error", "target")}
         return {
             "runs": pd.DataFrame(runs),
             "curves": below_each_other(curves),
             "profiles": below_each_other(profiles),
+            "planes": below_each_other(planes),
         }, notes
 
     def parameters(self, replica: Replica) -> dict[str, np.ndarray]:

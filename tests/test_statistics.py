@@ -11,7 +11,7 @@ from benchmark.replicas import CELL
 FACTS = {
     "inputs": 2, "operands": 2, "trained": "[1, 2]", "judged": "[2, 6]", "middle": 1.5, "half_width": 0.5,
     "representable": "yes", "why": "", "fits": 0.05, "dtype": "float32", "device": "cpu", "engine": "eager",
-    "torch": "2", "benchmark": "0", "digest": "d",
+    "torch": "2", "benchmark": "0", "digest": "d", "semantics": 1,
 }  # fmt: skip
 
 
