@@ -57,7 +57,7 @@ def say(text: str) -> None:
 
 def show(results: Any) -> None:
     """The summary of the cells asked for, and our numbers beside the published ones where an experiment has some."""
-    from benchmark.published import compare
+    from benchmark.published import compare, tell
     from benchmark.store import to_csv, write_text
     from benchmark.texts import report
 
@@ -65,33 +65,18 @@ def show(results: Any) -> None:
     for note in results.notes:
         print(f"note: {note}", file=sys.stderr)
     if results.request.published:
-        comparison, text = compare(results)
+        comparison = compare(results)
         write_text(results.folder / "comparison.csv", to_csv(comparison))
-        say(text)
+        say(tell(comparison, results.outcomes))
 
 
 def draw() -> None:
-    """The figures of the folders that were worked on, unless they show these very tables; and all files' names."""
-    import hashlib
+    """The figures and reports of the folders that were worked on, unless they tell of these very tables."""
+    from benchmark import report
 
     for folder in dict.fromkeys(request.results for request in finished):
-        own = [request for request in finished if request.results == folder]
-        tables = [path for path in sorted(folder.iterdir()) if path.suffix in (".csv", ".gz")]
-        shown = hashlib.sha256(b"".join(path.read_bytes() for path in tables)).hexdigest()
-        stamp = folder / "figures" / ".shown"
-        if not stamp.exists() or stamp.read_text() != shown:
-            from benchmark import figures, published
-            from benchmark.run import gather
-
-            known = next((request.published for request in own if request.published), None)
-            stamp.parent.mkdir(exist_ok=True)
-            for path in stamp.parent.iterdir():
-                path.unlink()
-            for stem, figure in figures.draw(gather(own[-1]).tables, published.profile(known) if known else None):
-                figures.save(figure, stamp.parent / stem)
-            stamp.write_text(shown)
-        pictures = sorted(path.name for path in stamp.parent.glob("*.png"))
-        say(f"\n{folder}: {', '.join(path.name for path in tables)}; figures: {', '.join(pictures)} (and .svg)")
+        report.write(folder, anew=False)
+        say(f"\n{report.files_of(folder)}")
 
 
 def help_text() -> str:
@@ -119,7 +104,10 @@ settings:
   --cfg job          show the configuration and run nothing; --hydra-help: Hydra's own options
 
 examples:
-{EXAMPLES}"""
+{EXAMPLES}
+
+python -m benchmark.report DIR   tables, figures and REPORT.md of a results folder again, without training
+python -m benchmark.compare A B  is A better than B, worse, or the same? results folders, tables or published names"""
 
 
 def normalise(arguments: list[str]) -> list[str]:

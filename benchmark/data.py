@@ -10,12 +10,11 @@ from torch import Tensor
 from benchmark import streams
 from benchmark.ranges import Distribution, Grid
 from benchmark.replicas import Replica
-from benchmark.tasks import OPERATIONS, Problem
+from benchmark.tasks import OPERATIONS, Problem, plane_points
 
 # The seeds of Madsen & Johansen's validation and test sets; keys of this generator here, not the same numbers.
 INTERPOLATION_SEED, EXTRAPOLATION_SEED = 43953907, 8689336
 PROFILE_SIZE, PROFILE_POINTS = 81, 64
-PLANE = np.arange(-19.0, 20.0, 2.0)  # of either operand: the middles of squares that tile [-20, 20]², none on 0
 
 Where = Grid | tuple[Distribution, ...]
 
@@ -220,20 +219,10 @@ class EvaluationSet:
 
     @classmethod
     def of_plane(cls, replicas: Sequence[Replica], dtype: torch.dtype, device: torch.device) -> "EvaluationSet":
-        """The operand plane, the same for every replica (see `has_plane`)."""
+        """The operand plane, the same for every replica (see `Problem.has_plane`)."""
         problems = [replica.cell.specification.problem for replica in replicas]
         points = torch.as_tensor(plane_points(), dtype=dtype, device=device).unsqueeze(0)
         return cls(problems, offsets(replicas), points, torch.zeros(len(problems), dtype=torch.int64), device)
-
-
-def has_plane(problem: Problem) -> bool:
-    """Whether the two operands of a task are its inputs, so that its error can be drawn over their plane."""
-    return problem.operands == problem.inputs == 2 and problem.subsets is None
-
-
-def plane_points() -> np.ndarray:
-    """The points of the operand plane, a varying slowest: [2, point]."""
-    return np.stack(np.meshgrid(PLANE, PLANE, indexing="ij")).reshape(2, -1)
 
 
 def offsets(replicas: Sequence[Replica]) -> list[int]:

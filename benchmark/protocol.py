@@ -87,8 +87,8 @@ class Protocol:
 class Engine:
     """How the numbers are computed, which no number depends on; None leaves the choice to the engine.
 
-    mode: "auto" or "eager". workers: processes. tile: replicas trained at once. steps_per_call: steps of data generated
-    at once. device: "auto" or "cpu".
+    mode: "auto", "eager" or "compiled". workers: processes. tile: replicas trained at once. steps_per_call: training
+    steps in one compiled call. device: "auto" or "cpu".
     """
 
     mode: str = "auto"
@@ -98,6 +98,6 @@ class Engine:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        _one_of("mode", self.mode, ("auto", "eager"))
+        _one_of("mode", self.mode, ("auto", "eager", "compiled"))
         _one_of("device", self.device, ("auto", "cpu"))
         _check(self, workers=1, tile=1, steps_per_call=1)

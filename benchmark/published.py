@@ -1,5 +1,7 @@
 """The papers' numbers, shipped with the package, and ours beside them."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -7,7 +9,11 @@ from scipy import stats
 from benchmark import texts
 from benchmark.conf_files import PUBLISHED
 from benchmark.errors import unknown
+from benchmark.names import MODELS, TASKS, label, ordered
 from benchmark.replicas import CELL, Replica
+
+# By what a published table holds: errors at inputs, predictions for rows, or metrics of cells.
+ORIGIN = ["source", "standing"]
 
 
 def load(name: str) -> pd.DataFrame:
@@ -19,32 +25,42 @@ def load(name: str) -> pd.DataFrame:
     path = PUBLISHED / f"{name}.csv"
     if not path.is_file():
         raise unknown("published table", name, [path.stem for path in PUBLISHED.glob("*.csv")])
-    return pd.read_csv(path)
+    return pd.read_csv(path, keep_default_na=True).pipe(_without_gaps)
 
 
-def profile(name: str) -> pd.DataFrame | None:
-    """The published error against the input, if that is what the table holds."""
-    table = load(name)
-    return table if "x" in table else None
+def _without_gaps(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(overrides=table["overrides"].fillna("")) if "overrides" in table else table
 
 
-def compare(results) -> tuple[pd.DataFrame, str]:
-    """(our numbers beside the published ones, what the terminal says about them) for the cells asked for.
+def compare(results: Any) -> pd.DataFrame:
+    """Our numbers beside the published ones of the cells asked for.
 
     results: `run.Results` of a request that names a published table.
     """
-    published = load(results.request.published)
-    if "x" in published:
-        return _compare_profiles(published, results.tables["profile"])
-    return _compare_predictions(published, results)
+    table = load(results.request.published)
+    if "x" in table:
+        return _errors_at_inputs(table, results.tables["profile"])
+    return _metrics(table, results.summary) if "metric" in table else _predictions(table, results)
 
 
-def _compare_profiles(published: pd.DataFrame, profile: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+def tell(comparison: pd.DataFrame, outcomes: pd.DataFrame | None) -> str:
+    """What the terminal says about a table that `compare` made."""
+    if comparison.empty or comparison["published"].isna().all():
+        return ""
+    if "x" in comparison:
+        return _tell_errors(comparison)
+    return _tell_metrics(comparison) if "metric" in comparison else _tell_predictions(comparison, outcomes)
+
+
+def _errors_at_inputs(published: pd.DataFrame, profile: pd.DataFrame) -> pd.DataFrame:
     """The mean absolute error at each published x."""
     ours = profile.loc[profile["x"].isin(published["x"]), [*CELL, "x", "error", "low", "high", "seeds"]]
-    theirs = published.rename(columns={"error": "published"})[["model", "task", "x", "published", "source", "standing"]]
-    table = ours[ours["task"].isin(published["task"])].merge(theirs, on=["model", "task", "x"], how="left")
-    lines = []
+    theirs = published.rename(columns={"error": "published"})[["model", "task", "x", "published", *ORIGIN]]
+    return ours[ours["task"].isin(published["task"])].merge(theirs, on=["model", "task", "x"], how="left")
+
+
+def _tell_errors(table: pd.DataFrame) -> str:
+    lines: list[str] = []
     for (range_, protocol, _), group in table.groupby(["range", "protocol", "overrides"]):
         ours, theirs = (group.pivot_table(index="model", columns="x", values=name) for name in ("error", "published"))
         order = theirs.max(axis=1).sort_values().index
@@ -61,7 +77,7 @@ def _compare_profiles(published: pd.DataFrame, profile: pd.DataFrame) -> tuple[p
             f"Rank correlation (Spearman's ρ) with the published curves: {', '.join(ranks)}. "
             f"Published: {group['standing'].dropna().iloc[0]} from {group['source'].dropna().iloc[0]}."
         )
-    return table, "\n".join(lines)
+    return "\n".join(lines)
 
 
 def _told(value: float) -> str:
@@ -73,48 +89,86 @@ def _rank_correlation(ours: pd.Series, theirs: pd.Series) -> float:
     return float(stats.spearmanr(both["ours"], both["theirs"]).statistic) if len(both) > 2 else float("nan")
 
 
-def _compare_predictions(published: pd.DataFrame, results) -> tuple[pd.DataFrame, str]:
+def _metrics(published: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
+    """Each published metric of a cell beside ours, whatever the protocol of either is called."""
+    on = ["model", "task", "range", "metric"]
+    theirs = published.rename(columns={"value": "published"})[[*on, "published", *ORIGIN]]
+    return summary.merge(theirs, on=on)
+
+
+def _tell_metrics(table: pd.DataFrame) -> str:
+    lines: list[str] = []
+    for (metric, range_, protocol, overrides), group in table.groupby(["metric", "range", "protocol", "overrides"]):
+        cell = lambda row: (
+            f"{texts.number(row['value'])} [{texts.number(row['low'])}, {texts.number(row['high'])}] "
+            f"({texts.number(row['published'])})"
+        )
+        shown = group.assign(text=[cell(row) for row in group.to_dict("records")])
+        wide = shown.pivot(index="model", columns="task", values="text").fillna("")
+        wide = wide.reindex(index=ordered(wide.index, MODELS), columns=ordered(wide.columns, TASKS))
+        where = " · ".join(filter(None, (range_, protocol, overrides)))
+        seeds = ", ".join(f"{seeds:.0f}" for seeds in sorted(group["seeds"].unique()))
+        rows = [{"model": label(str(model))} | row for model, row in wide.to_dict("index").items()]
+        lines += ["", f"{metric}, ours [95%] (published), {where}, {seeds} seeds:", texts.table(rows)]
+    for standing, source in table[["standing", "source"]].drop_duplicates().itertuples(index=False, name=None):
+        lines += ["", f"Published: {standing}, {source}."]
+    return "\n".join(lines)
+
+
+def _predictions(published: pd.DataFrame, results: Any) -> pd.DataFrame:
     """Predictions of seed 0 and of the seed with the median error for the published rows."""
     from benchmark.engine import predict
     from benchmark.store import Store
 
     store = Store(results.folder)
-    x, target = published[["a", "b"]].to_numpy(dtype=float).T, published["target"]
-    lines: list[str] = []
+    x = published[["a", "b"]].to_numpy(dtype=float).T
     order = [*CELL, "seed", "a", "b", "target", "prediction", "published"]
     tables: list[pd.DataFrame] = []
     known = set(published[["model", "task"]].itertuples(index=False, name=None))
     for cell in results.request.cells:
         if (cell.model, cell.task) not in known or cell.specification.problem.inputs != 2:
             continue
-        group = results.outcomes.set_index(CELL).loc[[cell.names]].sort_values("relative_extrapolation")
-        errors = group["relative_extrapolation"].to_numpy()
-        middle = int(group["seed"].iloc[(len(group) - 1) // 2])
-        columns = {}
-        for label, seed in (("seed 0", 0), (f"seed {middle} (median)", middle)):
+        errors = results.outcomes.set_index(CELL).loc[[cell.names]]
+        for seed in dict.fromkeys((int(errors["seed"].min()), _median_seed(errors))):
             replica = Replica(cell, seed)
-            columns[label] = predict(replica, store.parameters(replica), x)
             own = dict(zip(CELL, cell.names, strict=True)) | {"seed": seed}
-            tables.append(
-                published[["a", "b", "target"]].assign(
-                    **own, prediction=columns[label], published=published["prediction"]
-                )
-            )
+            predicted = predict(replica, store.parameters(replica), x)
+            columns = {"prediction": predicted, "published": published["prediction"]}
+            tables.append(published[["a", "b", "target"]].assign(**own, **columns))
+    return pd.concat(tables, ignore_index=True)[order] if tables else pd.DataFrame(columns=order)
+
+
+def _median_seed(outcomes: pd.DataFrame) -> int:
+    """The seed with the median error, the lower one of two."""
+    return int(outcomes.sort_values("relative_extrapolation")["seed"].iloc[(len(outcomes) - 1) // 2])
+
+
+def _tell_predictions(table: pd.DataFrame, outcomes: pd.DataFrame | None) -> str:
+    lines: list[str] = []
+    for names, group in table.groupby(CELL, sort=False):
+        by_seed = dict(list(group.groupby("seed", sort=False)))
+        first = next(iter(by_seed.values()))
+        own = None if outcomes is None else outcomes.set_index(CELL).loc[[names]]
+        middle = None if own is None else _median_seed(own)
         rows = [
-            {"a": f"{a:g}", "b": f"{b:g}", "exact": f"{t:.0f}", "tutorial": f"{p:.10g}"}
-            | {label: f"{values[i]:.10g}" for label, values in columns.items()}
-            for i, (a, b, t, p) in enumerate(zip(*x, target, published["prediction"], strict=True))
+            {"a": f"{row['a']:g}", "b": f"{row['b']:g}", "exact": f"{row['target']:.0f}"}
+            | {"tutorial": f"{row['published']:.10g}"}
+            | {
+                f"seed {seed}" + " (median)" * (seed == middle): f"{part['prediction'].iloc[i]:.10g}"
+                for seed, part in by_seed.items()
+            }
+            for i, row in enumerate(first.to_dict("records"))
         ]
-        theirs = float(np.sqrt(np.mean((published["prediction"] - target) ** 2) / np.mean(target**2)))
-        lines += [
-            "",
-            f"What {cell.model} predicts after training, beside the tutorial's printed predictions:",
-            texts.table(rows),
-            f"Relative error on the test rows over {len(errors)} seeds: "
-            f"median {texts.number(float(np.median(errors)))}, "
-            f"best {texts.number(float(errors[0]))} (the best, not the typical one), "
-            f"{(errors < 1e-4).sum()} of {len(errors)} below 1e-4; "
-            f"the tutorial's own ten rows: {texts.number(theirs)}.",
-        ]
-    table = pd.concat(tables, ignore_index=True)[order].drop_duplicates() if tables else pd.DataFrame(columns=order)
-    return table, "\n".join(lines)
+        lines += ["", f"What {names[0]} predicts after training, beside the tutorial's printed predictions:"]
+        lines += [texts.table(rows)]
+        theirs = float(np.sqrt(((first["published"] - first["target"]) ** 2).mean() / (first["target"] ** 2).mean()))
+        if own is not None:
+            errors = np.sort(own["relative_extrapolation"].to_numpy())
+            lines.append(
+                f"Relative error on the test rows over {len(errors)} seeds: "
+                f"median {texts.number(float(np.median(errors)))}, "
+                f"best {texts.number(float(errors[0]))} (the best, not the typical one), "
+                f"{(errors < 1e-4).sum()} of {len(errors)} below 1e-4; "
+                f"the tutorial's own ten rows: {texts.number(theirs)}."
+            )
+    return "\n".join(lines)

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmark.models import Model
 from benchmark.protocol import Protocol
-from benchmark.ranges import Ranges
+from benchmark.ranges import Grid, Ranges
 from benchmark.tasks import Problem, Task, pose
 
 SEMANTICS = 1  # raised whenever the same configuration would give other numbers
@@ -79,3 +79,10 @@ class Replica:
         """The seed of its training data and subsets: the protocol's for everybody, or its own."""
         shared = self.cell.specification.protocol.data_seed
         return self.seed if shared is None else shared
+
+
+def architecture(replica: Replica) -> tuple:
+    """What replicas that train in one tile have in common."""
+    cell, problem = replica.cell, replica.cell.specification.problem
+    grid = isinstance(problem.interpolation, Grid) or isinstance(problem.extrapolation, Grid)
+    return cell.model, cell.protocol, cell.overrides, problem.inputs, problem.subsets, cell.range if grid else ""

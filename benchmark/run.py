@@ -12,9 +12,9 @@ from tqdm import tqdm
 
 from benchmark import configs, statistics
 from benchmark.configs import Request
-from benchmark.data import plane_points
 from benchmark.replicas import CELL, Replica
 from benchmark.store import Store
+from benchmark.tasks import plane_points
 from benchmark.workers import Pool, RunError
 
 
@@ -67,18 +67,18 @@ def run(request: Request | None = None, /, **names) -> Results:
     try:
         if missing:
             # Workers start first: they load torch while the tiles are prepared.
-            with Pool(workers, engine, store.folder) if workers > 1 and len(missing) > 1 else nullcontext() as pool:
+            with Pool(workers, store.folder) if workers > 1 and len(missing) > 1 else nullcontext() as pool:
                 from benchmark.engine import tiles, train
 
                 _check_units(missing)
                 store.prepare()
                 work = tiles(missing, engine, workers)
-                with Progress(missing, work) as progress:
+                with Progress(missing, len(work)) as progress:
                     if pool is not None:
                         pool.train(work, progress)
                     else:
-                        for number, tile in enumerate(work):
-                            store.write(tile, train(tile, engine, partial(progress, number)))
+                        for number, (tile, definite) in enumerate(work):
+                            store.write(tile, train(tile, definite, partial(progress, number)))
     except (RunError, KeyboardInterrupt):
         gather(request)
         raise
@@ -110,10 +110,10 @@ class Progress:
     Silent without a terminal.
     """
 
-    def __init__(self, replicas: Sequence[Replica], tiles: Sequence[Sequence[Replica]]):
+    def __init__(self, replicas: Sequence[Replica], tiles: int):
         total = sum(replica.cell.specification.protocol.steps for replica in replicas)
         self.bar: tqdm = tqdm(total=total, unit=" replica-steps", unit_scale=True, disable=None, dynamic_ncols=True)
-        self.replicas, self.solved = len(replicas), [0] * len(tiles)
+        self.replicas, self.solved = len(replicas), [0] * tiles
 
     def __enter__(self) -> "Progress":
         return self
@@ -144,5 +144,6 @@ def derive(store: Store) -> tuple[dict[str, pd.DataFrame], list[str], bool]:
             "initialisation": statistics.initialisation(runs, curves),
             "curves": statistics.thin(runs, curves),
         }
-        tables["summary"] = statistics.summary(outcomes, tables["profile"], tables["cells"])
+        known = (tables[name] for name in ("profile", "cells", "initialisation"))
+        tables["summary"] = statistics.summary(outcomes, *known)
         return tables, notes, store.save(tables)

@@ -1,11 +1,9 @@
 """From tables to tables: judgement, summaries, intervals. Nothing here reads, writes or prints."""
 
-import hashlib
-
 import numpy as np
 import pandas as pd
-from scipy import stats
 
+from benchmark.intervals import estimate, mean_solved_at, mean_sparsity, success_rate
 from benchmark.replicas import CELL, KEY
 
 OUTCOMES = [
@@ -26,7 +24,6 @@ RELATIVE_THRESHOLD = 1e-3  # solved_relative: RMS error over RMS target
 HORIZON_ERROR = 0.01  # the horizon ends where the median relative error reaches this
 ERRORS = ["interpolation", "extrapolation", "relative_extrapolation"]
 CURVE_STEPS = 200
-RESAMPLES = 2000
 
 
 def outcomes(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
@@ -145,73 +142,41 @@ def cells(runs: pd.DataFrame) -> pd.DataFrame:
     return runs.drop_duplicates(CELL).sort_values(CELL)[CELLS].reset_index(drop=True)
 
 
-def summary(outcomes: pd.DataFrame, profile: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+def summary(
+    outcomes: pd.DataFrame, profile: pd.DataFrame, cells: pd.DataFrame, initialisation: pd.DataFrame
+) -> pd.DataFrame:
     """One row a cell and metric: value, 95% interval and number of seeds.
 
-    success_rate, success_rate_relative: Wilson. The errors, solved_at (of the solved seeds),
-    sparsity (of the solved) and score (100 × extrapolation error / the cell's median untrained one, Trask et al. 2018,
-    Table 1): medians with percentile bootstrap. solved_at_mean: mean with percentile bootstrap. horizon: the largest
-    multiple of the training half-width up to which the median relative error stays under 1%; low and high are those of
-    the upper and lower quartile of the seeds' errors.
+    success_rate, success_rate_relative: Wilson. The errors, solved_at (of the solved seeds), sparsity (of the solved),
+    score and score_interpolation (100 × extrapolation or interpolation error / the cell's median untrained one,
+    Trask et al. 2018, Table 1): medians with percentile bootstrap. solved_at_mean, sparsity_mean: means of the solved
+    with the intervals of Madsen & Johansen 2020. horizon: the largest multiple of the training half-width up to which
+    the median relative error stays under 1%; low and high are those of the upper and lower quartile of the seeds'
+    errors.
     """
     rows: list[tuple] = []
     profiles = {names: group for names, group in profile.groupby(CELL)}
-    facts = cells.set_index(CELL)
+    facts, before = cells.set_index(CELL), initialisation.set_index(CELL)["untrained"]
     for names, group in outcomes.groupby(CELL, sort=True):
         cell = tuple(map(str, names))
         solved_at = group.loc[group["solved"], "solved_at"].to_numpy()
         sparse = group.loc[group["solved"], "sparsity"].to_numpy()
-        untrained = float(np.median(group["untrained"]))
-        score = 100 * group["extrapolation"].to_numpy() / untrained if untrained > 0 else np.full(len(group), np.nan)
         errors = group[ERRORS].to_numpy().T
-        medians = estimate(np.vstack([errors, score]), np.median, cell)
+        untrained = {"extrapolation": group["untrained"].median(), "interpolation": before[names]}
+        scores = [100 * group[name].to_numpy() / (error or np.nan) for name, error in untrained.items()]
+        medians = estimate(np.vstack([errors, *scores]), np.median, cell)
         metrics = [
-            *((name, medians[i], len(group)) for i, name in enumerate((*ERRORS, "score"))),
+            *((name, medians[i], len(group)) for i, name in enumerate((*ERRORS, "score", "score_interpolation"))),
             ("success_rate", success_rate(int(group["solved"].sum()), len(group)), len(group)),
             ("success_rate_relative", success_rate(int(group["solved_relative"].sum()), len(group)), len(group)),
             ("solved_at", estimate(solved_at[None], np.median, cell)[0], len(solved_at)),
-            ("solved_at_mean", estimate(solved_at[None], np.mean, cell)[0], len(solved_at)),
+            ("solved_at_mean", mean_solved_at(solved_at), len(solved_at)),
             ("sparsity", estimate(sparse[None], np.median, cell)[0], len(sparse)),
+            ("sparsity_mean", mean_sparsity(sparse), len(sparse)),
             ("horizon", horizon(profiles[names], facts.loc[names]), len(group)),
         ]
         rows += [(*cell, metric, *interval, seeds) for metric, interval, seeds in sorted(metrics, key=lambda m: m[0])]
     return pd.DataFrame(rows, columns=SUMMARY)
-
-
-def success_rate(solved: int, seeds: int) -> tuple[float, float, float]:
-    """The share of solved seeds with its 95% Wilson interval.
-
-    >>> tuple(round(x, 3) for x in success_rate(93, 100))
-    (0.93, 0.863, 0.966)
-    """
-    interval = stats.binomtest(solved, seeds).proportion_ci(0.95, "wilson")
-    return solved / seeds, float(interval.low), float(interval.high)
-
-
-def estimate(values: np.ndarray, statistic, cell: tuple[str, ...]) -> np.ndarray:
-    """A statistic of each row of [metric, seed] with its 95% percentile bootstrap interval: [metric, 3].
-
-    The generator is seeded by the cell's key. Infinite values are allowed: quantiles of the bootstrap distribution are
-    taken without interpolation. One seed has no interval, none no estimate.
-    """
-    metrics, seeds = values.shape
-    if seeds == 0:
-        return np.full((metrics, 3), np.nan)
-    with np.errstate(invalid="ignore"):
-        centre = statistic(values, axis=-1)
-        if seeds == 1:
-            return np.stack([centre, *[np.full_like(centre, np.nan)] * 2], axis=-1)
-        seed = hashlib.sha256("\n".join(cell).encode()).digest()
-        rng = np.random.default_rng(int.from_bytes(seed[:8], "little"))
-        result = stats.bootstrap(
-            (values,), statistic, axis=-1, n_resamples=RESAMPLES, batch=100, method="percentile", rng=rng
-        )
-    distribution = result.bootstrap_distribution
-    low, high = (
-        np.quantile(distribution, 0.025, -1, method="lower"),
-        np.quantile(distribution, 0.975, -1, method="higher"),
-    )
-    return np.stack([centre, low, high], axis=-1)
 
 
 def horizon(profile: pd.DataFrame, cell: pd.Series) -> tuple[float, float, float]:

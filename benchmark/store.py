@@ -24,6 +24,7 @@ from benchmark.replicas import CELL, KEY, SEMANTICS, Replica
 
 FORMAT = "arithmetic-extrapolation shard 2"
 PARAMETER = "parameter:"
+EXACT: dict[str, Any] = {} if int(pd.__version__.split(".")[0]) >= 3 else {"float_precision": "round_trip"}
 
 
 def benchmark_version() -> str:
@@ -140,12 +141,13 @@ class Store:
             "replicas": [[*replica.key, replica.cell.specification.digest] for replica in tile],
             "specifications": {digest: asdict(one) for digest, one in specifications.items()},
             "cells": {digest: _facts(one) for digest, one in specifications.items()},
-            "engine": "eager",
+            "engine": measured.engine,
             "device": "cpu",
             "torch": torch.__version__,
             "benchmark": benchmark_version(),
         }
-        arrays = {field.name: getattr(measured, field.name) for field in fields(measured) if field.name != "parameters"}
+        arrays = {field.name: getattr(measured, field.name) for field in fields(measured)}
+        del arrays["parameters"], arrays["engine"]
         arrays |= {PARAMETER + name: value for name, value in measured.parameters.items()}
         name = f"{time.time_ns():020d}-{os.getpid()}.npz"
         temporary = self.shard_folder / f".{name}"
@@ -160,7 +162,7 @@ class Store:
         """Everything in the shards as tables, rows sorted by key, and sentences about what is left out.
 
         runs: one row a replica. curves: a replica's evaluations. profiles: a replica's error along x. planes: a
-        replica's error at each of `data.plane_points`, in their order.
+        replica's error at each of `tasks.plane_points`, in their order.
         """
         rows, notes = self.rows()
         runs = []
@@ -254,15 +256,17 @@ def _read(path: Path) -> Shard:
     return Shard(path, meta, arrays)
 
 
-def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A results table; UsageError where it is not one with these columns."""
+def read_table(path: Path, columns: Sequence[str], numbers: Sequence[str] = ()) -> pd.DataFrame:
+    """A results table, every digit of it; UsageError where it is not one with these columns, or `numbers` hold none."""
     try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(CELL, str), keep_default_na=True)
+        table = pd.read_csv(path, dtype=dict.fromkeys(CELL, str), **EXACT)
         if missing := [column for column in columns if column not in table]:
             raise ValueError(f"it lacks the columns {', '.join(missing)}")
+        for column in numbers:
+            table[column] = pd.to_numeric(table[column])
     except (OSError, ValueError, pd.errors.ParserError) as error:
         raise UsageError(f"{path} is no results table of this benchmark: {error}") from None
-    return table.assign(overrides=table["overrides"].fillna(""))
+    return table.assign(overrides=table["overrides"].fillna("")) if "overrides" in table else table
 
 
 def _file_name(table: str) -> str:

@@ -101,10 +101,25 @@ class Problem:
         return hulls(self.interpolation)
 
     @property
+    def has_plane(self) -> bool:
+        """Whether the two operands are the inputs, so that the error can be drawn over the operand plane."""
+        return self.operands == self.inputs == 2 and self.subsets is None
+
+    @property
     def sign(self) -> str:
         """ "positive", "negative" or "mixed": of all inputs, inside and outside the training range."""
         ends = [end for hull in self.trained_hulls + hulls(self.extrapolation) for end in hull]
         return "positive" if min(ends) >= 0 else "negative" if max(ends) <= 0 else "mixed"
+
+
+def plane_points() -> np.ndarray:
+    """The operand plane: the middles of 20 × 20 squares that tile [-20, 20]², none on 0, a varying slowest: [2, point].
+
+    >>> plane_points()[:, :2].tolist()
+    [[-19.0, -19.0], [-19.0, -17.0]]
+    """
+    middles = np.arange(-19.0, 20.0, 2.0)
+    return np.stack(np.meshgrid(middles, middles, indexing="ij")).reshape(2, -1)
 
 
 def hulls(where: Grid | tuple[Distribution, ...]) -> tuple[Interval, ...]:

@@ -1,12 +1,23 @@
-"""From tables to what the terminal says."""
+"""From tables to what the terminal and the reports say."""
 
 import math
 
 import pandas as pd
+from tabulate import tabulate
 
+from benchmark.names import MODELS, TASKS, label, latex, ordered
 from benchmark.replicas import CELL
 from benchmark.statistics import VERDICTS
 
+RATES = ("success_rate", "success_rate_relative")
+# The metrics of a report, and whether more of it is better.
+SHOWN = {"success_rate": True, "relative_extrapolation": False, "horizon": True}
+HEADINGS = {
+    "success_rate": "Success rate in % [95% interval]",
+    "relative_extrapolation": "Relative error outside the training range, median over the seeds [95% interval]",
+    "horizon": "Horizon: the multiple of the training half-width up to which the median relative error stays below 1% "
+    "[quartiles of the seeds]",
+}
 MEANINGS = {
     "diverged": "training ended in numbers that are not finite",
     "solved": "the error outside the training range is below that of weights which are each wrong by ε",
@@ -31,11 +42,75 @@ def number(value: float) -> str:
 
 
 def table(rows: list[dict[str, str]]) -> str:
-    """Aligned columns under a header; the columns are those of the first row."""
-    header = list(rows[0])
-    widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in header}
-    lines = [dict(zip(header, header, strict=True)), {name: "─" * widths[name] for name in header}, *rows]
-    return "\n".join("  ".join(line[name].ljust(widths[name]) for name in header).rstrip() for line in lines)
+    """Aligned columns under a header, for the terminal."""
+    return tabulate(rows, headers="keys", disable_numparse=True)
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """A Markdown table, aligned for those who read it as text."""
+    return frame.to_markdown(index=False, disable_numparse=True)
+
+
+def matrix(summary: pd.DataFrame, metric: str, bold: str) -> pd.DataFrame:
+    """One metric of one range as text, model × task, with its interval; `bold` is a pattern for the best of each task.
+
+    >>> row = {"model": "nac", "task": "add", "metric": "success_rate", "value": 0.98, "low": 0.93, "high": 0.99}
+    >>> matrix(pd.DataFrame([row]), "success_rate", "**{}**").loc["NAC", "a + b"]
+    '**98 [93, 99]**'
+    """
+    rows = summary[summary["metric"] == metric]
+    values = rows.pivot(index="model", columns="task", values="value")
+    best = values.max() if SHOWN[metric] else values.min()
+    told = (lambda value: f"{100 * value:.0f}") if metric in RATES else number
+
+    def cell(row: pd.Series) -> str:
+        value, low, high = (told(row[name]) for name in ("value", "low", "high"))
+        text = value if low == high == "–" else f"{value} [{low}, {high}]"
+        worth_it = row["value"] > 0 if SHOWN[metric] else math.isfinite(row["value"])
+        return bold.format(text) if worth_it and row["value"] == best[row["task"]] else text
+
+    texts = rows.assign(text=[cell(row) for _, row in rows.iterrows()]).pivot(
+        index="model", columns="task", values="text"
+    )
+    texts = texts.reindex(index=ordered(texts.index, MODELS), columns=ordered(texts.columns, TASKS)).fillna("")
+    return texts.rename(index=label, columns=TASKS).rename_axis(index=None, columns=None)
+
+
+def matrices(summary: pd.DataFrame) -> list[tuple[tuple[str, str, str], str, pd.DataFrame]]:
+    """((range, protocol, overrides), metric, rows) of every table that a summary gives."""
+    groups = summary.groupby(["range", "protocol", "overrides"], sort=False)
+    return [
+        (names, metric, rows[rows["metric"] == metric])
+        for names, rows in groups
+        for metric in SHOWN
+        if rows.loc[rows["metric"] == metric, "value"].notna().any()
+    ]
+
+
+def markdown_tables(summary: pd.DataFrame) -> str:
+    """Model × task tables of the metrics a report shows, each under its heading, the best of each task in bold."""
+    parts = []
+    for (range_, protocol, overrides), metric, rows in matrices(summary):
+        where = " · ".join(filter(None, (range_, protocol, overrides)))
+        frame = matrix(rows, metric, "**{}**").rename_axis("model").reset_index()
+        parts.append(f"**{where}**: {HEADINGS[metric]}\n\n{markdown(frame)}")
+    return "\n\n".join(parts)
+
+
+def latex_tables(summary: pd.DataFrame) -> str:
+    """The tables of `markdown_tables` for LaTeX with booktabs."""
+    parts = []
+    for (range_, protocol, overrides), metric, rows in matrices(summary):
+        frame = matrix(rows, metric, r"\textbf{{{}}}")
+        seeds = sorted({int(seeds) for seeds in rows["seeds"].dropna()})
+        where = ", ".join(filter(None, (range_, protocol, overrides)))
+        caption = f"{HEADINGS[metric]}; {where}; {' to '.join(map(str, {*seeds[:1], *seeds[-1:]}))} seeds."
+        styler = frame.rename(index=latex, columns=latex).map(latex).style
+        parts.append(
+            styler.to_latex(hrules=True, column_format="l" + "r" * len(frame.columns), position_float="centering",
+                            caption=latex(caption), label=f"tab:{metric}-{range_}".replace("_", "-"))
+        )  # fmt: skip
+    return "% needs \\usepackage{booktabs}\n" + "\n".join(parts)
 
 
 def report(outcomes: pd.DataFrame, summary: pd.DataFrame, cells: pd.DataFrame) -> str:
@@ -59,9 +134,15 @@ def report(outcomes: pd.DataFrame, summary: pd.DataFrame, cells: pd.DataFrame) -
     seen = [verdict for verdict in VERDICTS if (outcomes["verdict"] == verdict).any()]
     lines = [table(rows), "", "Errors are relative (RMS error over RMS target), medians over the seeds."]
     lines += [f"{verdict}: {MEANINGS[verdict]}." for verdict in seen]
+    return "\n".join(lines + of_cells(cells))
+
+
+def of_cells(cells: pd.DataFrame) -> list[str]:
+    """Sentences about what was known before training: what is impossible and why, and the effective ranges."""
+    lines = []
     impossible = cells[cells["representable"] == "no"]
     for (model, range_, why), group in impossible.groupby(["model", "range", "why"], sort=False):
         lines.append(f"{model} cannot represent {', '.join(group['task'].unique())} on {range_}: {why}.")
     for (range_, trained, judged), group in cells.groupby(["range", "trained", "judged"], sort=False):
         lines.append(f"{', '.join(group['task'].unique())} on {range_}: trained on {trained}, judged on {judged}.")
-    return "\n".join(lines)
+    return lines

@@ -5,7 +5,6 @@ import os
 import signal
 import threading
 import traceback
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
@@ -14,9 +13,9 @@ from typing import Any, cast
 
 from benchmark.errors import UsageError
 from benchmark.protocol import Engine
-from benchmark.replicas import Replica
+from benchmark.replicas import Replica, architecture
 
-Tile = Sequence[Replica]
+Tile = tuple[Sequence[Replica], Engine]
 Report = Callable[[int, int, int], None]
 
 
@@ -36,14 +35,14 @@ class Pool:
     A worker that dies costs its tile only, which is tried once more. Workers end with their parent, whatever ends it.
     """
 
-    def __init__(self, workers: int, engine: Engine, folder: Path):
+    def __init__(self, workers: int, folder: Path):
         self.context = multiprocessing.get_context("spawn")
-        self.arguments = (engine, folder)
+        self.folder = folder
         self.workers = dict(self._start() for _ in range(workers))
 
     def _start(self) -> tuple[Connection, Any]:
         ours, theirs = self.context.Pipe()
-        process = self.context.Process(target=_work, args=(theirs, *self.arguments), daemon=True)
+        process = self.context.Process(target=_work, args=(theirs, self.folder), daemon=True)
         # Ctrl-C is the parent's to handle, from the worker's first moment on.
         main = threading.current_thread() is threading.main_thread()
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
@@ -69,15 +68,17 @@ class Pool:
 
         Raises UsageError or RunError after the other tiles are finished.
         """
-        queue = deque(enumerate(tiles))
+        queue = list(enumerate(tiles))
         busy: dict[Connection, tuple[int, Tile]] = {}
+        last: dict[Connection, tuple] = {}  # the architecture whose program a worker has at hand
         done = [0] * len(tiles)
         retried: set[int] = set()
         failures: list[Exception] = []
         while queue or busy:
             for connection in self.workers:
                 if queue and connection not in busy:
-                    busy[connection] = queue.popleft()
+                    busy[connection] = queue.pop(_choose([tile for _, tile in queue], connection, last))
+                    last[connection] = _architecture(busy[connection][1])
                     with suppress(OSError):  # of a worker that died; its end of file comes next
                         connection.send(busy[connection][1])
             for connection in cast(list[Connection], wait(list(busy))):
@@ -86,11 +87,11 @@ class Pool:
                     kind, content = connection.recv()
                 except (EOFError, ConnectionResetError):
                     self._replace(connection)
-                    del busy[connection]
+                    del busy[connection], last[connection]
                     report(number, -done[number], 0)
                     done[number] = 0
                     if number in retried:
-                        failures.append(RunError(DIED.format(len(tile))))
+                        failures.append(RunError(DIED.format(len(tile[0]))))
                     else:
                         retried.add(number)
                         queue.append((number, tile))
@@ -111,7 +112,22 @@ class Pool:
         self.workers.update([self._start()])
 
 
-def _work(connection: Connection, engine: Engine, folder: Path) -> None:
+def _architecture(tile: Tile) -> tuple:
+    return architecture(tile[0][0])
+
+
+def _choose(tiles: Sequence[Tile], connection: Connection, last: dict[Connection, tuple]) -> int:
+    """The next tile for a worker: of the architecture that it trained last, else of one that no other worker trains.
+
+    So an architecture is compiled once, or read from the compiler's cache by a worker that comes to help.
+    """
+    others = {kind for other, kind in last.items() if other is not connection}
+    kinds = [_architecture(tile) for tile in tiles]
+    ranks = [0 if kind == last.get(connection) else 2 if kind in others else 1 for kind in kinds]
+    return ranks.index(min(ranks))
+
+
+def _work(connection: Connection, folder: Path) -> None:
     """A worker's life: tiles in, progress and shards out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -120,7 +136,7 @@ def _work(connection: Connection, engine: Engine, folder: Path) -> None:
 
     store = Store(folder)
     while True:
-        tile = connection.recv()
+        tile, engine = connection.recv()
         try:
             measured = train(tile, engine, lambda steps, solved: connection.send(("progress", (steps, solved))))
             store.write(tile, measured)

@@ -9,8 +9,9 @@ import torch
 
 from benchmark.configs import compose
 from benchmark.data import Batches
-from benchmark.engine import PAD, Parameters, predict, tiles, train
+from benchmark.engine import PAD, predict, tiles, train
 from benchmark.networks import build
+from benchmark.programs import Parameters
 from benchmark.protocol import Engine
 from benchmark.replicas import Replica
 from benchmark.streams import Draw
@@ -135,7 +136,7 @@ def test_flat_parameters_come_back_as_they_were(quick):
 
 def test_tiles_hold_one_architecture_each_and_every_replica_once(quick):
     replicas = quick(["nalu", "mlp_relu"], ["mul", "sqrt"], ["symmetric", "positive"], ["protocol.seeds=40"]).replicas()
-    cut = tiles(replicas, Engine(tile=32), workers=2)
+    cut = [tile for tile, _ in tiles(replicas, Engine(tile=32), workers=2)]
     assert sorted(r.key for tile in cut for r in tile) == sorted(r.key for r in replicas)
     assert all(len({(r.cell.model, r.cell.specification.problem.inputs) for r in tile}) == 1 for tile in cut)
     assert max(map(len, cut)) <= 32

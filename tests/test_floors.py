@@ -7,15 +7,17 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "benchmark"
 FLOORS = [
-    {"errors", "conf_files", "streams", "__init__"},
-    {"ranges", "recipe", "protocol", "optimizers", "units"},
+    {"errors", "conf_files", "streams", "names", "intervals", "__init__"},
+    {"ranges", "recipe", "protocol", "optimizers", "units", "agreement"},
     {"tasks", "models"},
     {"replicas"},
     {"networks", "data"},
-    {"engine", "statistics"},
+    {"programs", "statistics"},
+    {"engine"},
     {"configs", "store", "figures", "texts"},
     {"published", "workers"},
     {"run"},
+    {"report", "compare"},
     {"__main__"},
 ]
 

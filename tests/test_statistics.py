@@ -115,7 +115,8 @@ def test_the_horizon_of_one_input_is_measured_from_the_middle_of_the_training_ra
 def test_a_summary_has_every_metric_with_its_interval_and_seed_count():
     outcomes = judged([[(1, 9), (1e-6, 1e-5 * (i + 1))] for i in range(20)])
     cells = pd.DataFrame([dict.fromkeys(CELL, "c") | FACTS | {"threshold": 1e-4}])[statistics.CELLS]
-    table = statistics.summary(outcomes, profiled([[0, 0, 0, 1]] * 20), cells).set_index("metric")
+    before = pd.DataFrame([dict.fromkeys(CELL, "c") | {"untrained": 2.0}])
+    table = statistics.summary(outcomes, profiled([[0, 0, 0, 1]] * 20), cells, before).set_index("metric")
     rate = table.loc["success_rate"]
     assert (rate["value"], rate["seeds"]) == (0.45, 20)
     interval = stats.binomtest(9, 20).proportion_ci(0.95, "wilson")
@@ -123,33 +124,11 @@ def test_a_summary_has_every_metric_with_its_interval_and_seed_count():
     assert table.loc["extrapolation", "value"] == pytest.approx(1.05e-4)
     assert table.loc["extrapolation", "low"] < 1.05e-4 < table.loc["extrapolation", "high"]
     assert table.loc["score", "value"] == pytest.approx(100 * 1.05e-4 / 9)
+    assert table.loc["score_interpolation", "value"] == pytest.approx(100 * 1e-6 / 2)
     assert (table.loc["solved_at", "value"], table.loc["solved_at", "seeds"]) == (10, 9)
     assert (table.loc["sparsity", "value"], table.loc["sparsity", "seeds"]) == (0.1, 9)
+    assert table.loc["sparsity_mean", ["value", "low", "high"]].tolist() == pytest.approx([0.1] * 3)
     assert (table.loc["horizon", "value"], table.loc["horizon", "seeds"]) == (2.0, 20)
-
-
-def test_bootstrap_intervals_cover_the_true_median_about_as_often_as_they_say():
-    rng = np.random.default_rng(0)
-    hits = 0
-    for trial in range(200):
-        low, high = statistics.estimate(rng.exponential(size=(1, 40)), np.median, (str(trial),))[0, 1:]
-        hits += low <= np.log(2) <= high
-    assert 0.88 <= hits / 200 <= 0.99
-
-
-def test_infinite_and_single_and_absent_values_have_honest_estimates():
-    half = statistics.estimate(np.array([[1.0] * 6 + [np.inf] * 5]), np.median, ("c",))[0]
-    assert half[0] == 1
-    assert np.isinf(half[2])
-    assert np.isnan(statistics.estimate(np.array([[3.0]]), np.median, ("c",))[0]).tolist() == [False, True, True]
-    assert np.isnan(statistics.estimate(np.empty((1, 0)), np.median, ("c",))).all()
-
-
-def test_estimates_repeat_exactly():
-    values = np.random.default_rng(1).normal(size=(2, 25))
-    assert np.array_equal(
-        statistics.estimate(values, np.median, ("a", "b")), statistics.estimate(values, np.median, ("a", "b"))
-    )
 
 
 def test_long_curves_are_thinned_to_200_steps_with_both_ends():

@@ -1,0 +1,137 @@
+"""Is A better than B, worse, or the same? From two tables to a table of differences and verdicts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from benchmark.errors import UsageError
+from benchmark.intervals import bootstrap, boschloo, difference_of_rates, holm
+
+RATES = ("success_rate", "success_rate_relative")
+OF_SOLVED = ("solved_at", "sparsity")  # measured on the solved seeds only
+SIGNIFICANCE = 0.05
+RATE_MARGIN = 0.25  # success rates closer than this are the same
+ERROR_MARGIN = float(np.log10(2))  # and medians of errors within a factor of 2
+COMPARISON = ["value", "low", "high", "seeds"]
+VERDICTS = ["better", "worse", "same", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A summary under the name that people know it by; where known, its seeds' outcomes and its semantics' version."""
+
+    name: str
+    summary: pd.DataFrame
+    outcomes: pd.DataFrame | None = None
+    semantics: int | None = None
+
+
+def differences(a: Table, b: Table, on: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
+    """One row a cell and metric that both tables have: both values, A - B with its 95% interval, p, and A's verdict.
+
+    Success rates: Boschloo's test and Newcombe's interval. A is better or worse where the test rejects, Holm-corrected
+    over the metric's cells; the same where it does not and the interval lies within ±0.25. Other metrics, of which less
+    is better: `difference` is the log10 of the ratio of the medians with a bootstrap interval; A is the same where that
+    lies within a factor of 2, and otherwise better or worse where a rank test rejects: Wilcoxon's by seed where both
+    tables hold the same seeds, else Mann and Whitney's. Whatever is left is inconclusive, which is not agreement.
+
+    on: the columns of the key by which cells are joined. Raises UsageError where they do not tell a table's cells apart
+    or no cell is in both.
+    """
+    sides = [_side(table, on, metrics) for table in (a, b)]
+    joined = sides[0].merge(sides[1], on=[*on, "metric"], suffixes=("_a", "_b"))
+    if joined.empty:
+        raise UsageError(_nothing_in_common(a, b, on, metrics))
+    tested = [_tested(row, a, b, on) for row in joined.to_dict("records")]
+    table = joined.assign(**pd.DataFrame(tested, columns=["difference", "low", "high", "p"]).to_dict("list"))
+    table["p_adjusted"] = table.groupby("metric")["p"].transform(lambda p: holm(p.to_numpy()))
+    table["verdict"] = [_verdict(row) for row in table.to_dict("records")]
+    order = [f"{name}_{side}" for side in "ab" for name in COMPARISON]
+    return table[[*on, "metric", *order, "difference", "low", "high", "p", "p_adjusted", "verdict"]]
+
+
+def _side(table: Table, on: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
+    """A table's rows of these metrics, once each."""
+    rows = table.summary[table.summary["metric"].isin(metrics)]
+    twice = rows[rows.duplicated([*on, "metric"])]
+    if len(twice):
+        cell = " × ".join(str(twice.iloc[0][name]) for name in on)
+        raise UsageError(f"{', '.join(on)} do not tell the cells of {table.name} apart: it has {cell} more than once")
+    return rows[[*on, "metric", *COMPARISON]]
+
+
+def _nothing_in_common(a: Table, b: Table, on: Sequence[str], metrics: Sequence[str]) -> str:
+    if missing := [metric for metric in metrics if not {metric} <= set(a.summary["metric"]) & set(b.summary["metric"])]:
+        return f"{a.name} and {b.name} do not both hold the metric {', '.join(missing)}"
+    apart = []
+    for name in on:
+        ours, theirs = (sorted(set(table.summary[name].astype(str))) for table in (a, b))
+        if not set(ours) & set(theirs):
+            apart.append(f"{name} ({_few(ours)} against {_few(theirs)})")
+    told = f": they differ in {' and '.join(apart)}; join on the other columns with --on" if apart else ""
+    return f"{a.name} and {b.name} have no cell in common{told}"
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(name or "none" for name in names[:3]) + (", …" if len(names) > 3 else "")
+
+
+def _tested(row: dict, a: Table, b: Table, on: Sequence[str]) -> tuple[float, float, float, float]:
+    """(difference, low, high, p) of one cell and metric."""
+    if row["metric"] in RATES:
+        if not row["seeds_a"] > 0 or not row["seeds_b"] > 0:
+            return row["value_a"] - row["value_b"], np.nan, np.nan, np.nan
+        counts = [(round(row[f"value_{side}"] * row[f"seeds_{side}"]), int(row[f"seeds_{side}"])) for side in "ab"]
+        return *difference_of_rates(*counts[0], *counts[1]), boschloo(*counts[0], *counts[1])
+    cell = tuple(str(row[name]) for name in (*on, "metric"))
+    ours, theirs = (_by_seed(table, row, on) for table in (a, b))
+    if ours is None or theirs is None or min(len(ours), len(theirs)) < 2:
+        return float(_minus(*np.log10([row["value_a"], row["value_b"]]))), np.nan, np.nan, np.nan
+    paired = set(ours.index) == set(theirs.index)
+    with np.errstate(divide="ignore"):
+        x, y = (np.log10(side.sort_index().to_numpy(dtype=float)) for side in (ours, theirs))
+
+    def of_medians(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
+        with np.errstate(invalid="ignore"):
+            return _minus(np.median(x, axis=axis), np.median(y, axis=axis))
+
+    low, high = bootstrap((x, y), of_medians, cell, paired=paired)
+    return float(of_medians(x, y)), float(low), float(high), _rank_test(x, y, paired)
+
+
+def _by_seed(table: Table, row: dict, on: Sequence[str]) -> pd.Series | None:
+    """The metric of each seed of a cell, by seed; None where the table has no outcomes or no such column."""
+    if table.outcomes is None or row["metric"] not in table.outcomes:
+        return None
+    rows = table.outcomes[(table.outcomes[list(on)] == [row[name] for name in on]).all(axis=1)]
+    rows = rows[rows["solved"]] if row["metric"] in OF_SOLVED else rows
+    return rows.set_index("seed")[row["metric"]]
+
+
+def _minus(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """x - y, where two infinities of one sign are the same."""
+    with np.errstate(invalid="ignore"):
+        return np.where(x == y, 0.0, x - y)
+
+
+def _rank_test(x: np.ndarray, y: np.ndarray, paired: bool) -> float:
+    """The two-sided p-value; infinite values have the highest or lowest rank."""
+    if paired:
+        apart = _minus(x, y)
+        return float(stats.wilcoxon(apart).pvalue) if apart.any() else 1.0
+    return float(stats.mannwhitneyu(x, y).pvalue)
+
+
+def _verdict(row: dict) -> str:
+    rate = row["metric"] in RATES
+    margin = RATE_MARGIN if rate else ERROR_MARGIN
+    within = -margin <= row["low"] and row["high"] <= margin
+    rejected = row["p_adjusted"] < SIGNIFICANCE
+    if within and not (rate and rejected):
+        return "same"
+    if rejected and row["difference"] != 0:
+        return "better" if (row["difference"] > 0) == rate else "worse"
+    return "inconclusive"

@@ -1,0 +1,180 @@
+"""`python -m benchmark.compare A B`: is A better than B, worse, or the same, cell by cell?"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from benchmark import published
+from benchmark.agreement import COMPARISON, ERROR_MARGIN, RATE_MARGIN, RATES, VERDICTS, Table, differences
+from benchmark.conf_files import PUBLISHED
+from benchmark.errors import UsageError, unknown
+from benchmark.replicas import CELL
+from benchmark.statistics import OUTCOMES, SUMMARY
+from benchmark.store import read_table, to_csv, write_text
+from benchmark.texts import markdown, number
+
+METRICS = ["success_rate", "relative_extrapolation"]
+FACTOR = 10**ERROR_MARGIN
+EXPLANATION = f"""\
+A is better or worse where a test rejects that both are the same (5%, Holm-corrected over the cells of a metric):
+Boschloo's for success rates, a rank test for errors, by seed where both hold the same seeds. It is the same where the
+95% interval of the difference lies within ±{RATE_MARGIN:g}, for the medians of errors within a factor of {FACTOR:g}.
+What is neither is inconclusive, which is not agreement: more seeds would tell."""
+
+
+def load(source: str) -> Table:
+    """The table at a path or of a published name.
+
+    source: a results folder, a summary.csv, or a name in results/published. Raises UsageError for anything else.
+    """
+    path = Path(source)
+    folder = path if path.is_dir() else path.parent
+    file = path / "summary.csv" if path.is_dir() else path
+    if not file.is_file():
+        if file.parent == path:
+            raise UsageError(f"{source} holds no summary.csv; run the benchmark into it or name another results folder")
+        if path.suffix or path.parent != Path("."):
+            raise UsageError(f"There is no results folder and no table at {source}")
+        names = [file.stem for file in PUBLISHED.glob("*.csv")]
+        if source not in names:
+            raise unknown("results folder, table or published table", source, names)
+        table = published.load(source)
+        if missing := [column for column in SUMMARY if column not in table]:
+            raise UsageError(
+                f"The published table {source} has no {', '.join(missing)}: it holds no summary to compare"
+            )
+        return Table(source, table)
+    summary = read_table(file, SUMMARY, numbers=COMPARISON)
+    outcomes = semantics = None
+    if file.name == "summary.csv":  # the other tables of its folder belong to it
+        if (folder / "outcomes.csv").is_file():
+            outcomes = read_table(folder / "outcomes.csv", OUTCOMES)
+        if (folder / "cells.csv").is_file():
+            versions = read_table(folder / "cells.csv", ["semantics"], numbers=["semantics"])["semantics"].unique()
+            if len(versions) > 1:
+                raise UsageError(f"{folder} mixes results of several versions of the semantics; run it anew")
+            semantics = int(versions[0])
+    return Table(source, summary, outcomes, semantics)
+
+
+def check_comparable(a: Table, b: Table) -> None:
+    """UsageError where two tables were measured under different versions of the semantics."""
+    if None not in (a.semantics, b.semantics) and a.semantics != b.semantics:
+        raise UsageError(
+            f"{a.name} was measured under version {a.semantics} of the semantics and {b.name} under {b.semantics}: one "
+            "configuration means different numbers there; run the older one anew"
+        )
+
+
+def check_same_configurations(a: Table, b: Table) -> None:
+    """UsageError where one key stands for two configurations."""
+    if a.outcomes is None or b.outcomes is None:
+        return
+    ours, theirs = (table[[*CELL, "digest"]].drop_duplicates() for table in (a.outcomes, b.outcomes))
+    both = ours.merge(theirs, on=CELL, suffixes=("_a", "_b"))
+    for row in both[both["digest_a"] != both["digest_b"]].to_dict("records"):
+        raise UsageError(
+            f"{a.name} and {b.name} mean different configurations by {' × '.join(row[name] for name in CELL[:3])} "
+            f"(digests {row['digest_a']} and {row['digest_b']}); run one of them anew, or join by less of the key: "
+            f"--on {','.join(CELL[:3])}"
+        )
+
+
+def table_of(rows: pd.DataFrame, on: Sequence[str]) -> str:
+    """The differences of one metric as a Markdown table."""
+    rate = rows["metric"].iloc[0] in RATES
+    percent = lambda value: number(100 * value) + "%" if value == value else "–"
+    told = percent if rate else number
+
+    def side(row: pd.Series, name: str) -> str:
+        value, low, high, seeds = (row[f"{column}_{name}"] for column in COMPARISON)
+        interval = f" [{told(low)}, {told(high)}]" if low == low else ""
+        return f"{told(value)}{interval}" + (f", {seeds:.0f}" if seeds == seeds else "")
+
+    def difference(row: pd.Series) -> str:
+        # Logarithms are told as what they are of: the ratio of the medians.
+        value, low, high = (row[name] if rate else 10.0 ** row[name] for name in ("difference", "low", "high"))
+        return told(value) + (f" [{told(low)}, {told(high)}]" if low == low else "")
+
+    shown = [name for name in on if rows[name].nunique() > 1 or name in ("model", "task", "range")]
+    columns = {name: rows[name] for name in shown}
+    columns |= {f"{name.upper()} [95%], seeds": [side(row, name) for _, row in rows.iterrows()] for name in "ab"}
+    columns["A − B [95%]" if rate else "A ÷ B [95%]"] = [difference(row) for _, row in rows.iterrows()]
+    columns |= {"p (Holm)": [number(p) for p in rows["p_adjusted"]], "A is": rows["verdict"]}
+    return markdown(pd.DataFrame(columns))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code 0; 1 where --fail-on found its verdict, 2 for tables that cannot be compared."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmark.compare",
+        description="Compare two results cell by cell: values, difference, 95% intervals, and whether A is better, "
+        "worse or the same.",
+        epilog=EXPLANATION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    names = ", ".join(sorted(path.stem for path in PUBLISHED.glob("*.csv")))
+    for name in "AB":
+        parser.add_argument(name, help=f"a results folder, a summary.csv, or a published table ({names})")
+    parser.add_argument(
+        "--on", default=",".join(CELL), metavar="COLUMNS",
+        help="join cells by these columns of the key only, for tables that differ in the others on purpose: "
+        "model,task,range for other protocols, task,range for other models (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--metric", action="append", metavar="NAME",
+        help=f"a metric of summary.csv, repeatable (default: {' and '.join(METRICS)})",
+    )  # fmt: skip
+    parser.add_argument("--fail-on", action="append", choices=VERDICTS, help="exit with 1 if any cell has this verdict")
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="where the CSV and the heatmap go (default: results/compare/A-B)"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        return _compare(options)
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _compare(options: argparse.Namespace) -> int:
+    on = options.on.split(",")
+    for name in on:
+        if name not in CELL:
+            raise unknown("column of the key", name, CELL)
+    a, b = load(options.A), load(options.B)
+    check_comparable(a, b)
+    if on == CELL:
+        check_same_configurations(a, b)
+    table = differences(a, b, on, options.metric or _shared_defaults(a, b))
+    print(f"A: {options.A}\nB: {options.B}")
+    for metric, rows in table.groupby("metric", sort=False):
+        counts = rows["verdict"].value_counts()
+        told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts)
+        print(f"\n{metric}: A is {told}\n\n{table_of(rows, on)}")
+    print(f"\n{EXPLANATION}")
+    output = options.output or Path("results/compare") / f"{_stem(options.A)}-{_stem(options.B)}"
+    write_text(output / "differences.csv", to_csv(table))
+    from benchmark import figures
+
+    figures.save(figures.difference_heatmap(table), output / "differences")
+    print(f"\n{output}: differences.csv, differences.png (and .svg)")
+    return int(bool(set(options.fail_on or ()) & set(table["verdict"])))
+
+
+def _shared_defaults(a: Table, b: Table) -> list[str]:
+    """The default metrics that both tables hold: published tables often have success rates only."""
+    held = set(a.summary["metric"]) & set(b.summary["metric"])
+    return [metric for metric in METRICS if metric in held] or METRICS
+
+
+def _stem(source: str) -> str:
+    path = Path(source)
+    return (path.parent if path.name == "summary.csv" else path).resolve().name.removesuffix(".csv")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,176 @@
+"""Estimates with their 95% intervals, from plain arrays. Nothing here knows a table."""
+
+import hashlib
+import math
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+from scipy import optimize, special, stats
+
+RESAMPLES = 2000
+HALF_DROP = float(stats.chi2.ppf(0.95, 1)) / 2  # of the log-likelihood at the ends of a 95% profile interval
+Interval = tuple[float, float, float]  # estimate, low, high
+
+
+def success_rate(solved: int, seeds: int) -> Interval:
+    """The share of solved seeds with its 95% Wilson interval.
+
+    >>> tuple(round(x, 3) for x in success_rate(93, 100))
+    (0.93, 0.863, 0.966)
+    """
+    interval = stats.binomtest(solved, seeds).proportion_ci(0.95, "wilson")
+    return solved / seeds, float(interval.low), float(interval.high)
+
+
+def difference_of_rates(solved_a: int, seeds_a: int, solved_b: int, seeds_b: int) -> Interval:
+    """The difference a - b of two independent success rates with its 95% interval: Newcombe 1998, method 10.
+
+    >>> tuple(round(x, 4) for x in difference_of_rates(56, 70, 48, 80))  # the paper's table II, (a)
+    (0.2, 0.0524, 0.3339)
+    """
+    a, low_a, high_a = success_rate(solved_a, seeds_a)
+    b, low_b, high_b = success_rate(solved_b, seeds_b)
+    return a - b, a - b - math.hypot(a - low_a, high_b - b), a - b + math.hypot(high_a - a, b - low_b)
+
+
+@lru_cache
+def boschloo(solved_a: int, seeds_a: int, solved_b: int, seeds_b: int) -> float:
+    """The two-sided p-value of Boschloo's exact test that two success rates are the same."""
+    if (solved_a + solved_b) in (0, seeds_a + seeds_b):
+        return 1.0
+    table = [[solved_a, solved_b], [seeds_a - solved_a, seeds_b - solved_b]]
+    return float(stats.boschloo_exact(table).pvalue)
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """Holm's step-down adjustment of p-values; nan stays nan and counts for nothing.
+
+    >>> holm(np.array([0.01, 0.04, np.nan, 0.03])).round(2)
+    array([0.03, 0.06,  nan, 0.06])
+    """
+    adjusted = np.full(len(p), np.nan)
+    order = np.argsort(p)[: np.count_nonzero(~np.isnan(p))]
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)))
+    return adjusted
+
+
+def estimate(values: np.ndarray, statistic: Callable, cell: tuple[str, ...]) -> np.ndarray:
+    """A statistic of each row of [metric, seed] with its 95% percentile bootstrap interval: [metric, 3].
+
+    The generator is seeded by the cell's key. Infinite values are allowed. One seed has no interval, none no estimate.
+    """
+    metrics, seeds = values.shape
+    if seeds == 0:
+        return np.full((metrics, 3), np.nan)
+    with np.errstate(invalid="ignore"):
+        centre = statistic(values, axis=-1)
+        if seeds == 1:
+            return np.stack([centre, *[np.full_like(centre, np.nan)] * 2], axis=-1)
+        return np.stack([centre, *bootstrap((values,), statistic, cell)], axis=-1)
+
+
+def bootstrap(
+    samples: tuple[np.ndarray, ...], statistic: Callable, cell: tuple[str, ...], paired: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """(low, high) of a statistic of samples [..., seed], the 95% percentile bootstrap interval.
+
+    The ends are elements of the bootstrap distribution, not interpolated between them: a half may be infinite.
+    """
+    seed = hashlib.sha256("\n".join(cell).encode()).digest()
+    rng = np.random.default_rng(int.from_bytes(seed[:8], "little"))
+    result = stats.bootstrap(
+        samples, statistic, axis=-1, n_resamples=RESAMPLES, batch=100, method="percentile", rng=rng, paired=paired
+    )
+    distribution = result.bootstrap_distribution
+    return np.quantile(distribution, 0.025, -1, method="lower"), np.quantile(distribution, 0.975, -1, method="higher")
+
+
+def mean_solved_at(steps: np.ndarray) -> Interval:
+    """Mean of the steps at which seeds were solved, with the profile-likelihood interval of a gamma distribution.
+
+    Madsen & Johansen 2020, appendix on the statistics. The maximum-likelihood mean of a gamma distribution is the
+    sample's mean; the published means, from fits that had not converged, are often another. Student's t where the
+    sample has fewer than two values or does not vary, as there.
+    """
+    if len(steps) < 2 or not np.std(steps) > 1e-5:
+        return student(steps, 0, np.inf)
+    mean = float(np.mean(steps))
+    return gamma_mean(len(steps), mean, float(np.mean(np.log(steps / mean))))
+
+
+def gamma_mean(count: int, mean: float, mean_log: float) -> Interval:
+    """The mean of a gamma distribution with its 95% profile-likelihood interval.
+
+    From the sufficient statistics of `count` values: their mean, and the mean of log(value / mean), which is negative.
+    """
+
+    def profile(ratio: float) -> float:
+        """The log-likelihood a value, up to a constant, at the mean `ratio` · mean and its best shape."""
+        # The best shape solves log α - ψ(α) = s; both ends of the bracket follow from 1/2α < log α - ψ(α) < 1/α.
+        s = 1 / ratio - 1 + math.log(ratio) - mean_log
+        shape = optimize.brentq(lambda a: math.log(a) - special.digamma(a) - s, 0.4 / s, 1.1 / s, rtol=1e-14)
+        return float(shape * (math.log(shape) - s - 1) - special.gammaln(shape))
+
+    top = profile(1.0)
+    outside = lambda log_ratio: count * (top - profile(math.exp(log_ratio))) - HALF_DROP
+    low, high = (_root(outside, sign * math.sqrt(-mean_log / count)) for sign in (-1, 1))
+    return mean, mean * math.exp(low), mean * math.exp(high)
+
+
+def mean_sparsity(errors: np.ndarray) -> Interval:
+    """Mean sparsity error of the solved seeds, with the profile-likelihood interval of a beta distribution on [0, ½].
+
+    Madsen & Johansen 2020, appendix on the statistics. Their code fits the error where its double belongs, which
+    halves the published means; here 2 · error is fitted. As there, errors are kept 1e-16 away from the ends, and
+    Student's t serves where they do not vary. It does so, too, where an error exceeds ½, as unbounded weights' can.
+    """
+    if len(errors) < 2 or not np.std(errors) > 1e-10 or np.max(errors) > 0.5:
+        return student(errors, 0, np.inf)
+    values = 2 * np.clip(errors, 1e-16, 0.5 - 1e-16)
+    mean, low, high = beta_mean(len(values), float(np.mean(np.log(values))), float(np.mean(np.log1p(-values))))
+    return mean / 2, low / 2, high / 2
+
+
+def beta_mean(count: int, mean_log: float, mean_log_complement: float) -> Interval:
+    """The mean of a beta distribution on [0, 1] with its 95% profile-likelihood interval.
+
+    From the sufficient statistics of `count` values: the means of log(value) and of log(1 - value).
+    """
+
+    def profile(logit: float) -> float:
+        """The log-likelihood a value at the mean of this logit and the best concentration."""
+        mean, complement = special.expit(logit), special.expit(-logit)
+
+        def loss(log_concentration: float) -> float:
+            a, b = math.exp(log_concentration) * mean, math.exp(log_concentration) * complement
+            return special.betaln(a, b) - (a - 1) * mean_log - (b - 1) * mean_log_complement
+
+        best = optimize.minimize_scalar(loss, bounds=(-60.0, 60.0), method="bounded", options={"xatol": 1e-10})
+        return -float(best.fun)
+
+    # Jensen: the mean lies above the geometric mean, and its complement above the geometric mean of complements.
+    of_complement = lambda log: math.log(-math.expm1(log))
+    bounds = mean_log - of_complement(mean_log), of_complement(mean_log_complement) - mean_log_complement
+    best = optimize.minimize_scalar(lambda z: -profile(z), bounds=bounds, method="bounded", options={"xatol": 1e-10})
+    top = -float(best.fun)
+    outside = lambda z: count * (top - profile(z)) - HALF_DROP
+    low, high = (_root(outside, sign / math.sqrt(count), best.x) for sign in (-1, 1))
+    return tuple(float(special.expit(z)) for z in (best.x, low, high))  # type: ignore[return-value]
+
+
+def _root(outside: Callable[[float], float], stride: float, start: float = 0.0) -> float:
+    """Where `outside` first is 0 in the stride's direction; at `start` it is negative."""
+    inner, outer = start, start + stride
+    while outside(outer) < 0:
+        inner, outer, stride = outer, outer + 2 * stride, 2 * stride
+    return float(optimize.brentq(outside, *sorted((inner, outer)), xtol=1e-12))
+
+
+def student(values: np.ndarray, least: float, most: float) -> Interval:
+    """The mean with Student's 95% interval, clipped to [least, most]; one value has no interval, none no mean."""
+    if len(values) < 2:
+        return (float(values[0]) if len(values) else math.nan), math.nan, math.nan
+    mean = float(np.mean(values))
+    reach = float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
+    return mean, max(mean - reach, least), min(mean + reach, most)

@@ -1,0 +1,53 @@
+"""How models and tasks are written, and in which order they are shown everywhere."""
+
+import re
+from collections.abc import Iterable
+
+FAMILIES = {
+    "linear": "linear",
+    "saturating": "mlp_hardtanh mlp_sigmoid mlp_relu6 mlp_tanh mlp_softsign mlp_threshold",
+    "shrinking": "mlp_tanhshrink mlp_hardshrink mlp_softshrink",
+    "piecewise linear": "mlp_relu mlp_leakyrelu mlp_prelu",
+    "smooth": "mlp_softplus mlp_elu mlp_selu mlp_gelu mlp_silu mlp_mish",
+    "Trask et al. 2018": "nac nac_mul nalu",
+    "later units": "nau nmu inalu npu real_npu nru",
+}
+MODELS = [model for members in FAMILIES.values() for model in members.split()]
+LABELS = {"nac_mul": "NAC•", "inalu": "iNALU", "real_npu": "RealNPU"} | {
+    name: name.upper() for name in ("nac", "nalu", "nau", "nmu", "npu", "nru")
+}
+ACTIVATIONS = {name.lower(): name for name in ("ReLU", "ReLU6", "LeakyReLU", "PReLU", "ELU", "SELU", "GELU", "SiLU")}
+TASKS = {
+    "add": "a + b", "sub": "a − b", "mul": "a × b", "div": "a ÷ b",
+    "square": "a²", "sqrt": "√a", "identity": "a", "reciprocal": "1/a",
+}  # fmt: skip
+LATEX = {"•": r"$_\bullet$", "%": r"\%", "_": r"\_", "∞": r"$\infty$", "−": "$-$", "×": r"$\times$", "÷": r"$\div$",
+         "²": "$^2$", "√a": r"$\sqrt{a}$", "–": "--"}  # fmt: skip
+
+
+def label(model: str) -> str:
+    """The name of a model as papers write it, also at the head of a longer one; an unknown name stays as it is.
+
+    >>> label("mlp_relu"), label("nac_mul"), label("nac_mul_uniform"), label("mine")
+    ('MLP ReLU', 'NAC•', 'NAC• uniform', 'mine')
+    """
+    kind, _, activation = model.partition("_")
+    if kind == "mlp":
+        return f"MLP {ACTIVATIONS.get(activation, activation.capitalize())}"
+    unit = max((name for name in LABELS if f"{model}_".startswith(f"{name}_")), key=len, default=None)
+    return model if unit is None else " ".join([LABELS[unit], *model.removeprefix(unit).split("_")[1:]])
+
+
+def ordered(names: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Each name once, the known ones in their order, the others after them by name."""
+    places = {name: place for place, name in enumerate(known)}
+    return sorted(set(names), key=lambda name: (places.get(name, len(places)), name))
+
+
+def latex(text: str) -> str:
+    """The text with its special characters as LaTeX writes them.
+
+    >>> latex("NAC• 98%")
+    'NAC$_\\\\bullet$ 98\\\\%'
+    """
+    return re.sub("|".join(map(re.escape, LATEX)), lambda found: LATEX[found[0]], text)

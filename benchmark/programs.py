@@ -1,0 +1,149 @@
+"""What a tile executes, one program an architecture: its training step and its forward pass, eager or compiled.
+
+Both engines run the same functions, written once. Compiled, forward, gradient, optimizer and `steps` steps of them are
+one graph; tasks, ranges, seeds, learning rates and schedules are its inputs, so that one compilation serves them all.
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from benchmark.networks import Network, build, distance_from_sparse
+from benchmark.optimizers import OPTIMIZERS
+from benchmark.replicas import Specification
+
+
+class Parameters:
+    """All parameters of all replicas as one flat vector, parameter by parameter: [Σ replica · size]."""
+
+    def __init__(self, network: Network, replicas: int, device: torch.device):
+        self.names = [name for name, _ in network.named_parameters()]
+        self.shapes = [(replicas, *parameter.shape) for parameter in network.parameters()]
+        self.sizes = [int(np.prod(shape)) for shape in self.shapes]
+        owners = [torch.arange(replicas).repeat_interleave(size // replicas) for size in self.sizes]
+        self.owner = torch.cat(owners).to(device)  # the replica of each element
+
+    def flat(self, tensors: dict[str, Tensor]) -> Tensor:
+        """[replica, ...] by name -> flat."""
+        return torch.cat([tensors[name].reshape(-1) for name in self.names])
+
+    def unflat(self, theta: Tensor) -> dict[str, Tensor]:
+        """Flat -> views [replica, ...] by name."""
+        pieces = theta.split(self.sizes)
+        return {name: piece.view(shape) for name, piece, shape in zip(self.names, pieces, self.shapes, strict=True)}
+
+
+class _Weights(torch.nn.Module):
+    """Lets `functional_call` reach what a network computes from its parameters alone."""
+
+    def __init__(self, network: Network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, name: str) -> Tensor | list[Tensor]:
+        return getattr(self.network, name)()
+
+
+def of_parameters(name: str, network: Network, named: dict[str, Tensor]):
+    """`network.<name>()` with these parameters."""
+    return functional_call(_Weights(network), {f"network.{key}": value for key, value in named.items()}, (name,))
+
+
+def regularizer(name: str, network: Network, named: dict[str, Tensor]) -> Tensor:
+    """One value a replica: "sparsity", Σ over layers of the mean of min(|W|, |1 - |W||), or "l1", Σ |θ|."""
+    if name == "l1":
+        return torch.stack([value.abs().flatten(1).sum(-1) for value in named.values()]).sum(0)
+    weights = of_parameters("effective_weights", network, named)
+    return torch.stack([distance_from_sparse(W).mean((-2, -1)) for W in weights]).sum(0)
+
+
+def _eager_gradient(loss: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """What `torch.func.grad` gives, bit for bit, without its overhead on small tensors."""
+
+    def gradient(theta: Tensor) -> Tensor:
+        theta = theta.detach().requires_grad_()
+        return torch.autograd.grad(loss(theta), theta)[0]
+
+    return gradient
+
+
+Advance = Callable[[Tensor, list[Tensor], Tensor, Tensor, Tensor, Tensor, Tensor], None]
+
+
+@dataclass(frozen=True)
+class Program:
+    """An architecture's network, the layout of its parameters, and what is executed.
+
+    advance(theta, slots, x [step, replica, in, batch], t [step, replica, 1, batch], rate [flat], corrections [step, 2],
+    strengths [step, term]): as many training steps as `x` holds, theta and the optimizer's slots updated in place.
+    forward(theta, x [replica, in, point]): [replica, point].
+    """
+
+    network: Network
+    parameters: Parameters
+    advance: Advance
+    forward: Callable[[Tensor, Tensor], Tensor]
+
+
+_made: dict[str, Program] = {}  # the last one: tiles of an architecture follow each other
+
+
+def program(specification: Specification, replicas: int, compiled: bool) -> Program:
+    """The program of a tile of so many replicas, padding included; made anew only where the architecture changes."""
+    model, protocol = specification.model, specification.protocol
+    architecture = model.unit, model.options, model.hidden_unit, model.hidden_options, specification.hidden
+    form = specification.problem.inputs, protocol.batch, protocol.dtype, protocol.optimizer
+    key = repr((architecture, form, list(model.recipe.regularizers), replicas, compiled))
+    if key not in _made:
+        _made.clear()
+        _made[key] = _make(specification, replicas, compiled)
+    return _made[key]
+
+
+def _make(specification: Specification, replicas: int, compiled: bool) -> Program:
+    network, terms = build(specification), list(specification.model.recipe.regularizers)
+    parameters = Parameters(network, replicas, torch.device("cpu"))
+    update = OPTIMIZERS[specification.protocol.optimizer][1]
+    differentiate = torch.func.grad if compiled else _eager_gradient
+
+    def forward(theta: Tensor, x: Tensor) -> Tensor:
+        return functional_call(network, parameters.unflat(theta), (x,))[:, 0]
+
+    def step(
+        theta: Tensor, slots: list[Tensor], x: Tensor, t: Tensor, rate: Tensor, correction: Tensor, strengths: Tensor
+    ) -> None:
+        def loss(theta: Tensor) -> Tensor:
+            named = parameters.unflat(theta)
+            each = (functional_call(network, named, (x,)) - t).square().mean((-2, -1))  # [replica]
+            for name, strength in zip(terms, strengths, strict=True):
+                each = each + strength * regularizer(name, network, named)
+            return each.sum()
+
+        gradient = differentiate(loss)(theta)
+        update(theta, gradient, slots, rate, correction)
+
+    def advance(
+        theta: Tensor, slots: list[Tensor], x: Tensor, t: Tensor, rate: Tensor, corrections: Tensor, strengths: Tensor
+    ) -> None:
+        for k in range(len(x)):
+            step(theta, slots, x[k], t[k], rate, corrections[k], strengths[k])
+
+    if compiled:
+        torch._dynamo.reset()  # the last architecture's programs are not needed any more
+        compile = partial(torch.compile, fullgraph=True, dynamic=False)
+        return Program(network, parameters, compile(advance), torch.no_grad()(compile(forward)))
+    return Program(network, parameters, advance, torch.no_grad()(forward))
+
+
+def has_compiler() -> bool:
+    """Whether the compiled engine finds the C++ compiler it needs."""
+    import torch._inductor.config as inductor
+
+    names = inductor.cpp.cxx
+    return any(name and shutil.which(name) for name in (names if isinstance(names, tuple | list) else (names,)))

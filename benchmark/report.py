@@ -1,0 +1,192 @@
+"""`python -m benchmark.report DIR`: a results folder's tables, figures and REPORT.md again, without training."""
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from benchmark import figures, published, statistics, texts
+from benchmark.errors import UsageError
+from benchmark.names import MODELS, ordered
+from benchmark.replicas import CELL, KEY
+from benchmark.run import derive
+from benchmark.store import Store, read_table, to_csv, write_text
+
+COLUMNS = {
+    "outcomes": statistics.OUTCOMES,
+    "summary": statistics.SUMMARY,
+    "profile": statistics.PROFILE,
+    "plane": statistics.PLANE,
+    "initialisation": statistics.INITIALISATION,
+    "cells": statistics.CELLS,
+    "curves": [*KEY, "step", "interpolation", "extrapolation"],
+    "comparison": CELL,
+}
+# How to read a figure, by what its file's name begins with.
+CAPTIONS = {
+    "success": "Share of the seeds that solved each task.",
+    "error": "Relative error inside and outside the training range, as a power of ten; −4 is 0.01%.",
+    "horizon": "How far from the middle of the training range the median relative error stays below 1%; 1 is its edge.",
+    "verdicts": "What became of the seeds of every model.",
+    "error_by_input": "Error against the input for tasks of one operand; the training range is shaded.",
+    "error_by_input_heatmap": "The same errors, logarithmic, with the training range between the lines.",
+    "error_by_distance": "Relative error against the distance from the middle of the training range.",
+    "plane": "Error over both operands; the training range is outlined.",
+    "success_by_range": "Success rate, solved at and sparsity error by range.",
+    "initialisation": "What the networks are like before training.",
+    "learning_curves": "Error during training, inside (dashed) and outside (solid) the training range.",
+}
+
+
+def tables(folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """A folder's tables by name, brought up to date on disk, and sentences about what they leave out.
+
+    From the shards where there are some; else from the tables themselves, of which the summary follows from the others.
+    Raises UsageError where there is neither, or a file that is not ours.
+    """
+    found: dict[str, pd.DataFrame] = {}
+    notes: list[str] = []
+    files = {name: folder / (f"{name}.csv.gz" if name == "curves" else f"{name}.csv") for name in COLUMNS}
+    store = Store(folder)
+    if store.shards():
+        found, notes, _ = derive(store)
+    for name, path in files.items():
+        if name not in found and path.is_file():
+            found[name] = read_table(path, COLUMNS[name])
+    if "outcomes" not in found and "summary" not in found:
+        raise UsageError(f"{folder} holds no results: neither shards nor outcomes.csv nor summary.csv")
+    sources = ("outcomes", "profile", "cells", "initialisation")
+    if not store.shards() and set(sources) <= set(found):
+        found["summary"] = statistics.summary(*(found[name] for name in sources))
+        write_text(files["summary"], to_csv(found["summary"]))
+    missing = [path.name for name, path in files.items() if name not in found and name != "comparison"]
+    if missing:
+        notes = [*notes, f"{', '.join(missing)} not there: the figures that need them are left as they are"]
+    return found, notes
+
+
+def write(folder: Path, anew: bool = True) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """Draw a folder's figures and write REPORT.md and summary.tex; `tables`' answer.
+
+    anew: even if the figures show these very tables.
+    """
+    found, notes = tables(folder)
+    shown = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(folder.glob("*.csv*")))).hexdigest()
+    stamp = folder / "figures" / ".shown"
+    if anew or not stamp.exists() or stamp.read_text() != shown:
+        stamp.parent.mkdir(exist_ok=True)
+        drawn = []
+        for stem, figure in figures.draw(found):
+            figures.save(figure, stamp.parent / stem)
+            drawn.append(stem)
+        if not notes:  # else a figure that was drawn from more than is left here stays
+            for path in stamp.parent.glob("[!.]*"):
+                if path.name.rsplit(".", 1)[0] not in drawn:
+                    path.unlink()
+        stamp.write_text(shown)
+    write_text(folder / "summary.tex", texts.latex_tables(found["summary"]))
+    write_text(folder / "REPORT.md", text(folder, found, notes))
+    return found, notes
+
+
+def text(folder: Path, found: dict[str, pd.DataFrame], notes: Sequence[str]) -> str:
+    """What REPORT.md says: what was run, the tables, the figures, versions, time and cost."""
+    parts = [f"# {folder.resolve().name}", what_was_run(found), *(f"*{note}.*" for note in notes)]
+    parts += ["## Results", texts.markdown_tables(found["summary"])]
+    if "outcomes" in found:
+        parts += [texts.markdown(verdicts(found["outcomes"]))]
+        seen = [name for name in statistics.VERDICTS if (found["outcomes"]["verdict"] == name).any()]
+        parts += ["\n".join(f"* **{name}**: {texts.MEANINGS[name]}." for name in seen)]
+    if "cells" in found:
+        parts += ["\n".join(f"* {sentence}" for sentence in texts.of_cells(found["cells"]))]
+    if "comparison" in found and (told := published.tell(found["comparison"], found.get("outcomes"))):
+        parts += ["## Beside the published numbers", f"```text\n{told.strip()}\n```"]
+    pictures = sorted((folder / "figures").glob("*.png"), key=lambda path: (_kind(path.stem)[0], path.stem))
+    parts += ["## Figures", *(f"{_kind(path.stem)[1]}\n\n![{path.stem}](figures/{path.name})" for path in pictures)]
+    parts += ["## Versions, time and cost", cost(found), "LaTeX of the tables: `summary.tex`."]
+    return "\n\n".join(parts) + "\n"
+
+
+def _kind(stem: str) -> tuple[int, str]:
+    """(place among the figures, caption) by the longest name that a file's name begins with."""
+    known = [name for name in CAPTIONS if stem.startswith(name)]
+    name = max(known, key=len, default="")
+    return list(CAPTIONS).index(name) if known else len(CAPTIONS), CAPTIONS.get(name, "")
+
+
+def what_was_run(found: dict[str, pd.DataFrame]) -> str:
+    """Models, tasks, ranges, protocols and seeds, a line for each protocol and set of overrides."""
+    table = found.get("outcomes", found["summary"])
+    lines = []
+    for (protocol, overrides), rows in table.groupby(["protocol", "overrides"]):
+        models = ordered(rows["model"], MODELS)
+        told = f"* protocol `{protocol}`" + (f" with `{overrides}`" if overrides else "")
+        told += (
+            f": {', '.join(models)} on {', '.join(rows['task'].unique())}; ranges {', '.join(rows['range'].unique())}"
+        )
+        if "seed" in rows:
+            seeds = rows.groupby(CELL)["seed"].count()
+            few = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
+            told += f"; {few} seeds, {rows['steps'].max():,} steps; {len(rows):,} networks"
+        lines.append(told)
+    return "\n".join(lines)
+
+
+def verdicts(outcomes: pd.DataFrame) -> pd.DataFrame:
+    """How many networks of each model came to which verdict."""
+    counts = outcomes.groupby(["model", "verdict"]).size().unstack(fill_value=0)
+    counts = counts.reindex(index=ordered(counts.index, MODELS), columns=statistics.VERDICTS, fill_value=0)
+    return counts.astype(str).rename_axis("networks, all tasks and ranges").reset_index()
+
+
+def cost(found: dict[str, pd.DataFrame]) -> str:
+    """What computed the results, and what that took."""
+    if "outcomes" not in found:
+        return "Unknown: there is no outcomes.csv."
+    outcomes = found["outcomes"]
+    steps, seconds = outcomes["steps"].sum(), outcomes["seconds"].sum()
+    names = ("benchmark", "torch", "engine", "device", "dtype")
+    versions = "; ".join(f"{name} {', '.join(sorted(outcomes[name].astype(str).unique()))}" for name in names)
+    rate = f" ({steps / seconds:,.0f} a second and core)" if seconds > 0 else ""
+    return f"{versions}. {steps:,.0f} replica-steps took {seconds:,.0f} core-seconds{rate}, evaluation included."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code 0, or 2 where there is nothing to report on."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmark.report",
+        description="Derive a results folder's tables again, draw its figures and write REPORT.md and summary.tex, "
+        "without training. A summary.csv alone is printed as Markdown and LaTeX.",
+    )
+    parser.add_argument("DIR", type=Path, help="a results folder, or a summary.csv")
+    path = parser.parse_args(arguments).DIR
+    try:
+        if path.is_file():
+            summary = read_table(path, statistics.SUMMARY, numbers=["value", "low", "high", "seeds"])
+            print(f"{texts.markdown_tables(summary)}\n\n{texts.latex_tables(summary)}")
+            return 0
+        if not path.is_dir():
+            raise UsageError(f"There is no results folder {path}")
+        found, notes = write(path)
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(texts.markdown_tables(found["summary"]))
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    print(f"\n{files_of(path)}")
+    return 0
+
+
+def files_of(folder: Path) -> str:
+    """The names of a folder's files, for the terminal."""
+    plain = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_file() and path.name[0] != "."))
+    pictures = ", ".join(path.name for path in sorted((folder / "figures").glob("*.png")))
+    return f"{folder}: {plain}; figures: {pictures} (and .svg)"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
