@@ -65,9 +65,8 @@ def estimate(values: np.ndarray, statistic: Callable, cell: tuple[str, ...]) -> 
         return np.full((metrics, 3), np.nan)
     with np.errstate(invalid="ignore"):
         centre = statistic(values, axis=-1)
-        if seeds == 1:
-            return np.stack([centre, *[np.full_like(centre, np.nan)] * 2], axis=-1)
-        return np.stack([centre, *bootstrap((values,), statistic, cell)], axis=-1)
+    ends = [np.full_like(centre, np.nan)] * 2 if seeds == 1 else bootstrap((values,), statistic, cell)
+    return np.stack([centre, *ends], axis=-1)
 
 
 def bootstrap(
@@ -79,9 +78,10 @@ def bootstrap(
     """
     seed = hashlib.sha256("\n".join(cell).encode()).digest()
     rng = np.random.default_rng(int.from_bytes(seed[:8], "little"))
-    result = stats.bootstrap(
-        samples, statistic, axis=-1, n_resamples=RESAMPLES, batch=100, method="percentile", rng=rng, paired=paired
-    )
+    with np.errstate(invalid="ignore"):  # scipy also takes the distribution's standard deviation
+        result = stats.bootstrap(
+            samples, statistic, axis=-1, n_resamples=RESAMPLES, batch=100, method="percentile", rng=rng, paired=paired
+        )
     distribution = result.bootstrap_distribution
     return np.quantile(distribution, 0.025, -1, method="lower"), np.quantile(distribution, 0.975, -1, method="higher")
 

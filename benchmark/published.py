@@ -12,7 +12,6 @@ from benchmark.errors import unknown
 from benchmark.names import MODELS, TASKS, label, ordered
 from benchmark.replicas import CELL, Replica
 
-# By what a published table holds: errors at inputs, predictions for rows, or metrics of cells.
 ORIGIN = ["source", "standing"]
 
 
@@ -25,10 +24,7 @@ def load(name: str) -> pd.DataFrame:
     path = PUBLISHED / f"{name}.csv"
     if not path.is_file():
         raise unknown("published table", name, [path.stem for path in PUBLISHED.glob("*.csv")])
-    return pd.read_csv(path, keep_default_na=True).pipe(_without_gaps)
-
-
-def _without_gaps(table: pd.DataFrame) -> pd.DataFrame:
+    table = pd.read_csv(path, dtype={"overrides": str})
     return table.assign(overrides=table["overrides"].fillna("")) if "overrides" in table else table
 
 

@@ -145,7 +145,7 @@ def test_a_protocol_changes_a_models_recipe_and_the_command_line_has_the_last_wo
         ("model.nalu.recipe.learning_rate=0", "learning_rate (0.0) must exceed 0"),
         ("mdoel=nalu", "did you mean model"),
         ("model=nlau", "did you mean nalu"),
-        ("engine.mode=fast", "choose from: auto, eager"),
+        ("engine.mode=fast", "choose from: auto, compiled, eager"),
         ("engine.workers=0", "workers (0) must be at least 1"),
         ("protocol.inputs=2", "2 inputs hold no"),
         ("model=[nalu", "cannot read the argument 'model=[nalu'"),

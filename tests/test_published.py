@@ -12,7 +12,9 @@ FEW = ["protocol.seeds=2", "protocol.steps=4", "protocol.evaluate_every=2", "eng
 
 
 def compared(tmp_path, *overrides, **names):
-    return published.compare(run(results=tmp_path, overrides=[*FEW, *overrides], **names))
+    results = run(results=tmp_path, overrides=[*FEW, *overrides], **names)
+    table = published.compare(results)
+    return table, published.tell(table, results.outcomes)
 
 
 @pytest.mark.parametrize("path", sorted(PUBLISHED.glob("*.csv")), ids=lambda path: path.stem)
@@ -27,6 +29,26 @@ def test_the_digitised_figure_has_the_fifteen_activations_of_its_legend():
     assert table.index.get_level_values("model").nunique() == 15
     assert table["mlp_hardtanh", -19.5] == 14.36
     assert table["mlp_softsign", 19.5] == 4.23
+
+
+def test_the_recalled_table_is_marked_and_has_every_static_cell():
+    table = published.load("trask2018_table1")
+    assert len(table) == 4 * 6 * 2
+    assert set(table["standing"]) == {"recalled, not checked against a copy"}
+    scores = table.set_index(["model", "task", "metric"])["value"]
+    assert scores["nalu", "div", "score_interpolation"] == 5.3
+    assert scores["nalu", "div", "score"] == 0.7
+
+
+@pytest.mark.parametrize("experiment", ["trask2018_table1", "trask2018_table1_two_inputs"])
+def test_our_scores_stand_beside_the_recalled_ones(tmp_path, experiment):
+    table, text = compared(tmp_path, experiment=experiment, models=["linear", "nac"], tasks=["add", "sqrt"])
+    summary = pd.read_csv(tmp_path / "summary.csv").set_index(["model", "task", "metric"])["value"]
+    assert len(table) == 2 * 2 * 2
+    for row in table.itertuples():
+        assert row.value == summary[row.model, row.task, row.metric]
+    assert "recalled, not checked against a copy" in text
+    assert "(36.8)" not in text and "(16.4)" in text  # NAC's recalled score on √ outside
 
 
 def test_a_table_that_nobody_published_is_refused():
@@ -63,7 +85,8 @@ def test_an_experiment_turned_to_something_else_compares_nothing(tmp_path, exper
 
 def test_the_tutorials_median_seed_is_the_one_with_the_median_error(tmp_path):
     results = run(experiment="tutorial_addition", results=tmp_path, overrides=["protocol.seeds=5", *FEW[1:]])
-    table, text = published.compare(results)
+    table = published.compare(results)
+    text = published.tell(table, results.outcomes)
     errors = results.outcomes.sort_values("relative_extrapolation")
     assert set(table["seed"]) == {0, int(errors["seed"].iloc[2])}
     assert "the tutorial's own ten rows: 4.9e-05" in text

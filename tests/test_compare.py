@@ -1,0 +1,141 @@
+"""`python -m benchmark.compare` on results as they lie in folders: verdicts, refusals, exit codes, what it writes."""
+
+import shutil
+
+import pandas as pd
+import pytest
+
+from benchmark.compare import main
+from benchmark.run import run
+
+GRID = {"tasks": ["add", "mul"], "ranges": ["positive"]}
+SHORT = ["protocol.steps=400", "protocol.evaluation_size=500", "engine.workers=1"]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Results of two runs of a grid with other seeds, and of one model each on the same tasks."""
+    base = tmp_path_factory.mktemp("results")
+    for name, models, more in (
+        ("first", ["nac", "linear"], []),
+        ("second", ["nac", "linear"], ["protocol.first_seed=25"]),
+        ("nac", ["nac"], []),
+        ("mlp", ["mlp_tanh"], []),
+    ):
+        run(models=models, results=base / name, overrides=[*SHORT, *more], **GRID)
+    return base
+
+
+@pytest.fixture
+def command(folders, tmp_path, monkeypatch, capsys):
+    """Call compare in an empty folder: (exit code, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        code = main([str(folders / one) if (folders / one).exists() else one for one in arguments])
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def verdicts(path, metric):
+    table = pd.read_csv(path)
+    rows = table[table["metric"] == metric]
+    return dict(zip(rows["task"], rows["verdict"], strict=True))
+
+
+def test_two_runs_of_a_grid_with_other_seeds_show_no_difference(command, tmp_path):
+    code, _, err = command("first", "second", "--output", "here", "--fail-on", "worse", "--fail-on", "better")
+    assert (code, err) == (0, "")
+    table = pd.read_csv(tmp_path / "here/differences.csv")
+    assert set(table["verdict"]) <= {"same", "inconclusive"}
+    assert set(table["seeds_a"]) == set(table["seeds_b"]) == {25}
+    assert sorted(path.name for path in (tmp_path / "here").iterdir()) == [
+        "differences.csv", "differences.png", "differences.svg"
+    ]  # fmt: skip
+
+
+def test_an_mlp_is_worse_than_nac_at_addition_and_the_exit_code_can_say_so(command, tmp_path):
+    code, out, _ = command("mlp", "nac", "--on", "task,range")
+    assert code == 0
+    path = tmp_path / "results/compare/mlp-nac/differences.csv"
+    assert verdicts(path, "relative_extrapolation")["add"] == "worse"
+    assert "| add" in out and "| worse" in out
+    assert command("mlp", "nac", "--on", "task,range", "--fail-on", "worse")[0] == 1
+    assert command("nac", "mlp", "--on", "task,range", "--fail-on", "worse", "--metric", "success_rate")[0] == 0
+
+
+def test_a_folder_is_the_same_as_itself_or_too_few_to_say(command):
+    code, out, _ = command("first", "first", "--fail-on", "worse", "--fail-on", "better")
+    assert code == 0
+    assert "inconclusive" not in out.split("A is better or worse")[0]
+
+
+def test_a_summary_alone_can_be_compared_by_its_success_rates(command, folders, tmp_path):
+    shutil.copy(folders / "first" / "summary.csv", tmp_path / "alone.csv")
+    code, _, _ = command("alone.csv", "second", "--output", "here")
+    assert code == 0
+    assert set(verdicts(tmp_path / "here/differences.csv", "relative_extrapolation").values()) == {"inconclusive"}
+    assert set(verdicts(tmp_path / "here/differences.csv", "success_rate").values()) == {"same"}
+
+
+def change(folder, file, **columns):
+    path = folder / file
+    pd.read_csv(path).assign(**columns).to_csv(path, index=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["mlp", "nac"], "have no cell in common: they differ in model (mlp_tanh against nac)"),
+        (["first", "trask2018_table1"], "do not both hold the metric success_rate"),
+        (["first", "trask2018_tabel1"], "did you mean trask2018_table1?"),
+        (["first", "trask2018_figure1"], "The published table trask2018_figure1 has no"),
+        (["first", "nowhere/at/all"], "There is no results folder and no table at nowhere/at/all"),
+        (["first", "second", "--on", "modle"], "did you mean model?"),
+        (["first", "second", "--on", "task"], "do not tell the cells of"),
+        (["first", "second", "--metric", "succes"], "do not both hold the metric succes"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_with_a_sentence(command, tmp_path, arguments, sentence):
+    code, out, err = command(*arguments)
+    assert (code, out) == (2, "")
+    assert sentence in err
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_semantics_other_configurations_and_foreign_files_are_refused(command, folders, tmp_path):
+    for name in ("older", "other", "foreign", "words"):
+        shutil.copytree(folders / "second", tmp_path / name)
+    change(tmp_path / "older", "cells.csv", semantics=0)
+    change(tmp_path / "other", "outcomes.csv", digest="0" * 16)
+    (tmp_path / "foreign" / "summary.csv").write_text("a,b\n1,2\n")
+    change(tmp_path / "words", "summary.csv", value="much")
+    (tmp_path / "empty").mkdir()
+    for name, sentence in {
+        "older": "measured under version",
+        "other": "mean different configurations by nac × add × positive",
+        "foreign": "is no results table of this benchmark",
+        "words": "is no results table of this benchmark",
+        "empty": "holds no summary.csv",
+    }.items():
+        code, _, err = command("first", name)
+        assert (code, sentence in err, err.count("\n")) == (2, True, 1), err
+
+
+def test_tables_whose_protocols_differ_on_purpose_are_joined_by_the_rest(command, folders, tmp_path):
+    run(models=["nac"], results=folders / "longer", overrides=[*SHORT, "protocol.steps=500"], **GRID)
+    assert command("nac", "longer")[0] == 2
+    assert command("nac", "longer", "--on", "model,task,range", "--output", "here")[0] == 0
+    assert len(pd.read_csv(tmp_path / "here/differences.csv")) == 4
+
+
+def test_recalled_published_numbers_can_be_looked_up_but_prove_nothing(command, folders, tmp_path):
+    overrides = [*SHORT[1:], "protocol.steps=20", "protocol.seeds=3"]
+    run(experiment="trask2018_table1_two_inputs", tasks=["add"], results=folders / "table1", overrides=overrides)
+    on = ["--on", "model,task,range", "--metric", "score", "--output", "here"]
+    code, out, _ = command("table1", "trask2018_table1", *on)
+    assert code == 0
+    assert verdicts(tmp_path / "here/differences.csv", "score") == {"add": "inconclusive"}
+    assert "3 inconclusive" in out or "4 inconclusive" in out

@@ -1,0 +1,129 @@
+"""A report is what its folder's tables say, with shards and without, byte for byte."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmark import report
+from benchmark.run import run
+
+REFERENCES = sorted(path.parent for path in (Path(__file__).parent.parent / "results/reference").glob("*/outcomes.csv"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A small run with everything: tables, figures, report."""
+    folder = tmp_path_factory.mktemp("results") / "small"
+    overrides = ["protocol.steps=60", "protocol.seeds=3", "protocol.evaluation_size=200", "engine.workers=1"]
+    run(models=["nac", "nalu"], tasks=["add", "sqrt"], results=folder, overrides=overrides)
+    report.write(folder)
+    return folder
+
+
+def content(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def copy(folder, tmp_path):
+    """The folder as it is committed: without shards and curves."""
+    shutil.copytree(folder, tmp_path / "small", ignore=shutil.ignore_patterns("shards", "curves.csv.gz", ".*"))
+    return tmp_path / "small"
+
+
+def test_reporting_twice_changes_nothing(folder):
+    before = content(folder)
+    report.write(folder)
+    assert content(folder) == before
+
+
+def test_without_shards_the_summary_follows_from_the_other_tables_byte_for_byte(copy, capsys):
+    before = content(copy)
+    (copy / "summary.csv").unlink()
+    assert report.main([str(copy)]) == 0
+    after = content(copy)
+    assert {name: after[name] for name in before if name.endswith(".csv")} == {
+        name: before[name] for name in before if name.endswith(".csv")
+    }
+    assert "curves.csv.gz not there" in capsys.readouterr().err
+
+
+def test_what_needs_curves_is_skipped_and_stays_as_it_was(copy):
+    before = content(copy)
+    report.write(copy)
+    after = content(copy)
+    assert after["figures/learning_curves.png"] == before["figures/learning_curves.png"]
+    assert "curves.csv.gz not there" in (copy / "REPORT.md").read_text()
+
+
+@pytest.mark.parametrize("reference", REFERENCES, ids=lambda path: path.name)
+def test_the_tables_of_every_reference_are_reproduced_byte_for_byte(reference, tmp_path):
+    copy = tmp_path / reference.name
+    shutil.copytree(reference, copy, ignore=shutil.ignore_patterns("figures"))
+    tables = {path.name: path.read_bytes() for path in copy.glob("*.csv")}
+    found, _ = report.tables(copy)
+    assert {path.name: path.read_bytes() for path in copy.glob("*.csv")} == tables
+    assert set(found) >= {"outcomes", "summary", "profile", "plane", "initialisation", "cells"}
+
+
+@pytest.mark.parametrize("reference", REFERENCES, ids=lambda path: path.name)
+def test_every_reference_has_a_report_that_shows_all_its_figures(reference):
+    text = (reference / "REPORT.md").read_text()
+    shown = re.findall(r"!\[\w[^\]]*\]\(figures/([^)]+)\)", text)
+    assert sorted(shown) == sorted(path.name for path in (reference / "figures").glob("*.png"))
+    assert "core-seconds" in text
+
+
+def test_a_report_says_what_was_run_and_what_came_of_it(folder):
+    text = (folder / "REPORT.md").read_text()
+    assert "nac, nalu on add, sqrt; ranges positive, symmetric; 3 seeds, 60 steps; 24 networks" in text
+    assert "1,440 replica-steps" in text
+    assert "nalu cannot represent add on symmetric" in text
+    for path in (folder / "figures").glob("*.png"):
+        assert f"(figures/{path.name})" in text
+        assert report._kind(path.stem)[1], f"{path.stem} has no caption"
+
+
+def test_the_best_of_a_task_is_bold_in_markdown_and_latex(copy):
+    table = pd.read_csv(copy / "summary.csv")
+    add = table[(table["task"] == "add") & (table["range"] == "positive")]
+    errors = add[add["metric"] == "relative_extrapolation"].set_index("model")["value"]
+    best = {"nac": "NAC", "nalu": "NALU"}[errors.idxmin()]
+    report.write(copy)
+    (line,) = [
+        line
+        for part in (copy / "REPORT.md").read_text().split("\n\n**")
+        if part.startswith("positive") and "Relative error" in part
+        for line in part.splitlines()
+        if line.startswith(f"| {best} ")
+    ]
+    assert line.split("|")[2].strip().startswith("**")
+    latex = (copy / "summary.tex").read_text()
+    assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == latex.count(r"\begin{table}")
+    assert r"\textbf{" in latex
+
+
+def test_a_summary_alone_is_printed(copy, capsys):
+    assert report.main([str(copy / "summary.csv")]) == 0
+    out = capsys.readouterr().out
+    assert "| NALU" in out and r"\toprule" in out
+
+
+@pytest.mark.parametrize("what", ["nothing", "empty", "foreign", "text"])
+def test_what_is_no_results_folder_is_refused_with_a_sentence(tmp_path, capsys, what):
+    folder = tmp_path / what
+    if what != "nothing":
+        folder.mkdir()
+    if what == "foreign":
+        (folder / "outcomes.csv").write_text("a,b\n1,2\n")
+    if what == "text":
+        (folder / "shards").mkdir()
+        (folder / "shards" / "1.npz").write_text("no shard")
+    before = content(tmp_path)
+    assert report.main([str(folder)]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and str(folder) in err
+    assert content(tmp_path) == before
