@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 
 from benchmark.figures.heatmaps import annotated, number
 from benchmark.figures.layout import colorbar
-from benchmark.figures.look import STYLE, TASKS, label, ordered, paper, wrapped
+from benchmark.figures.look import MISSING, STYLE, TASKS, label, ordered, paper, wrapped
 from benchmark.replicas import CELL
 
 SYMBOLS = {"better": "▲", "worse": "▼", "same": "=", "inconclusive": "?"}
@@ -32,18 +32,26 @@ class Scale(NamedTuple):
     colors: ScalarMappable
     one: int
     text: Callable[[float], str]
-    meaning: str
+    bar: dict[str, str]
 
 
 def _points(value: float) -> str:
-    return f"{value:+.0f}".replace("-", "−")
+    return f"{round(value):+d}".replace("-", "−")
 
 
 # Blue is better for A, red worse.
 RATES = Scale(
-    ScalarMappable(Normalize(-100, 100), "vlag_r"), 100, _points, "success rate of A − that of B, percentage points"
+    ScalarMappable(Normalize(-100, 100), "vlag_r"),
+    100,
+    _points,
+    {"label": "success rate of A − that of B, in percentage points"},
 )
-ERRORS = Scale(ScalarMappable(Normalize(-3, 3), "vlag"), 1, number, "log10 of A ÷ B (1: ten times as much)")
+ERRORS = Scale(
+    ScalarMappable(Normalize(-3, 3), "vlag"),
+    1,
+    number,
+    {"label": "log10 of the value of A ÷ that of B (1: ten times as large)", "extend": "both"},
+)
 
 
 @paper
@@ -71,7 +79,7 @@ def difference_heatmap(differences: pd.DataFrame) -> Figure:
         for axes in places[len(panels) :]:
             axes.remove()
         for place, (axes, (title, table)) in enumerate(zip(places, panels, strict=False)):
-            table = table.assign(value=scale.one * table["difference"], text=_texts(table, scale))
+            table = table.assign(value=scale.one * table["difference"].fillna(0), text=_texts(table, scale))
             values, texts = (
                 table.pivot(index=keys[0], columns=keys[1], values=name).reindex(index=rows, columns=columns)
                 for name in ("value", "text")
@@ -83,8 +91,11 @@ def difference_heatmap(differences: pd.DataFrame) -> Figure:
                 yticklabels=False if place % across else names,
             )  # fmt: skip
             axes.set_title(title)
-        colorbar(part, places[: len(panels)], scale.colors, label=scale.meaning, extend="both")
-    figure.legend(handles=[Patch(color="none", label=MEANINGS)], loc="outside lower center", handlelength=0)
+        colorbar(part, places[: len(panels)], scale.colors, **scale.bar)
+    handles = [Patch(color="none", label=MEANINGS)]
+    if any(len(table) < len(rows) * len(columns) for _, panels in blocks for _, table in panels):
+        handles.append(Patch(color=MISSING, label="no result"))
+    figure.legend(handles=handles, loc="outside lower center", handlelength=1, ncols=2)
     return figure
 
 
@@ -97,6 +108,6 @@ def _panels(differences: pd.DataFrame, keys: list[str]) -> list[tuple[str, pd.Da
 
 
 def _texts(differences: pd.DataFrame, scale: Scale) -> list[str]:
-    """Each difference with its verdict's symbol."""
-    shown = (scale.one * differences["difference"]).map(scale.text).where(differences["difference"].notna(), "")
-    return list(shown + differences["verdict"].map(SYMBOLS))
+    """Each difference with its verdict's symbol; the symbol alone where both are infinite."""
+    shown = (scale.one * differences["difference"]).map(scale.text, na_action="ignore").fillna("")
+    return list(shown + "\N{THIN SPACE}" + differences["verdict"].map(SYMBOLS))

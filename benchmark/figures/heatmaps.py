@@ -72,8 +72,8 @@ def horizon_heatmap(summary: pd.DataFrame, profile: pd.DataFrame, cells: pd.Data
     horizons = horizons.assign(text=np.where(at_least, "≥", "") + texts)
     colors = ScalarMappable(Normalize(0, horizons["farthest"].max()), "Blues")
     meaning = (
-        f"horizon: how far the median relative error stays below {HORIZON_ERROR:.0%}, as distance from the\n"
-        "middle of the training range in half-widths of that range (1: its edge; ≥: to the end of the test)"
+        "horizon: distance from the middle of the training\nrange, in its half-widths, up to which the median\n"
+        f"relative error stays below {HORIZON_ERROR:.0%} (1: edge of that\nrange; ≥: to the farthest distance measured)"
     )
     return _heatmaps(_by_range(horizons, cells), cells, colors, label=meaning)
 
@@ -138,6 +138,7 @@ def _heatmaps(
         if values.isna().any(axis=None):
             legend["no result"] = {"color": MISSING}
         axes.set(title=title)
+    figure.set_figheight(figure.get_figheight() + 0.13 * bar["label"].count("\n"))
     colorbar(figure, places, colors, **bar)
     if legend:
         handles = [Patch(label=meaning, **look) for meaning, look in legend.items()]

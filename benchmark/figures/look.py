@@ -102,11 +102,16 @@ def task_name(task: str) -> str:
     return f"{task} ({TASKS[task]})" if task in TASKS else task
 
 
-def panel_title(cells: pd.DataFrame, name: str, task: str = "", width: int = 38) -> str:
+def panel_title(cells: pd.DataFrame, name: str, task: str = "") -> str:
     """Where a panel's models were trained and judged; the most common intervals if they differ by task."""
     here = cells[(cells["range"] == name) & (cells["task"].eq(task) | (task == ""))]
     intervals = ("trained on " + here["trained"] + ",\njudged on " + here["judged"]).mode()[0]
-    return wrapped(f"{task_name(task)}, {name}:\n{intervals}" if task else f"{name}: {intervals}", width)
+    return wrapped(f"{task_name(task)}, {name}:\n{intervals}" if task else f"{name}: {intervals}")
+
+
+def page_title(cells: pd.DataFrame, name: str, task: str = "") -> str:
+    """The same in lines as long as a page is wide."""
+    return wrapped(panel_title(cells, name, task).replace("\n", " "), 90)
 
 
 def wrapped(text: str, width: int = 38) -> str:

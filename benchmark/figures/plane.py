@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
 from benchmark.figures.layout import colorbar
-from benchmark.figures.look import label, models_of, panel_title, paper, trained
+from benchmark.figures.look import label, models_of, page_title, panel_title, paper, trained
 
 DECADES = 5  # of the colour scale
 
@@ -36,27 +36,27 @@ def operand_plane(plane: pd.DataFrame, cells: pd.DataFrame) -> Figure:
         square = Rectangle((low, low), high - low, high - low, fill=False, linewidth=1, path_effects=halo)
         axes.add_patch(square)
         axes.set_title(label(model), fontsize=7)
-    figure.suptitle(panel_title(cells, name, task, width=70 if len(models) > 3 else 44), fontsize=8)
-    meaning = "absolute error, median over seeds; square: training range"
+    title = page_title if len(models) > 3 else panel_title
+    figure.suptitle(title(cells, name, task), fontsize=8)
+    meaning = "absolute error, median over seeds\n(square: training range)"
     colorbar(figure, places, ScalarMappable(norm, "rocket_r"), label=meaning, extend="both")
     return figure
 
 
 def _grid(panels: int) -> tuple[Figure, list]:
-    """Up to six square panels a row, the ticks at the margins only."""
+    """Up to six square panels a row, larger ones if they fill no row; labels on the left and below the last row."""
     columns = min(6, panels)
-    rows = -(-panels // columns)
-    figure = Figure((max(3.4, 0.6 + 1.1 * columns), 1.4 + 1.25 * rows), layout="compressed")
+    rows, size = -(-panels // columns), 1.1 if columns > 3 else 1.7
+    figure = Figure((max(3.4, 0.6 + size * columns), 1.2 + (size + 0.15) * rows), layout="compressed")
     places = list(figure.subplots(rows, columns, squeeze=False).ravel())
     for number, axes in enumerate(places[:panels]):
-        left, lowest = number % columns == 0, number + columns >= panels
+        left, lowest = number % columns == 0, number >= columns * (rows - 1)
         axes.set(aspect="equal", xticks=(-10, 0, 10), yticks=(-10, 0, 10))
+        axes.set(xlabel="a" if lowest else "", ylabel="b" if left else "")
         axes.tick_params(labelsize=7, length=2, labelleft=left, labelbottom=lowest)
         axes.spines[:].set_visible(False)
     for axes in places[panels:]:
         axes.remove()
-    figure.supxlabel("a", fontsize=8)
-    figure.supylabel("b", fontsize=8)
     return figure, places[:panels]
 
 

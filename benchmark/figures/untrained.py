@@ -1,9 +1,11 @@
 """What networks are like before training."""
 
+from itertools import cycle
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -12,31 +14,32 @@ from matplotlib.patches import Patch
 from benchmark.figures.look import label, models_of, panel_title, paper
 from benchmark.replicas import CELL
 
-MARKERS = "os^D"
-TARGETS: dict[str, Any] = {"color": "#f5c04d", "alpha": 0.6, "linewidth": 1.2}
 QUARTILES = ["output_low", "output", "output_high"]
+LOOKS = [{"marker": "o"}, {"marker": "s", "markerfacecolor": "none"}, {"marker": "^"}, {"marker": "D"}]
+POINTS: dict[str, Any] = {"color": "black", "linestyle": ""}
+TARGETS: dict[str, Any] = {"color": "#f5c04d", "alpha": 0.6, "linewidth": 1.2}
 
 
 @paper
 def initialisation(initialisation: pd.DataFrame, cells: pd.DataFrame) -> Figure:
-    """Before training: saturation, and the size of the outputs beside that of the targets; model × range.
+    """Before training: saturation, and the size of the outputs beside that of the targets; a row per model.
 
     Saturation is the share of effective weights that hardly move with their parameters. Size is the root mean square
-    over the training range, median and quartiles over seeds. Both are medians over the tasks of so many inputs.
+    over the training range. Tasks of so many inputs share their networks: a point is the median over them.
     """
     table = initialisation.merge(cells[[*CELL, "inputs"]], on=CELL)
-    models, ranges, inputs = models_of(table), list(table["range"].unique()), sorted(set(map(int, table["inputs"])))
-    height = 0.75 + 0.15 * len(models)
-    figure = Figure((7, 0.6 + height * len(ranges)), layout="constrained")
+    models, ranges = models_of(table), list(table["range"].unique())
+    looks = dict(zip(sorted(set(table["inputs"])), cycle(LOOKS), strict=False))
+    figure = Figure((7, 1.1 + len(ranges) * (0.5 + 0.15 * len(models))), layout="constrained")
     grid = figure.subplots(len(ranges), 2, squeeze=False, sharey=True, sharex="col")
     for (left, right), name in zip(grid, ranges, strict=True):
         here = table[table["range"] == name]
         right.axvspan(here["target"].min(), here["target"].max(), zorder=0, **TARGETS)
-        for marker, number in zip(MARKERS, inputs, strict=False):
-            middle = (
-                here[here["inputs"] == number].groupby("model")[["saturation", *QUARTILES]].median().reindex(models)
+        for place, (inputs, look) in enumerate(looks.items()):
+            medians = (
+                here[here["inputs"] == inputs].groupby("model")[["saturation", *QUARTILES]].median().reindex(models)
             )
-            _rows(left, right, middle, marker, offset=0.4 * ((inputs.index(number) + 0.5) / len(inputs) - 0.5))
+            _points(left, right, medians, 0.4 * ((place + 0.5) / len(looks) - 0.5), POINTS | look)
         intervals = panel_title(cells, name).split(",\n")[0]
         left.set(title=f"{intervals}:\nsaturation before training", xlim=(-0.04, 1.04))
         right.set(title=f"{intervals}:\nsize of the output before training", xscale="log")
@@ -47,17 +50,18 @@ def initialisation(initialisation: pd.DataFrame, cells: pd.DataFrame) -> Figure:
             axes.grid(axis="y", color="0.92", linewidth=0.6)
     grid[-1, 0].set_xlabel("share of effective weights that hardly\nmove with their parameters, mean over seeds")
     grid[-1, 1].set_xlabel("root mean square over the training range,\nmedian and quartiles over seeds")
-    handles = [
-        Line2D([], [], color="black", linestyle="", marker=marker, label=f"{number} input{'s' * (number > 1)}")
-        for marker, number in zip(MARKERS, inputs, strict=False)
+    handles: list[Artist] = [
+        Line2D([], [], **POINTS | look, label=f"{inputs} input" + "s" * int(inputs > 1))
+        for inputs, look in looks.items()
     ]
-    figure.legend(handles=[*handles, Patch(**TARGETS, label="targets, by task")], loc="outside lower center", ncols=5)
+    handles.append(Patch(**TARGETS, label="root mean square of the targets, by task"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=5)
     return figure
 
 
-def _rows(left: Axes, right: Axes, middle: pd.DataFrame, marker: str, offset: float) -> None:
-    """A point per model in both panels; models with a hue of their own keep it."""
-    y = np.arange(len(middle)) + offset
-    left.plot(middle["saturation"], y, color="black", linestyle="", marker=marker, clip_on=False)
-    low, output, high = middle[QUARTILES].to_numpy().T
-    right.errorbar(output, y, xerr=(output - low, high - output), color="black", fmt=marker, elinewidth=0.8)
+def _points(left: Axes, right: Axes, medians: pd.DataFrame, offset: float, look: dict) -> None:
+    """A point per model in both panels, a little above or below the middle of its row."""
+    rows = np.arange(len(medians)) + offset
+    left.plot(medians["saturation"], rows, clip_on=False, **look)
+    low, output, high = medians[QUARTILES].to_numpy().T
+    right.errorbar(output, rows, xerr=(output - low, high - output), elinewidth=0.8, **look)

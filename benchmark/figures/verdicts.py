@@ -7,21 +7,32 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from benchmark.figures.look import HATCH, NARROWED, TASKS, label, models_of, narrowed, panel_title, paper, tasks_of
+from benchmark.figures.look import (
+    HATCH,
+    NARROWED,
+    TASKS,
+    label,
+    models_of,
+    narrowed,
+    page_title,
+    panel_title,
+    paper,
+    tasks_of,
+)
 
 # From left to right, the best first; lightness and hatches tell them apart in grey print.
 LOOKS: dict[str, dict[str, Any]] = {
     "solved": {"color": "#08306b"},
-    "near_miss": {"color": "#3f8fc5"},
-    "interpolates": {"color": "#f5c04d"},
-    "not_learned": {"color": "0.92"},
+    "near_miss": {"color": "#3180bd"},
+    "interpolates": {"color": "#e3a930"},
+    "not_learned": {"color": "0.85"},
     "cannot_represent": HATCH,
     "diverged": {"facecolor": "#8c1515", "hatch": "xxxxx", "edgecolor": "white", "linewidth": 0},
 }
 MEANINGS = {
     "solved": "solved",
-    "near_miss": "near miss (relative error outside < 0.1%)",
-    "interpolates": "interpolates (fits inside, fails outside)",
+    "near_miss": "near miss (relative error < 0.1%)",
+    "interpolates": "interpolates (fails outside)",
     "not_learned": "not learned",
     "cannot_represent": "cannot represent the task",
     "diverged": "diverged",
@@ -34,10 +45,11 @@ def verdict_bars(outcomes: pd.DataFrame, cells: pd.DataFrame) -> Figure:
     models, tasks, ranges = models_of(outcomes), tasks_of(outcomes), list(outcomes["range"].unique())
     columns = min(6, len(tasks))
     rows = -(-len(tasks) // columns)
-    height = 0.5 + rows * (0.45 + 0.15 * len(models))
+    height = 0.5 + rows * (0.45 + 0.14 * len(models))
     figure = Figure((min(7.2, 2.6 + 1.2 * columns), 1 + height * len(ranges)), layout="constrained")
+    title = page_title if columns > 3 else panel_title
     for block, name in zip(figure.subfigures(len(ranges), 1, squeeze=False)[:, 0], ranges, strict=True):
-        block.suptitle(panel_title(cells, name, width=90 if columns > 2 else 44), fontsize=8)
+        block.suptitle(title(cells, name), fontsize=8)
         grid, here = block.subplots(rows, columns, squeeze=False, sharey=True).ravel(), outcomes["range"] == name
         for axes, task in zip(grid, tasks, strict=False):
             _stack(axes, shares(outcomes[here & (outcomes["task"] == task)], models))
@@ -45,7 +57,7 @@ def verdict_bars(outcomes: pd.DataFrame, cells: pd.DataFrame) -> Figure:
         for axes in grid[len(tasks) :]:
             axes.remove()
     seeds = outcomes.groupby(["model", "task", "range"]).size().unique()
-    figure.supxlabel(f"share of {seeds[0] if len(seeds) == 1 else 'the'} seeds", fontsize=8)
+    block.supxlabel(f"share of {seeds[0] if len(seeds) == 1 else 'the'} seeds", fontsize=8)
     handles = [Patch(**look, label=MEANINGS[verdict]) for verdict, look in LOOKS.items()]
     if any(narrowed(cells, name) for name in ranges):
         handles.append(Patch(color="none", label=NARROWED))
