@@ -13,6 +13,7 @@ from benchmark.figures.look import FEW, by_task_and_range, models_of, panel_titl
 from benchmark.replicas import CELL
 from benchmark.statistics import HORIZON_ERROR
 
+QUARTILES = ["low", "relative", "high"]
 ENDS = 1e-7, 1e3  # float32 resolves no more; and who errs a thousandfold need not be told from who errs more
 THIN: dict[str, Any] = {"linewidth": 0.9, "linestyle": "-"}
 SHADE: dict[str, Any] = {"color": "0.9", "linewidth": 0, "zorder": 0}
@@ -36,9 +37,7 @@ def error_by_distance(profile: pd.DataFrame, cells: pd.DataFrame) -> Figure:
     for axes, ((task, name), part) in zip(places, groups, strict=True):
         models = models_of(part)
         for number, model in enumerate(models):
-            curve = (
-                part[part["model"] == model].set_index("distance")[["low", "relative", "high"]].clip(bottom, 10 * top)
-            )
+            curve = part[part["model"] == model].set_index("distance").sort_index()[QUARTILES].clip(bottom, 10 * top)
             marks = (number * len(curve) // (5 * len(models)), max(1, len(curve) // 5))
             axes.plot(curve.index, curve["relative"], **style(model) | THIN, markevery=marks)
             if len(models) <= FEW:
@@ -67,5 +66,4 @@ def _by_distance(profile: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     scale = (table["relative"] / table["median"]).where(table["median"] > 0, 0)
     quartiles = table[["low", "high"]].mul(scale, axis=0)
     table[["low", "high"]] = quartiles.where(np.isfinite(table["median"]), np.inf)
-    worse = table.groupby([*CELL, "distance"], sort=False)[["low", "relative", "high"]].max().reset_index()
-    return worse.sort_values("distance", kind="stable")
+    return table.groupby([*CELL, "distance"], sort=False)[QUARTILES].max().reset_index()

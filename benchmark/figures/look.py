@@ -1,6 +1,7 @@
 """What models, tasks and panels look like and are called, the same in every figure."""
 
 from collections.abc import Iterable
+from itertools import product
 from textwrap import wrap
 from typing import Any
 from zlib import crc32
@@ -81,9 +82,9 @@ def tasks_of(table: pd.DataFrame) -> list[str]:
 
 def by_task_and_range(table: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
     """((task, range), its rows): the tasks in their order, the ranges of each in order of appearance."""
-    tasks = tasks_of(table)
-    groups = table.groupby(["task", "range"], sort=False)
-    return sorted(groups, key=lambda group: tasks.index(group[0][0]))  # type: ignore[index, arg-type]
+    places = product(tasks_of(table), table["range"].unique())
+    groups = dict(iter(table.groupby(["task", "range"])))
+    return [(place, groups[place]) for place in places if place in groups]
 
 
 def trained(cell: pd.Series) -> tuple[float, float]:
@@ -110,8 +111,9 @@ def panel_title(cells: pd.DataFrame, name: str, task: str = "") -> str:
 
 
 def page_title(cells: pd.DataFrame, name: str, task: str = "") -> str:
-    """The same in lines as long as a page is wide."""
-    return wrapped(panel_title(cells, name, task).replace("\n", " "), 90)
+    """The same on one line, or two where a page is not wide enough."""
+    title = panel_title(cells, name, task).replace("\n", " ")
+    return title if len(title) < 96 else title.replace(", judged", ",\njudged")
 
 
 def wrapped(text: str, width: int = 38) -> str:

@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
@@ -47,7 +48,8 @@ def _grid(panels: int) -> tuple[Figure, list]:
     """Up to six square panels a row, larger ones if they fill no row; labels on the left and below the last row."""
     columns = min(6, panels)
     rows, size = -(-panels // columns), 1.1 if columns > 3 else 1.7
-    figure = Figure((max(3.4, 0.6 + size * columns), 1.2 + (size + 0.15) * rows), layout="compressed")
+    layout = ConstrainedLayoutEngine(compress=True, h_pad=0.06)
+    figure = Figure((max(3.4, 0.6 + size * columns), 1.3 + (size + 0.2) * rows), layout=layout)
     places = list(figure.subplots(rows, columns, squeeze=False).ravel())
     for number, axes in enumerate(places[:panels]):
         left, lowest = number % columns == 0, number >= columns * (rows - 1)

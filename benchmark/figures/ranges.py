@@ -36,7 +36,8 @@ def success_by_range(summary: pd.DataFrame, cells: pd.DataFrame) -> Figure:
     tasks, ranges = tasks_of(shown), list(cells["range"].unique())
     figure = Figure((7.2, 1 + 1.6 * len(tasks)), layout="constrained")
     grid = figure.subplots(len(tasks), len(METRICS), sharex=True, squeeze=False)
-    least = shown.loc[shown["metric"] == "sparsity", "low"].clip(lower=EXACT).min()
+    errors = shown.loc[shown["metric"] == "sparsity", ["low", "value", "high"]].clip(lower=EXACT)
+    ends = min(errors.min(axis=None), 0.01) / 3, 2 * max(errors.max(axis=None), 0.5)
     for row, task in zip(grid, tasks, strict=True):
         part = shown[shown["task"] == task]
         for axes, (metric, name) in zip(row, METRICS.items(), strict=True):
@@ -47,7 +48,7 @@ def success_by_range(summary: pd.DataFrame, cells: pd.DataFrame) -> Figure:
         rate.set(ylim=(-0.04, 1.04))
         rate.yaxis.set_major_formatter(PercentFormatter(1))
         step.set(ylim=(0, None))
-        sparsity.set(yscale="log", ylim=(least / 3, 1.5))
+        sparsity.set(yscale="log", ylim=ends)
         others = cells.loc[cells["task"] == task, "model"].nunique() - part["model"].nunique()
         rest = f"; {others} other model{'s' * (others > 1)}: 0%" if others else ""
         rate.set_title(task_name(task) + rest, loc="left")

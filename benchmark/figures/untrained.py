@@ -34,7 +34,7 @@ def initialisation(initialisation: pd.DataFrame, cells: pd.DataFrame) -> Figure:
     grid = figure.subplots(len(ranges), 2, squeeze=False, sharey=True, sharex="col")
     for (left, right), name in zip(grid, ranges, strict=True):
         here = table[table["range"] == name]
-        right.axvspan(here["target"].min(), here["target"].max(), zorder=0, **TARGETS)
+        right.axvspan(here["target"].min(), here["target"].max(), zorder=1, **TARGETS)
         for place, (inputs, look) in enumerate(looks.items()):
             medians = (
                 here[here["inputs"] == inputs].groupby("model")[["saturation", *QUARTILES]].median().reindex(models)
