@@ -611,13 +611,16 @@ def test_saved_files_are_reproducible(tmp_path, identity):
         save(figure, tmp_path / "a.b")
         return {path.name: path.read_bytes() for path in sorted(tmp_path.iterdir())}
 
-    for function, table in (
-        (error_by_input_heatmap, "profile"),
-        (success_heatmap, "summary"),
-        (error_by_input, "profile"),
+    two = tables(["nac"], ["add"], ["positive"])
+    for function, table, made in (
+        (error_by_input_heatmap, "profile", identity),
+        (success_heatmap, "summary", identity),
+        (error_by_input, "profile", identity),
+        (operand_plane, "plane", two),
+        (verdict_bars, "outcomes", two),
     ):
-        figure = function(identity[table], identity["cells"])
+        figure = function(made[table], made["cells"])
         first = pictures(figure)
         assert list(first) == ["a.b.png", "a.b.svg"]
-        assert first == pictures(figure) == pictures(function(identity[table], identity["cells"]))
+        assert first == pictures(figure) == pictures(function(made[table], made["cells"]))
         assert b"<dc:date>" not in first["a.b.svg"] and b"Matplotlib v" not in first["a.b.svg"] + first["a.b.png"]

@@ -14,6 +14,7 @@ EXPLANATION = (
     "Bars: 95% intervals. Success rate: Wilson. Step and sparsity error: median of the solved seeds, bootstrap.\n"
     "Sparsity error: how far the weight farthest from −1, 0 and 1 is from the nearest of them."
 )
+SIDE_BY_SIDE = 3  # a panel has room for the names of so many ranges
 EXACT = 1e-8  # the axis of the sparsity error starts here: exact weights have none
 
 
@@ -34,7 +35,8 @@ def success_by_range(summary: pd.DataFrame, cells: pd.DataFrame) -> Figure:
     """
     shown = solved_somewhere(summary)
     tasks, ranges = tasks_of(shown), list(cells["range"].unique())
-    figure = Figure((7.2, 1 + 1.6 * len(tasks)), layout="constrained")
+    below = 1 + 0.13 * (shown["model"].nunique() // 6) + 0.9 * (len(ranges) > SIDE_BY_SIDE)
+    figure = Figure((7.2, below + 1.6 * len(tasks)), layout="constrained")
     grid = figure.subplots(len(tasks), len(METRICS), sharex=True, squeeze=False)
     errors = shown.loc[shown["metric"] == "sparsity", ["low", "value", "high"]].clip(lower=EXACT)
     ends = min(errors.min(axis=None), 0.01) / 3, 2 * max(errors.max(axis=None), 0.5)
@@ -66,14 +68,14 @@ def _points(axes: Axes, table: pd.DataFrame, models: list[str], ranges: list[str
         low, value, high = line.clip(lower=EXACT).to_numpy().T
         x = np.arange(len(ranges)) + 0.7 * ((place + 0.5) / len(models) - 0.5)
         look = style(model) | {"linestyle": "", "elinewidth": 0.8, "linewidth": 0.8}
-        axes.errorbar(x, value, (value - low, high - value), **look)
+        axes.errorbar(x, value, ((value - low).clip(0), (high - value).clip(0)), **look)
 
 
 def _name_ranges(row: np.ndarray, ranges: list[str], cells: pd.DataFrame) -> None:
     """Under the lowest panels the ranges and where they train, upright where there is no room beside each other."""
     trained = cells.groupby("range")["trained"].agg(lambda intervals: intervals.mode()[0])
-    few = len(ranges) < 4
-    names = [wrapped(f"{name}{chr(10) if few else ' '}{trained[name]}") for name in ranges]
+    few = len(ranges) <= SIDE_BY_SIDE
+    names = [wrapped(f"{name}\n{trained[name]}" if few else f"{name} {trained[name]}") for name in ranges]
     for axes in row:
         axes.set_xticks(range(len(ranges)), names, rotation=0 if few else 90)
         axes.set(xlim=(-0.5, len(ranges) - 0.5), xlabel="trained on")

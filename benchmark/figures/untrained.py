@@ -15,6 +15,7 @@ from benchmark.figures.look import label, models_of, panel_title, paper
 from benchmark.replicas import CELL
 
 QUARTILES = ["output_low", "output", "output_high"]
+FAR = 1e6  # outputs larger than a million times the targets, and infinite ones, stand there
 LOOKS = [{"marker": "o"}, {"marker": "s", "markerfacecolor": "none"}, {"marker": "^"}, {"marker": "D"}]
 POINTS: dict[str, Any] = {"color": "black", "linestyle": ""}
 TARGETS: dict[str, Any] = {"color": "#f5c04d", "alpha": 0.6, "linewidth": 1.2}
@@ -36,9 +37,8 @@ def initialisation(initialisation: pd.DataFrame, cells: pd.DataFrame) -> Figure:
         here = table[table["range"] == name]
         right.axvspan(here["target"].min(), here["target"].max(), zorder=1, **TARGETS)
         for place, (inputs, look) in enumerate(looks.items()):
-            medians = (
-                here[here["inputs"] == inputs].groupby("model")[["saturation", *QUARTILES]].median().reindex(models)
-            )
+            same = here[here["inputs"] == inputs].groupby("model")
+            medians = same[["saturation", *QUARTILES]].median().reindex(models).clip(upper=FAR * here["target"].max())
             _points(left, right, medians, 0.4 * ((place + 0.5) / len(looks) - 0.5), POINTS | look)
         intervals = panel_title(cells, name).split(",\n")[0]
         left.set(title=f"{intervals}:\nsaturation before training", xlim=(-0.04, 1.04))
