@@ -90,7 +90,7 @@ def _draw_set(tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, Figure]
             yield stem, figure(*(tables[name] for name in names), cells)
     if "plane" in tables:
         for (task, name), part in tables["plane"].groupby(["task", "range"], sort=False):
-            yield f"plane_{task}_{name}", operand_plane(part, cells)
+            yield _stem(f"plane_{task}_{name}"), operand_plane(part, cells)
 
 
 def _stem(*parts: str) -> str:

@@ -84,19 +84,20 @@ def difference_heatmap(differences: pd.DataFrame) -> Figure:
                 table.pivot(index=keys[0], columns=keys[1], values=name).reindex(index=rows, columns=columns)
                 for name in ("value", "text")
             )
-            names = [label(row) if keys[0] == "model" else TASKS.get(row, row) for row in rows]
-            annotated(
-                axes, values, texts, scale.colors,
-                xticklabels=[TASKS.get(column, column) for column in columns],
-                yticklabels=False if place % across else names,
-            )  # fmt: skip
+            named = False if place % across else _named(keys[0], rows)
+            annotated(axes, values, texts, scale.colors, xticklabels=_named(keys[1], columns), yticklabels=named)
             axes.set_title(title)
         colorbar(part, places[: len(panels)], scale.colors, **scale.bar)
     handles = [Patch(color="none", label=MEANINGS)]
     if any(len(table) < len(rows) * len(columns) for _, panels in blocks for _, table in panels):
         handles.append(Patch(color=MISSING, label="no result"))
-    figure.legend(handles=handles, loc="outside lower center", handlelength=1, ncols=2)
+    figure.legend(handles=handles, loc="outside lower center", handlelength=1)
     return figure
+
+
+def _named(key: str, names: list[str]) -> list[str]:
+    """Rows or columns as every figure writes them."""
+    return [label(name) if key == "model" else TASKS.get(name, name) for name in names]
 
 
 def _panels(differences: pd.DataFrame, keys: list[str]) -> list[tuple[str, pd.DataFrame]]:

@@ -116,6 +116,6 @@ def page_title(cells: pd.DataFrame, name: str, task: str = "") -> str:
     return title if len(title) < 96 else title.replace(", judged", ",\njudged")
 
 
-def wrapped(text: str, width: int = 38) -> str:
+def wrapped(text: str) -> str:
     """With proper minus signs, in lines no longer than a panel is wide."""
-    return "\n".join(part for line in text.replace("-", "−").splitlines() for part in wrap(line, width))
+    return "\n".join(part for line in text.replace("-", "−").splitlines() for part in wrap(line, 38))

@@ -48,7 +48,8 @@ def verdict_bars(outcomes: pd.DataFrame, cells: pd.DataFrame) -> Figure:
     height = 0.5 + rows * (0.45 + 0.14 * len(models))
     figure = Figure((min(7.2, 2.6 + 1.2 * columns), 1 + height * len(ranges)), layout="constrained")
     title = page_title if columns > 3 else panel_title
-    for block, name in zip(figure.subfigures(len(ranges), 1, squeeze=False)[:, 0], ranges, strict=True):
+    blocks = figure.subfigures(len(ranges), 1, squeeze=False)[:, 0]
+    for block, name in zip(blocks, ranges, strict=True):
         block.suptitle(title(cells, name), fontsize=8)
         grid, here = block.subplots(rows, columns, squeeze=False, sharey=True).ravel(), outcomes["range"] == name
         for axes, task in zip(grid, tasks, strict=False):
@@ -57,7 +58,7 @@ def verdict_bars(outcomes: pd.DataFrame, cells: pd.DataFrame) -> Figure:
         for axes in grid[len(tasks) :]:
             axes.remove()
     seeds = outcomes.groupby(["model", "task", "range"]).size().unique()
-    block.supxlabel(f"share of {seeds[0] if len(seeds) == 1 else 'the'} seeds", fontsize=8)
+    blocks[-1].supxlabel(f"share of {seeds[0] if len(seeds) == 1 else 'the'} seeds", fontsize=8)
     handles = [Patch(**look, label=MEANINGS[verdict]) for verdict, look in LOOKS.items()]
     if any(narrowed(cells, name) for name in ranges):
         handles.append(Patch(color="none", label=NARROWED))
