@@ -3,16 +3,14 @@
 import re
 from collections.abc import Iterable
 
-FAMILIES = {
-    "linear": "linear",
-    "saturating": "mlp_hardtanh mlp_sigmoid mlp_relu6 mlp_tanh mlp_softsign mlp_threshold",
-    "shrinking": "mlp_tanhshrink mlp_hardshrink mlp_softshrink",
-    "piecewise linear": "mlp_relu mlp_leakyrelu mlp_prelu",
-    "smooth": "mlp_softplus mlp_elu mlp_selu mlp_gelu mlp_silu mlp_mish",
-    "Trask et al. 2018": "nac nac_mul nalu",
-    "later units": "nau nmu inalu npu real_npu nru",
-}
-MODELS = [model for members in FAMILIES.values() for model in members.split()]
+MODELS = (
+    "linear "
+    "mlp_hardtanh mlp_sigmoid mlp_relu6 mlp_tanh mlp_softsign mlp_threshold "  # saturate
+    "mlp_tanhshrink mlp_hardshrink mlp_softshrink "
+    "mlp_relu mlp_leakyrelu mlp_prelu "
+    "mlp_softplus mlp_elu mlp_selu mlp_gelu mlp_silu mlp_mish "  # smooth
+    "nac nac_mul nalu nau nmu inalu npu real_npu nru"
+).split()
 LABELS = {"nac_mul": "NAC•", "inalu": "iNALU", "real_npu": "RealNPU"} | {
     name: name.upper() for name in ("nac", "nalu", "nau", "nmu", "npu", "nru")
 }

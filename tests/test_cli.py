@@ -44,11 +44,14 @@ def test_the_literal_command_prints_a_table_says_why_and_writes_tables_and_figur
     assert "nalu cannot represent mul on symmetric: log |x| loses the sign of x" in done.stdout
     assert done.stderr == ""
     written = {name for name in files(tmp_path) if "shards" not in name}
-    tables = {f"results/default/{name}.csv" for name in ("outcomes", "summary", "profile", "plane", "initialisation", "cells")}
-    figures = {
-        f"results/default/figures/{n}.{e}" for n in ("success", "error", "learning_curves") for e in ("png", "svg")
+    names = ("outcomes", "summary", "profile", "plane", "cells", "initialisation")
+    tables = {f"results/default/{name}.csv" for name in names}
+    stems = ("success", "error", "verdicts", "horizon", "error_by_distance", "learning_curves", "initialisation")
+    stems += ("plane_mul_positive", "plane_mul_symmetric")
+    figures = {f"results/default/figures/{stem}.{end}" for stem in stems for end in ("png", "svg")}
+    others = {
+        f"results/default/{name}" for name in ("curves.csv.gz", ".lock", "figures/.shown", "REPORT.md", "summary.tex")
     }
-    others = {f"results/default/{name}" for name in ("curves.csv.gz", ".lock", "figures/.shown", "REPORT.md", "summary.tex")}
     assert written == tables | figures | others
 
 

@@ -30,14 +30,19 @@ def imported(path):
             yield from [parts[1]] if len(parts) > 1 else [alias.name for alias in node.names]
 
 
+def name_of(path):
+    """A module by its own name; those of a subpackage stand on one floor under the name of the subpackage."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
 def test_every_module_has_its_floor_and_imports_from_none_above():
     floor = {name: number for number, names in enumerate(FLOORS) for name in names}
     modules = list(PACKAGE.rglob("*.py"))
     for path in modules:
-        own = "units" if path.parent.name == "units" else path.stem
-        above = [name for name in imported(path) if floor[name] >= floor[own] and own != "units"]
+        own = name_of(path)
+        above = [name for name in imported(path) if floor[name] >= floor[own] and name != own]
         assert not above, f"{own} imports {above}, which lie no lower"
-    assert {("units" if p.parent.name == "units" else p.stem) for p in modules} == set(floor)
+    assert {name_of(path) for path in modules} == set(floor)
 
 
 def test_units_know_nothing_but_streams():

@@ -1,0 +1,82 @@
+"""Success on one range beside another."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import PercentFormatter
+
+from benchmark.figures.look import models_of, paper, style, task_name, tasks_of, wrapped
+from benchmark.names import label
+
+METRICS = {"success_rate": "success rate", "solved_at": "solved at step", "sparsity": "sparsity error"}
+EXPLANATION = (
+    "Bars: 95% intervals. Success rate: Wilson. Step and sparsity error: median of the solved seeds, bootstrap.\n"
+    "Sparsity error: how far the weight farthest from −1, 0 and 1 is from the nearest of them."
+)
+SIDE_BY_SIDE = 3  # a panel has room for the names of so many ranges
+EXACT = 1e-8  # the axis of the sparsity error starts here: exact weights have none
+
+
+def solved_somewhere(summary: pd.DataFrame) -> pd.DataFrame:
+    """The rows of each task's models that solved it with a seed on some range; none where there is one range only."""
+    rows = summary[summary["metric"].isin(METRICS)]
+    rates = rows["value"].where(rows["metric"] == "success_rate", 0)
+    solved = rates.groupby([rows["model"], rows["task"]]).transform("max") > 0
+    return rows[solved & (summary["range"].nunique() > 1)]
+
+
+@paper
+def success_by_range(summary: pd.DataFrame, cells: pd.DataFrame) -> Figure:
+    """Success rate, step at which a seed solves the task and sparsity error against the range, one row per task.
+
+    With 95% intervals, as Madsen & Johansen (2020) and Mistry et al. (2022) compare ranges. A task has the models that
+    solved it with a seed on some range, and the number of the others; a task that nobody solved has no row.
+    """
+    shown = solved_somewhere(summary)
+    tasks, ranges = tasks_of(shown), list(cells["range"].unique())
+    below = 1 + 0.13 * (shown["model"].nunique() // 6) + 0.9 * (len(ranges) > SIDE_BY_SIDE)
+    figure = Figure((7.2, below + 1.6 * len(tasks)), layout="constrained")
+    grid = figure.subplots(len(tasks), len(METRICS), sharex=True, squeeze=False)
+    errors = shown.loc[shown["metric"] == "sparsity", ["low", "value", "high"]].clip(lower=EXACT)
+    ends = min(errors.min(axis=None), 0.01) / 3, 2 * max(errors.max(axis=None), 0.5)
+    for row, task in zip(grid, tasks, strict=True):
+        part = shown[shown["task"] == task]
+        for axes, (metric, name) in zip(row, METRICS.items(), strict=True):
+            _points(axes, part[part["metric"] == metric], models_of(part), ranges)
+            axes.set_ylabel(name)
+            axes.tick_params(labelsize=7)
+        rate, step, sparsity = row
+        rate.set(ylim=(-0.04, 1.04))
+        rate.yaxis.set_major_formatter(PercentFormatter(1))
+        step.set(ylim=(0, None))
+        sparsity.set(yscale="log", ylim=ends)
+        others = cells.loc[cells["task"] == task, "model"].nunique() - part["model"].nunique()
+        rest = f"; {others} other model{'s' * (others > 1)}: 0%" if others else ""
+        rate.set_title(task_name(task) + rest, loc="left")
+    figure.align_ylabels()
+    _name_ranges(grid[-1], ranges, cells)
+    markers = [Line2D([], [], **style(model) | {"linestyle": ""}, label=label(model)) for model in models_of(shown)]
+    figure.legend(handles=markers, loc="outside lower center", ncols=6, title=EXPLANATION, title_fontsize=7)
+    return figure
+
+
+def _points(axes: Axes, table: pd.DataFrame, models: list[str], ranges: list[str]) -> None:
+    """A point with its interval for each model and range, the models of a range side by side."""
+    for place, model in enumerate(models):
+        line = table[table["model"] == model].set_index("range").reindex(ranges)[["low", "value", "high"]]
+        low, value, high = line.clip(lower=EXACT).to_numpy().T
+        x = np.arange(len(ranges)) + 0.7 * ((place + 0.5) / len(models) - 0.5)
+        look = style(model) | {"linestyle": "", "elinewidth": 0.8, "linewidth": 0.8}
+        axes.errorbar(x, value, ((value - low).clip(0), (high - value).clip(0)), **look)
+
+
+def _name_ranges(row: np.ndarray, ranges: list[str], cells: pd.DataFrame) -> None:
+    """Under the lowest panels the ranges and where they train, upright where there is no room beside each other."""
+    trained = cells.groupby("range")["trained"].agg(lambda intervals: intervals.mode()[0])
+    few = len(ranges) <= SIDE_BY_SIDE
+    names = [wrapped(f"{name}\n{trained[name]}" if few else f"{name} {trained[name]}") for name in ranges]
+    for axes in row:
+        axes.set_xticks(range(len(ranges)), names, rotation=0 if few else 90)
+        axes.set(xlim=(-0.5, len(ranges) - 0.5), xlabel="trained on")
