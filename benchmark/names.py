@@ -3,14 +3,15 @@
 import re
 from collections.abc import Iterable
 
-MODELS = (
-    "linear "
-    "mlp_hardtanh mlp_sigmoid mlp_relu6 mlp_tanh mlp_softsign mlp_threshold "  # saturate
-    "mlp_tanhshrink mlp_hardshrink mlp_softshrink "
-    "mlp_relu mlp_leakyrelu mlp_prelu "
-    "mlp_softplus mlp_elu mlp_selu mlp_gelu mlp_silu mlp_mish "  # smooth
-    "nac nac_mul nalu nau nmu inalu npu real_npu nru"
-).split()
+MODELS = [
+    "linear",
+    *("mlp_hardtanh", "mlp_sigmoid", "mlp_relu6", "mlp_tanh", "mlp_softsign", "mlp_threshold"),  # they saturate
+    *("mlp_tanhshrink", "mlp_hardshrink", "mlp_softshrink"),
+    *("mlp_relu", "mlp_leakyrelu", "mlp_prelu"),
+    *("mlp_softplus", "mlp_elu", "mlp_selu", "mlp_gelu", "mlp_silu", "mlp_mish"),
+    *("nac", "nac_mul", "nalu"),
+    *("nau", "nmu", "inalu", "npu", "real_npu", "nru"),
+]
 LABELS = {"nac_mul": "NAC•", "inalu": "iNALU", "real_npu": "RealNPU"} | {
     name: name.upper() for name in ("nac", "nalu", "nau", "nmu", "npu", "nru")
 }

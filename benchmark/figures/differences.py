@@ -1,6 +1,6 @@
 """One set of results beside another."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import pandas as pd
@@ -23,7 +23,7 @@ METRICS = {
     "extrapolation": "mean squared error outside",
     "relative_extrapolation": "relative error outside",
 }
-ORDERS: dict[str, dict] = {"model": MODELS, "task": TASKS}
+ORDERS: dict[str, Iterable[str]] = {"model": MODELS, "task": TASKS}
 MEANINGS = "▲ A is better    ▼ A is worse    = the same    ? inconclusive"
 
 
