@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from benchmark import streams
+from benchmark.compiling import compiled
 from benchmark.ranges import Distribution, Grid
 from benchmark.replicas import Replica
 from benchmark.tasks import OPERATIONS, Problem, plane_points
@@ -138,12 +139,14 @@ class Targets:
 class Batches:
     """Fresh training data of a tile of replicas; models and operations of one seed and effective range share it."""
 
-    def __init__(self, replicas: Sequence[Replica], dtype: torch.dtype, device: torch.device):
+    def __init__(self, replicas: Sequence[Replica], dtype: torch.dtype, device: torch.device, compile: bool = False):
         problems = [replica.cell.specification.problem for replica in replicas]
         self.batch, self.inputs, self.device = replicas[0].cell.specification.protocol.batch, problems[0].inputs, device
         self.targets = Targets(problems, offsets(replicas), device)
         self.dtype = dtype
         self.rows: Tensor | None = None
+        # Apart from each other and from the training step: fused, a compiler would draw anew for whoever reads.
+        self.draw, self.ask = (compiled(part) if compile else part for part in (self._draw, self._ask))
         first = problems[0].interpolation
         if isinstance(first, Grid):
             self.rows = torch.as_tensor(first.rows(), dtype=dtype, device=device)
@@ -163,12 +166,19 @@ class Batches:
             x = self.rows[:, lane % self.rows.shape[1]].unflatten(-1, (count, self.batch)).movedim(1, 0)
             x = x.unsqueeze(1).expand(-1, self.replicas, -1, -1).contiguous()
         else:
-            steps = torch.arange(step, step + count, device=self.device)[:, None]
-            u = streams.uniform(streams.key(self.seeds, streams.DATA, steps), self.inputs, self.batch)
-            x = self.sampler(u)
+            x = self.draw(torch.arange(step, step + count, device=self.device)[:, None])
             if len(self.seeds) != len(self.index):
                 x = x[:, self.index]
-        return x, self.targets(x).to(self.dtype)
+        return x, self.ask(x)
+
+    def _draw(self, steps: Tensor) -> Tensor:
+        """Inputs of every source at these steps [step, 1]: [step, source, in, batch]."""
+        u = streams.uniform(streams.key(self.seeds, streams.DATA, steps), self.inputs, self.batch)
+        return self.sampler(u)
+
+    def _ask(self, x: Tensor) -> Tensor:
+        """The targets in training precision."""
+        return self.targets(x).to(self.dtype)
 
 
 class EvaluationSet:

@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from benchmark.compiling import has_compiler
 from benchmark.data import Batches, EvaluationSet
 from benchmark.errors import UsageError
 from benchmark.networks import Network, build, representable
 from benchmark.optimizers import OPTIMIZERS, corrections
-from benchmark.programs import Program, has_compiler, of_parameters, program
-from benchmark.protocol import Engine
+from benchmark.programs import Program, of_parameters, program
+from benchmark.protocol import Engine, Protocol
 from benchmark.replicas import Replica, Specification, architecture
 from benchmark.streams import Draw
 from benchmark.tasks import threshold
@@ -133,7 +134,7 @@ def train(tile: Sequence[Replica], engine: Engine, report: Report = lambda steps
     rates = torch.tensor([s.model.recipe.learning_rate for s in specifications], dtype=dtype, device=device)
     rate = rates[parameters.owner]
 
-    batches = Batches(padded, dtype, device)
+    batches = Batches(padded, dtype, device, compiled)
     inside, outside = (
         EvaluationSet.of_range(name, padded, dtype, device) for name in ("interpolation", "extrapolation")
     )
@@ -141,7 +142,7 @@ def train(tile: Sequence[Replica], engine: Engine, report: Report = lambda steps
     limits = np.array([thresholds[s.digest] for s in specifications])
     evaluated = protocol.evaluated_steps
     per_call = _steps_per_call(first, width, engine) if compiled else 1
-    drawn = max(per_call, min(32, DATA_NUMBERS // (width * batches.inputs * batches.batch)) // per_call * per_call)
+    drawn = _steps_drawn(protocol, width * batches.inputs * batches.batch, per_call)
 
     curves: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     selected, lowest = theta.clone(), np.full(len(padded), np.inf)
@@ -165,16 +166,15 @@ def train(tile: Sequence[Replica], engine: Engine, report: Report = lambda steps
     pending = solved = 0
     for begin, end in pairwise(evaluated):
         for call in range(begin, end, drawn):
-            count = min(drawn, end - call)
-            x, t = batches(call, count)
-            calls = range(call, call + count)
+            x, t = batches(call, drawn)
+            calls = range(call, call + drawn)
             correction = torch.tensor(corrections(list(calls)), dtype=dtype, device=device)
             strength = [[term.strength(s, protocol.steps) for term in recipe.regularizers.values()] for s in calls]
             strengths = torch.tensor(strength, dtype=dtype, device=device)
-            for k in range(0, count, per_call):
+            for k in range(0, drawn, per_call):
                 ks = slice(k, k + per_call)
                 run.advance(theta, slots, x[ks], t[ks], rate, correction[ks], strengths[ks])
-            pending += count * len(tile)
+            pending += drawn * len(tile)
             if time.perf_counter() - reported > 0.5:
                 report(pending, solved)
                 pending, reported = 0, time.perf_counter()
@@ -290,5 +290,15 @@ def _compiled_size(members: Sequence[Replica], share: int) -> int:
 def _steps_per_call(specification: Specification, width: int, engine: Engine) -> int:
     """Training steps in one compiled call: a call costs 0.1 ms. They divide what lies between two evaluations."""
     wanted = engine.steps_per_call or (1 if width * _numbers(specification) > 1 << 20 else 4)
-    lengths = {end - begin for begin, end in pairwise(specification.protocol.evaluated_steps)}
-    return math.gcd(wanted, *lengths)
+    return math.gcd(wanted, _between_evaluations(specification.protocol))
+
+
+def _steps_drawn(protocol: Protocol, numbers: int, per_call: int) -> int:
+    """Steps whose data, `numbers` a step, is made at once; so many divide what lies between two evaluations."""
+    calls = _between_evaluations(protocol) // per_call
+    most = max(1, min(32, DATA_NUMBERS // numbers) // per_call)
+    return per_call * max(count for count in range(1, most + 1) if calls % count == 0)
+
+
+def _between_evaluations(protocol: Protocol) -> int:
+    return math.gcd(*(end - begin for begin, end in pairwise(protocol.evaluated_steps)))

@@ -33,14 +33,23 @@ def label(model: str) -> str:
     kind, _, activation = model.partition("_")
     if kind == "mlp":
         return f"MLP {ACTIVATIONS.get(activation, activation.capitalize())}"
-    unit = max((name for name in LABELS if f"{model}_".startswith(f"{name}_")), key=len, default=None)
-    return model if unit is None else " ".join([LABELS[unit], *model.removeprefix(unit).split("_")[1:]])
+    unit = _head(model, LABELS)
+    return " ".join([LABELS[unit], *model.removeprefix(unit).split("_")[1:]]) if unit else model
 
 
 def ordered(names: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Each name once, the known ones in their order, the others after them by name."""
+    """Each name once, the known ones and those they head in their order, the others after them by name.
+
+    >>> ordered(["mine", "nalu", "nac_mul_uniform", "nac_uniform"], MODELS)
+    ['nac_uniform', 'nac_mul_uniform', 'nalu', 'mine']
+    """
     places = {name: place for place, name in enumerate(known)}
-    return sorted(set(names), key=lambda name: (places.get(name, len(places)), name))
+    return sorted(set(names), key=lambda name: (places.get(_head(name, places), len(places)), name))
+
+
+def _head(name: str, known: Iterable[str]) -> str:
+    """The longest known name that a name is or begins with, a whole word; "" if there is none."""
+    return max((one for one in known if f"{name}_".startswith(f"{one}_")), key=len, default="")
 
 
 def latex(text: str) -> str:

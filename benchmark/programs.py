@@ -4,16 +4,15 @@ Both engines run the same functions, written once. Compiled, forward, gradient, 
 one graph; tasks, ranges, seeds, learning rates and schedules are its inputs, so that one compilation serves them all.
 """
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from benchmark.compiling import compiled
 from benchmark.networks import Network, build, distance_from_sparse
 from benchmark.optimizers import OPTIMIZERS
 from benchmark.replicas import Specification
@@ -94,23 +93,23 @@ class Program:
 _made: dict[str, Program] = {}  # the last one: tiles of an architecture follow each other
 
 
-def program(specification: Specification, replicas: int, compiled: bool) -> Program:
+def program(specification: Specification, replicas: int, compile: bool) -> Program:
     """The program of a tile of so many replicas, padding included; made anew only where the architecture changes."""
     model, protocol = specification.model, specification.protocol
     architecture = model.unit, model.options, model.hidden_unit, model.hidden_options, specification.hidden
     form = specification.problem.inputs, protocol.batch, protocol.dtype, protocol.optimizer
-    key = repr((architecture, form, list(model.recipe.regularizers), replicas, compiled))
+    key = repr((architecture, form, list(model.recipe.regularizers), replicas, compile))
     if key not in _made:
         _made.clear()
-        _made[key] = _make(specification, replicas, compiled)
+        _made[key] = _make(specification, replicas, compile)
     return _made[key]
 
 
-def _make(specification: Specification, replicas: int, compiled: bool) -> Program:
+def _make(specification: Specification, replicas: int, compile: bool) -> Program:
     network, terms = build(specification), list(specification.model.recipe.regularizers)
     parameters = Parameters(network, replicas, torch.device("cpu"))
     update = OPTIMIZERS[specification.protocol.optimizer][1]
-    differentiate = torch.func.grad if compiled else _eager_gradient
+    differentiate = torch.func.grad if compile else _eager_gradient
 
     def forward(theta: Tensor, x: Tensor) -> Tensor:
         return functional_call(network, parameters.unflat(theta), (x,))[:, 0]
@@ -134,16 +133,6 @@ def _make(specification: Specification, replicas: int, compiled: bool) -> Progra
         for k in range(len(x)):
             step(theta, slots, x[k], t[k], rate, corrections[k], strengths[k])
 
-    if compiled:
-        torch._dynamo.reset()  # the last architecture's programs are not needed any more
-        compile = partial(torch.compile, fullgraph=True, dynamic=False)
-        return Program(network, parameters, compile(advance), torch.no_grad()(compile(forward)))
+    if compile:
+        return Program(network, parameters, compiled(advance), torch.no_grad()(compiled(forward)))
     return Program(network, parameters, advance, torch.no_grad()(forward))
-
-
-def has_compiler() -> bool:
-    """Whether the compiled engine finds the C++ compiler it needs."""
-    import torch._inductor.config as inductor
-
-    names = inductor.cpp.cxx
-    return any(name and shutil.which(name) for name in (names if isinstance(names, tuple | list) else (names,)))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "benchmark"
 FLOORS = [
-    {"errors", "conf_files", "streams", "names", "intervals", "__init__"},
+    {"errors", "conf_files", "streams", "names", "intervals", "compiling", "__init__"},
     {"ranges", "recipe", "protocol", "optimizers", "units", "agreement"},
     {"tasks", "models"},
     {"replicas"},

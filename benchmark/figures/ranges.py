@@ -50,7 +50,7 @@ def success_by_range(summary: pd.DataFrame, cells: pd.DataFrame) -> Figure:
         rate, step, sparsity = row
         rate.set(ylim=(-0.04, 1.04))
         rate.yaxis.set_major_formatter(PercentFormatter(1))
-        step.set(ylim=(0, None))
+        step.set(ylim=(0, 1.06 * step.dataLim.ymax))
         sparsity.set(yscale="log", ylim=ends)
         others = cells.loc[cells["task"] == task, "model"].nunique() - part["model"].nunique()
         rest = f"; {others} other model{'s' * (others > 1)}: 0%" if others else ""
