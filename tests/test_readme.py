@@ -1,19 +1,23 @@
 """The README's example runs and its numbers are those of the committed results."""
 
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from benchmark.figures import label
+from benchmark.conf_files import choices_of
+from benchmark.names import label
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
 def test_the_notebook_example_runs(tmp_path, monkeypatch, capsys):
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (code,) = [block for block in blocks("python") if "benchmark.run" in block]
     monkeypatch.chdir(tmp_path)
     exec(code, {})
     assert "mlp_tanh" in capsys.readouterr().out
@@ -42,6 +46,68 @@ def test_the_finding_holds_in_every_variant(variant):
         assert far.min()[f"mlp_{name}"] > 11
     for name in ("relu", "leakyrelu", "prelu", "softplus", "elu"):
         assert far.max()[f"mlp_{name}"] < 3
+
+
+def outcomes(name):
+    return pd.read_csv(ROOT / f"results/reference/{name}/outcomes.csv")
+
+
+def test_the_headline_says_what_the_committed_outcomes_say():
+    table = outcomes("headline")
+    mlps = table[table["model"].str.startswith("mlp")]
+    assert (len(table), len(mlps)) == (6600, 5400)
+    assert f"{(mlps['relative_interpolation'] < 0.05).mean():.0%}" == "89%"
+    solved = mlps[mlps["solved"]]
+    told = {"mlp_leakyrelu": 10, "mlp_relu": 8, "mlp_prelu": 6, "mlp_threshold": 1}
+    assert solved["model"].value_counts().to_dict() == told
+    assert set(solved["task"]) == {"add", "sub"}
+    assert (~mlps["task"].isin(["add", "sub"])).sum() == 3600
+    rates = table.groupby(["model", "task", "range"])["solved"].mean()
+    for range_ in ("positive", "symmetric"):
+        for task in ("add", "sub"):
+            assert rates["nac", task, range_] == rates["linear", task, range_] == 1
+            assert rates["nalu", task, range_] == (range_ == "positive")
+    for task in ("mul", "div"):
+        assert rates["nac_mul", task, "positive"] == rates["nalu", task, "positive"] == 1
+    assert rates["nalu", "sqrt", "positive"] == 0.52
+    errors = table.groupby(["model", "task", "range"])["relative_extrapolation"].median()
+    assert errors["linear", "add", "positive"] < errors["nac", "add", "positive"]
+
+
+def test_a_saturated_start_costs_what_the_readme_says():
+    rates = outcomes("initialisation").groupby(["model", "task"])["solved"].mean()
+    assert (rates["nalu_normal"] == 1).all()
+    assert (rates["nalu_stable"].min(), rates["nalu_stable"].max()) == (0.8, 0.96)
+    before = pd.read_csv(ROOT / "results/reference/initialisation/initialisation.csv").set_index(["model", "task"])
+    assert f"{before.loc[('nalu_stable', 'add'), 'saturation']:.0%}" == "44%"
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_unit_of_ones_own_trains_as_the_readme_says(tmp_path):
+    (unit,) = [block for block in blocks("python") if block.startswith("# mine.py")]
+    (model,) = [block for block in blocks("yaml") if "mine/model" in block]
+    (command,) = [line for block in blocks("sh") for line in block.splitlines() if "--config-dir mine" in line]
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    (tmp_path / "mine.py").write_text(unit)
+    (tmp_path / "mine" / "model" / "doubled.yaml").write_text(model)
+    few = ["protocol.seeds=2", "protocol.steps=4", "protocol.evaluation_size=100", "engine.workers=1"]
+    arguments = [sys.executable, *shlex.split(command)[1:], *few]
+    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert set(pd.read_csv(tmp_path / "results/default/outcomes.csv")["model"]) == {"doubled", "nac"}
+
+
+def test_every_model_and_protocol_is_in_the_readmes_tables():
+    rows = "\n".join(line for line in README.splitlines() if line.startswith("| `"))
+    for name in choices_of("model"):
+        told = name.removeprefix("mlp_") if name.startswith("mlp_") else f"`{name}`"
+        assert told in rows or name in ("all", "mlps", "figure1")
+    for name in choices_of("protocol"):
+        parts = re.match(r"(trask2018_figure1|trask2018_table1|tutorial)_?(.*)", name)
+        assert all(part in rows for part in (parts.groups() if parts else [f"`{name}`"]))
 
 
 def test_the_tutorials_give_what_the_readme_says():
