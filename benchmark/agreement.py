@@ -89,10 +89,9 @@ def _tested(row: dict, a: Table, b: Table, on: Sequence[str]) -> tuple[float, fl
     cell = tuple(str(row[name]) for name in (*on, "metric"))
     ours, theirs = (_by_seed(table, row, on) for table in (a, b))
     if ours is None or theirs is None or min(len(ours), len(theirs)) < 2:
-        return float(_minus(*np.log10([row["value_a"], row["value_b"]]))), np.nan, np.nan, np.nan
+        return float(_minus(*_log10([row["value_a"], row["value_b"]]))), np.nan, np.nan, np.nan
     paired = set(ours.index) == set(theirs.index)
-    with np.errstate(divide="ignore"):
-        x, y = (np.log10(side.sort_index().to_numpy(dtype=float)) for side in (ours, theirs))
+    x, y = (_log10(side.sort_index()) for side in (ours, theirs))
 
     def of_medians(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
         with np.errstate(invalid="ignore"):
@@ -109,6 +108,12 @@ def _by_seed(table: Table, row: dict, on: Sequence[str]) -> pd.Series | None:
     rows = table.outcomes[(table.outcomes[list(on)] == [row[name] for name in on]).all(axis=1)]
     rows = rows[rows["solved"]] if row["metric"] in OF_SOLVED else rows
     return rows.set_index("seed")[row["metric"]]
+
+
+def _log10(values: Sequence[float] | pd.Series) -> np.ndarray:
+    """-inf for an error of 0."""
+    with np.errstate(divide="ignore"):
+        return np.log10(np.asarray(values, dtype=float))
 
 
 def _minus(x: np.ndarray, y: np.ndarray) -> np.ndarray:

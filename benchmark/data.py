@@ -97,7 +97,7 @@ def subset_offset(problem: Problem, seed: int) -> int:
     """The seed's shift of the arithmetic data set's subsets, uniform on 0 … free."""
     if problem.subsets is None:
         return 0
-    word = int(streams.bits(streams.key(seed, streams.OFFSET), 1, 1)) & 0xFFFFFFFF
+    word = int(streams.bits(streams.key(seed, streams.OFFSET), streams.counter(1, 1))) & 0xFFFFFFFF
     return word * (problem.subsets.free + 1) >> 32
 
 
@@ -145,8 +145,11 @@ class Batches:
         self.targets = Targets(problems, offsets(replicas), device)
         self.dtype = dtype
         self.rows: Tensor | None = None
+        self.counter = streams.counter(self.inputs, self.batch, device=device)
         # Apart from each other and from the training step: fused, a compiler would draw anew for whoever reads.
-        self.draw, self.ask = (compiled(part) if compile else part for part in (self._draw, self._ask))
+        self.draw = compiled(self._draw) if compile else self._draw
+        self.ask = compiled(self._ask) if compile else self._ask
+        self.checked = not compile
         first = problems[0].interpolation
         if isinstance(first, Grid):
             self.rows = torch.as_tensor(first.rows(), dtype=dtype, device=device)
@@ -166,15 +169,24 @@ class Batches:
             x = self.rows[:, lane % self.rows.shape[1]].unflatten(-1, (count, self.batch)).movedim(1, 0)
             x = x.unsqueeze(1).expand(-1, self.replicas, -1, -1).contiguous()
         else:
-            x = self.draw(torch.arange(step, step + count, device=self.device)[:, None])
+            steps = torch.arange(step, step + count, device=self.device)[:, None]
+            x = self.draw(steps, self.counter)
+            if not self.checked and not torch.equal(x, self._draw(steps, self.counter)):
+                raise RuntimeError("the compiler draws other random numbers than torch; use engine.mode=eager")
             if len(self.seeds) != len(self.index):
                 x = x[:, self.index]
-        return x, self.ask(x)
+        t = self.ask(x)
+        if not self.checked and not torch.allclose(t, self._ask(x), rtol=1e-5, equal_nan=True):
+            raise RuntimeError("the compiler computes other targets than torch; use engine.mode=eager")
+        self.checked = True
+        return x, t
 
-    def _draw(self, steps: Tensor) -> Tensor:
-        """Inputs of every source at these steps [step, 1]: [step, source, in, batch]."""
-        u = streams.uniform(streams.key(self.seeds, streams.DATA, steps), self.inputs, self.batch)
-        return self.sampler(u)
+    def _draw(self, steps: Tensor, counter: Tensor) -> Tensor:
+        """Inputs of every source at these steps [step, 1]: [step, source, in, batch].
+
+        The counter is an argument since torch 2.13's compiler, left to make it, gets it wrong for few lanes.
+        """
+        return self.sampler(streams.uniform(streams.key(self.seeds, streams.DATA, steps), counter))
 
     def _ask(self, x: Tensor) -> Tensor:
         """The targets in training precision."""
@@ -210,7 +222,8 @@ class EvaluationSet:
             x = torch.as_tensor(np.stack([where.rows() for where in wheres]), dtype=dtype, device=device)
         else:
             seed = INTERPOLATION_SEED if name == "interpolation" else EXTRAPOLATION_SEED
-            u = streams.uniform(streams.key(seed, streams.EVALUATION), problems[0].inputs, protocol.evaluation_size)
+            counter = streams.counter(problems[0].inputs, protocol.evaluation_size)
+            u = streams.uniform(streams.key(seed, streams.EVALUATION), counter)
             x = Sampler(wheres, dtype, device)(u.to(device).expand(len(wheres), -1, -1))
         return cls(problems, offsets(replicas), x, set_of, device)
 
@@ -254,7 +267,8 @@ def profile_points(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
         return x, _clear_of_zero(x[None], problem)
     reach = np.abs(extent - middle[:, None]) / half[:, None]  # [input, side]
     x = np.linspace(0, reach.max(), PROFILE_SIZE)
-    uniform = streams.uniform(streams.key(0, streams.PROFILE), problem.inputs, PROFILE_SIZE * PROFILE_POINTS)
+    counter = streams.counter(problem.inputs, PROFILE_SIZE * PROFILE_POINTS)
+    uniform = streams.uniform(streams.key(0, streams.PROFILE), counter)
     u = uniform.reshape(problem.inputs, PROFILE_SIZE, PROFILE_POINTS).double().numpy()
     away = x[None, :, None] * half[:, None, None]
     low = np.maximum(middle[:, None, None] - away, extent[:, :1, None])

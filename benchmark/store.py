@@ -259,7 +259,7 @@ def _read(path: Path) -> Shard:
 def read_table(path: Path, columns: Sequence[str], numbers: Sequence[str] = ()) -> pd.DataFrame:
     """A results table, every digit of it; UsageError where it is not one with these columns, or `numbers` hold none."""
     try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(CELL, str), **EXACT)
+        table = pd.read_csv(path, dtype=dict.fromkeys([*CELL, "digest"], str), **EXACT)
         if missing := [column for column in columns if column not in table]:
             raise ValueError(f"it lacks the columns {', '.join(missing)}")
         for column in numbers:

@@ -50,20 +50,23 @@ def key(seed: Tensor | int, stream: int, step: Tensor | int = 0) -> Tensor:
     return _mix64(_mix64(keyed + stream) + step)
 
 
-def bits(key: Tensor, inputs: int, lanes: int, first_lane: int = 0) -> Tensor:
-    """32 random bits for each input and lane under each key: [...] -> int32 [..., inputs, lanes]."""
+def counter(inputs: int, lanes: int, first_lane: int = 0, device: torch.device | None = None) -> Tensor:
+    """The place of each input and lane in a stream: int32 [inputs, lanes]."""
     if first_lane + lanes > MAX_LANES:
         raise ValueError(f"a batch holds at most {MAX_LANES} examples, not {first_lane + lanes}")
-    device = key.device
     lane = torch.arange(first_lane, first_lane + lanes, device=device)
-    counter = (torch.arange(inputs, device=device)[:, None] * MAX_LANES + lane).to(torch.int32)
+    return (torch.arange(inputs, device=device)[:, None] * MAX_LANES + lane).to(torch.int32)
+
+
+def bits(key: Tensor, counter: Tensor) -> Tensor:
+    """32 random bits for each place under each key: [...] and [inputs, lanes] -> int32 [..., inputs, lanes]."""
     low, high = (part[..., None, None].to(torch.int32) for part in (key, key >> 32))
     return _mix32(_mix32(counter ^ low).bitwise_xor_(counter * _ODD32 + high))
 
 
-def uniform(key: Tensor, inputs: int, lanes: int, first_lane: int = 0) -> Tensor:
-    """Multiples of 2^-24 in [0, 1), exact in float32: [...] -> float32 [..., inputs, lanes]."""
-    return (bits(key, inputs, lanes, first_lane) >> 8).bitwise_and_((1 << 24) - 1).to(torch.float32).mul_(2.0**-24)
+def uniform(key: Tensor, counter: Tensor) -> Tensor:
+    """Multiples of 2^-24 in [0, 1), exact in float32: [...] and [inputs, lanes] -> float32 [..., inputs, lanes]."""
+    return (bits(key, counter) >> 8).bitwise_and_((1 << 24) - 1).to(torch.float32).mul_(2.0**-24)
 
 
 class Draw:
@@ -81,7 +84,9 @@ class Draw:
     def _open_unit_interval(self, shape: tuple[int, ...]) -> Tensor:
         size = torch.Size(shape).numel()
         lanes = min(size, MAX_LANES)
-        words = bits(key(self.seeds, INITIALISATION, self.calls), -(-size // lanes), lanes).flatten(1)[:, :size]
+        words = bits(key(self.seeds, INITIALISATION, self.calls), counter(-(-size // lanes), lanes)).flatten(1)[
+            :, :size
+        ]
         self.calls += 1
         return ((words.to(torch.float64) + (2.0**31 + 0.5)) * 2.0**-32).reshape(-1, *shape)
 

@@ -89,7 +89,7 @@ def change(folder, file, **columns):
     [
         (["mlp", "nac"], "have no cell in common: they differ in model (mlp_tanh against nac)"),
         (["first", "trask2018_table1"], "do not both hold the metric success_rate"),
-        (["first", "trask2018_tabel1"], "did you mean trask2018_table1?"),
+        (["first", "trask2018_tabel1"], "did you mean trask2018_table1"),
         (["first", "trask2018_figure1"], "The published table trask2018_figure1 has no"),
         (["first", "nowhere/at/all"], "There is no results folder and no table at nowhere/at/all"),
         (["first", "second", "--on", "modle"], "did you mean model?"),
@@ -115,7 +115,7 @@ def test_other_semantics_other_configurations_and_foreign_files_are_refused(comm
     (tmp_path / "empty").mkdir()
     for name, sentence in {
         "older": "measured under version",
-        "other": "mean different configurations by nac × add × positive",
+        "other": "mean different configurations by linear × add × positive",
         "foreign": "is no results table of this benchmark",
         "words": "is no results table of this benchmark",
         "empty": "holds no summary.csv",

@@ -8,7 +8,19 @@ import torch
 from scipy import stats
 
 from benchmark import streams
-from benchmark.streams import DATA, EVALUATION, INITIALISATION, MAX_LANES, OFFSET, PROFILE, Draw, bits, key, uniform
+from benchmark.streams import (
+    DATA,
+    EVALUATION,
+    INITIALISATION,
+    MAX_LANES,
+    OFFSET,
+    PROFILE,
+    Draw,
+    bits,
+    counter,
+    key,
+    uniform,
+)
 
 STREAMS = [DATA, INITIALISATION, OFFSET, EVALUATION, PROFILE]
 # Steele, Lea & Flood 2014 (OOPSLA), figure 17, the finaliser of SplitMix64 ("Variant 13" of D. Stafford).
@@ -62,7 +74,7 @@ def unsigned(tensor, bits):
 def block(seeds=64, steps=64, inputs=2, lanes=128, stream=DATA):
     """Uniform numbers [seed, step, input, lane] as float64."""
     keys = key(torch.arange(seeds)[:, None], stream, torch.arange(steps))
-    return uniform(keys, inputs, lanes).double().numpy()
+    return uniform(keys, counter(inputs, lanes)).double().numpy()
 
 
 def test_the_64_bit_mixer_gives_the_first_published_numbers_of_splitmix64():
@@ -96,23 +108,23 @@ def test_seeds_streams_and_steps_never_share_a_key():
 def test_bits_are_the_documented_formula():
     keys = key(torch.tensor([0, 3, 77])[:, None], DATA, torch.tensor([0, 19_999]))
     words = [[[expected_bits(k, i, lane) for lane in range(70)] for i in range(5)] for k in unsigned(keys, 64)]
-    assert unsigned(bits(keys, 5, 70), 32) == np.array(words).ravel().tolist()
+    assert unsigned(bits(keys, counter(5, 70)), 32) == np.array(words).ravel().tolist()
 
 
 @pytest.mark.parametrize(("which", "lane"), [(0, MAX_LANES - 1), (1, 0), (99, 127), (2047, 9), (2048, 9), (4095, 3)])
 def test_bits_are_the_documented_formula_at_the_ends_of_the_counter(which, lane):
-    (word,) = unsigned(bits(key(8, DATA), which + 1, 1, first_lane=lane)[which], 32)
+    (word,) = unsigned(bits(key(8, DATA), counter(which + 1, 1, first_lane=lane))[which], 32)
     assert word == expected_bits(expected_key(8, DATA, 0), which, lane)
 
 
 def test_uniform_numbers_are_the_top_24_bits():
     keys = key(torch.arange(50), DATA)
-    words = np.array(unsigned(bits(keys, 3, 100), 32))
-    assert (uniform(keys, 3, 100).double().numpy().ravel() == (words >> 8) / 2**24).all()
+    words = np.array(unsigned(bits(keys, counter(3, 100)), 32))
+    assert (uniform(keys, counter(3, 100)).double().numpy().ravel() == (words >> 8) / 2**24).all()
 
 
 def test_uniform_numbers_are_multiples_of_two_to_the_minus_24_below_one():
-    u = uniform(key(torch.arange(1000), DATA), 2, 128)
+    u = uniform(key(torch.arange(1000), DATA), counter(2, 128))
     assert u.dtype == torch.float32
     counts = u.double() * 2**24
     assert (counts == counts.round()).all()
@@ -123,30 +135,30 @@ def test_uniform_numbers_are_multiples_of_two_to_the_minus_24_below_one():
 
 def test_a_batch_begins_as_every_larger_batch():
     keys = key(torch.arange(4), DATA, 7)
-    large = bits(keys, 5, 1000)
+    large = bits(keys, counter(5, 1000))
     for inputs, lanes in [(1, 1), (2, 37), (5, 128), (3, 999)]:
-        assert torch.equal(bits(keys, inputs, lanes), large[:, :inputs, :lanes])
+        assert torch.equal(bits(keys, counter(inputs, lanes)), large[:, :inputs, :lanes])
 
 
 def test_a_batch_can_be_drawn_in_parts():
     keys = key(torch.arange(4), DATA, 7)
-    parts = [bits(keys, 2, 40, first_lane=start) for start in (0, 40, 80)]
-    assert torch.equal(torch.cat(parts, -1), bits(keys, 2, 120))
+    parts = [bits(keys, counter(2, 40, first_lane=start)) for start in (0, 40, 80)]
+    assert torch.equal(torch.cat(parts, -1), bits(keys, counter(2, 120)))
 
 
 def test_a_seeds_batch_does_not_depend_on_the_other_seeds():
-    together = uniform(key(torch.tensor([9, 4, 123]), DATA, 3), 2, 50)
-    assert torch.equal(together[1], uniform(key(4, DATA, 3), 2, 50))
+    together = uniform(key(torch.tensor([9, 4, 123]), DATA, 3), counter(2, 50))
+    assert torch.equal(together[1], uniform(key(4, DATA, 3), counter(2, 50)))
 
 
 def test_more_lanes_than_the_counter_holds_are_refused():
     with pytest.raises(ValueError, match="at most 1048576"):
-        bits(key(0, DATA), 1, 2, first_lane=MAX_LANES - 1)
+        bits(key(0, DATA), counter(1, 2, first_lane=MAX_LANES - 1))
 
 
 def test_no_batch_is_another_one_repeated_shifted_or_permuted():
     keys = key(torch.arange(64)[:, None], DATA, torch.arange(64)).flatten()
-    words = bits(keys, 1, 32).squeeze(1).numpy()
+    words = bits(keys, counter(1, 32)).squeeze(1).numpy()
     assert len(np.unique(np.sort(words, axis=1), axis=0)) == len(keys)
     neighbours = np.lib.stride_tricks.sliding_window_view(words, 2, axis=1).reshape(-1, 2)
     assert len(np.unique(neighbours, axis=0)) == len(neighbours)
@@ -158,20 +170,20 @@ def test_no_batch_is_another_one_repeated_shifted_or_permuted():
 
 def test_no_batch_is_another_one_shifted_by_a_constant():
     keys = key(torch.arange(64)[:, None], DATA, torch.arange(64)).flatten()
-    words = bits(keys, 1, 4).squeeze(1).numpy().astype(np.uint32)
+    words = bits(keys, counter(1, 4)).squeeze(1).numpy().astype(np.uint32)
     for differences in (np.diff(words, axis=1), words[:, 1:] ^ words[:, :-1]):
         assert len(np.unique(differences, axis=0)) == len(keys)
 
 
 def test_every_bit_is_set_half_of_the_time():
-    words = np.array(unsigned(bits(key(torch.arange(400), DATA), 2, 128), 32))
+    words = np.array(unsigned(bits(key(torch.arange(400), DATA), counter(2, 128)), 32))
     share = (words[:, None] >> np.arange(32) & 1).mean(0)
     assert np.abs(share - 0.5).max() < 4.5 * 0.5 / np.sqrt(len(words))
 
 
 @pytest.mark.parametrize("what", ["seed", "step", "lane", "input"])
 def test_each_bit_flips_half_of_the_time_when_a_counter_grows_by_one(what):
-    words = bits(key(torch.arange(101)[:, None], DATA, torch.arange(11)), 3, 33).numpy().astype(np.uint32)
+    words = bits(key(torch.arange(101)[:, None], DATA, torch.arange(11)), counter(3, 33)).numpy().astype(np.uint32)
     axis = ["seed", "step", "input", "lane"].index(what)
     size = words.shape[axis] - 1
     flipped = (words.take(range(1, size + 1), axis) ^ words.take(range(size), axis)).ravel()
@@ -296,5 +308,5 @@ def test_a_seeds_draw_does_not_depend_on_the_other_seeds():
 
 def test_a_seeds_initial_weights_are_not_its_data():
     drawn = Draw(torch.arange(200)).uniform((128,), 0, 1).flatten().numpy()
-    data = uniform(key(torch.arange(200), DATA), 1, 128).flatten().double().numpy()
+    data = uniform(key(torch.arange(200), DATA), counter(1, 128)).flatten().double().numpy()
     assert abs(np.corrcoef(drawn, data)[0, 1]) < 4.5 / np.sqrt(drawn.size)

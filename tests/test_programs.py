@@ -1,0 +1,70 @@
+"""The compiled engine trains what the eager one trains, and a replica is bit for bit the same in any company."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from benchmark.compiling import has_compiler
+from benchmark.engine import Measured, tiles, train
+from benchmark.errors import UsageError
+from benchmark.protocol import Engine
+
+pytestmark = [
+    pytest.mark.skipif(not has_compiler(), reason="needs a C++ compiler"),
+    pytest.mark.filterwarnings("ignore:.*:DeprecationWarning"),  # torch's compiler uses what torch deprecates
+]
+
+
+def same(one, i, other, j):
+    """Whether row i of one tile's measurements is row j of another's, to the last bit."""
+    rows = []
+    for measured, row in ((one, i), (other, j)):
+        values = {field.name: getattr(measured, field.name) for field in dataclasses.fields(Measured)}
+        arrays = values.pop("parameters") | {k: v for k, v in values.items() if k not in ("seconds", "engine", "steps")}
+        rows.append({name: np.asarray(value[row]).tobytes() for name, value in arrays.items()})
+    return rows[0] == rows[1]
+
+
+def test_a_compiled_replica_is_the_same_alone_in_company_and_for_any_steps_per_call_and_close_to_the_eager_one(quick):
+    grid = quick(["nalu"], ["mul", "add"], ["symmetric", "positive"], ["protocol.seeds=20", "protocol.steps=16",
+                 "protocol.evaluate_every=8"])  # fmt: skip
+    replicas = grid.replicas()
+    together = train(replicas, Engine(mode="compiled", tile=96, steps_per_call=4))
+    assert together.engine == "compiled"
+    alone = train([replicas[41]], Engine(mode="compiled", tile=32, steps_per_call=1))
+    assert same(together, 41, alone, 0)
+    backwards = train(replicas[::-1], Engine(mode="compiled", tile=96, steps_per_call=4))
+    assert all(same(together, i, backwards, len(replicas) - 1 - i) for i in (0, 7, 41, 79))
+    eager = train(replicas, Engine(mode="eager"))
+    np.testing.assert_allclose(together.extrapolation, eager.extrapolation, rtol=1e-3)
+    for name, value in eager.parameters.items():
+        np.testing.assert_allclose(together.parameters[name], value, atol=1e-4)
+
+
+def test_auto_compiles_where_that_saves_time(quick):
+    little = quick(["nalu"], ["mul"], overrides=["protocol.seeds=25"]).replicas()
+    long = quick(["nalu"], ["mul"], overrides=["protocol.steps=10_000_000"]).replicas()
+    assert {engine.mode for _, engine in tiles(little, Engine(), 1)} == {"eager"}
+    assert {engine.mode for _, engine in tiles(long, Engine(), 1)} == {"compiled"}
+    assert {engine.mode for _, engine in tiles(long, Engine(mode="eager"), 1)} == {"eager"}
+
+
+def test_the_tiles_of_a_compiled_architecture_are_of_one_size_and_waste_little(quick):
+    for seeds in (3, 30, 100, 130):
+        replicas = quick(
+            ["mlp_tanh"], ["mul"], overrides=[f"protocol.seeds={seeds}", "protocol.steps=1_000_000"]
+        ).replicas()
+        cut = tiles(replicas, Engine(mode="compiled"), 1)
+        (size,) = {engine.tile for _, engine in cut}
+        assert size % 32 == 0
+        assert len(cut) * size - len(replicas) < 64
+        assert [replica for tile, _ in cut for replica in tile] == replicas
+
+
+def test_without_a_compiler_auto_trains_eagerly_and_compiling_is_refused(quick, monkeypatch):
+    monkeypatch.setattr("benchmark.engine.has_compiler", lambda: False)
+    replicas = quick(["nalu"], ["mul"], overrides=["protocol.steps=10_000_000"]).replicas()
+    assert {engine.mode for _, engine in tiles(replicas, Engine(), 1)} == {"eager"}
+    with pytest.raises(UsageError, match="needs a C\\+\\+ compiler"):
+        tiles(replicas, Engine(mode="compiled"), 1)
