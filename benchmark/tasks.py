@@ -102,8 +102,9 @@ class Problem:
 
     @property
     def has_plane(self) -> bool:
-        """Whether the two operands are the inputs, so that the error can be drawn over the operand plane."""
-        return self.operands == self.inputs == 2 and self.subsets is None
+        """Whether the error can be drawn over the operand plane: both operands are inputs and are trained within it."""
+        inside = all(low >= -20 and high <= 20 for low, high in self.trained_hulls)
+        return self.operands == self.inputs == 2 and self.subsets is None and inside
 
     @property
     def sign(self) -> str:

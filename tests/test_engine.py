@@ -8,13 +8,15 @@ import pytest
 import torch
 
 from benchmark.configs import compose
-from benchmark.data import Batches
-from benchmark.engine import PAD, predict, tiles, train
-from benchmark.networks import build
+from benchmark.data import Batches, EvaluationSet
+from benchmark.engine import PAD, predict, saturation, tiles, train
+from benchmark.networks import Network, build
 from benchmark.programs import Parameters
 from benchmark.protocol import Engine
 from benchmark.replicas import Replica
 from benchmark.streams import Draw
+from benchmark.tasks import plane_points
+from benchmark.units import NAC
 
 CURVES = ("interpolation", "extrapolation", "sparsity")
 
@@ -178,3 +180,45 @@ def test_the_engine_settings_change_no_number(quick):
     engines = [Engine(), Engine(steps_per_call=1), Engine(steps_per_call=5), replace(request.engine, mode="eager")]
     first, *others = [train(request.replicas(), engine) for engine in engines]
     assert all(same(row(first, i), row(other, i)) for other in others for i in range(3))
+
+
+def test_what_is_measured_before_training_is_what_the_drawn_parameters_give(quick):
+    request = quick(["nalu"], ["mul"], ["symmetric"])
+    measured = train(request.replicas(), Engine())
+    network = build(request.cells[0].specification)
+    data = EvaluationSet.of_range("interpolation", request.replicas(), torch.float32, torch.device("cpu"))
+    start = {name: value.float() for name, value in network.initial(Draw(torch.arange(3))).items()}
+    outputs = torch.func.functional_call(network, start, (data.x[data.set_of],))[:, 0]
+    expected = outputs.double().square().mean(-1).sqrt()
+    np.testing.assert_allclose(measured.initial_output, expected, rtol=1e-6)
+    assert measured.plane_error.shape == measured.plane_target.shape == (3, 400)
+    (a, b), chosen = plane_points(), {name: value[1:2] for name, value in measured.parameters.items()}
+    np.testing.assert_allclose(measured.plane_target[1], np.abs(a * b), rtol=1e-6)
+    replica = request.replicas()[1]
+    said = predict(replica, {name: value[0] for name, value in chosen.items()}, np.stack([a, b]))
+    np.testing.assert_allclose(measured.plane_error[1], np.abs(said - a * b), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "low", "high"),
+    [
+        ("linear", [], 0, 0),
+        ("mlp_tanh", [], 0, 0),
+        ("nac", [], 0, 0.02),
+        ("nac", ["model.nac.options.initialisation=stable_nalu"], 0.3, 0.6),
+    ],
+)
+def test_saturated_weights_are_those_that_hardly_move_with_their_parameters(quick, model, options, low, high):
+    measured = train(quick([model], ["add"], overrides=[*options, "protocol.seeds=50"]).replicas(), Engine())
+    assert low <= measured.initial_saturation.mean() <= high
+
+
+def test_the_saturation_of_a_nac_counts_the_weights_with_small_derivatives():
+    W_hat, M_hat = (
+        torch.tensor([[[0.0, 9.0, 0.0]], [[9.0, 9.0, 0.5]]]),
+        torch.tensor([[[0.0, 9.0, -9.0]], [[9.0, 0.0, 0.0]]]),
+    )
+    network = Network(NAC(3, 1))
+    # Σ |∂W/∂θ| = (1 - tanh²Ŵ) σ(M̂) + |tanh Ŵ| σ(M̂) (1 - σ(M̂)): stuck are (9, 9), (0, -9), and (9, 9) again.
+    shares = saturation(network, {"0.W_hat": W_hat, "0.M_hat": M_hat})
+    np.testing.assert_allclose(shares, [2 / 3, 1 / 3])

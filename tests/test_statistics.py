@@ -154,3 +154,30 @@ def test_a_long_run_does_not_thin_a_short_one():
     thin = statistics.thin(runs, curves)
     assert thin.groupby("seed").size().tolist() == [21, 200]
     assert thin.groupby("seed")["step"].max().tolist() == [2000, 5_000_000]
+
+
+def test_a_plane_holds_the_median_over_the_seeds_at_each_point_and_knows_no_relative_error_of_zero():
+    runs = pd.DataFrame([dict.fromkeys(CELL, "c") | {"run": run} for run in range(3)])
+    errors, target = [[1.0, 2.0], [3.0, 4.0], [8.0, 0.0]], [2.0, 0.0]
+    parts = [pd.DataFrame({"run": run, "error": row, "target": target}) for run, row in enumerate(errors)]
+    planes, points = pd.concat(parts, ignore_index=True), np.array([[-1.0, 1.0], [5.0, 7.0]])
+    table = statistics.plane(runs, planes, pd.Series([False] * 3), points)
+    assert list(table.columns) == statistics.PLANE
+    assert table[["a", "b"]].to_numpy().tolist() == [[-1, 5], [1, 7]]
+    assert table["error"].tolist() == [3, 2]
+    assert table["relative"].iloc[0] == 1.5
+    assert np.isnan(table["relative"].iloc[1])
+    diverged = statistics.plane(runs, planes, pd.Series([True, True, False]), points)
+    assert np.isinf(diverged["error"]).all()
+
+
+def test_the_initialisation_is_told_before_the_first_step():
+    facts = [
+        dict.fromkeys(CELL, "c")
+        | {"run": run, "initial_output": output, "initial_saturation": share, "target_interpolation": 9.0}
+        for run, (output, share) in enumerate([(1.0, 0.5), (2.0, 0.0), (np.inf, 1.0)])
+    ]
+    curves = pd.DataFrame({"run": [0, 0, 1, 1, 2, 2], "step": [0, 9] * 3, "interpolation": [4, 0, 5, 0, 6, 0]})
+    row = statistics.initialisation(pd.DataFrame(facts), curves).iloc[0]
+    assert row[["saturation", "output", "target", "untrained", "seeds"]].tolist() == [0.5, 2.0, 3.0, 5.0, 3]
+    assert np.isinf(row["output_high"])

@@ -10,7 +10,7 @@ import torch
 from benchmark.data import Targets, subset_offset
 from benchmark.errors import UsageError
 from benchmark.ranges import Distribution, Grid, Ranges
-from benchmark.tasks import OPERATIONS, Subsets, Task, pose, threshold
+from benchmark.tasks import OPERATIONS, Subsets, Task, plane_points, pose, threshold
 
 BINARY = ["add", "sub", "mul", "div"]
 UNARY = ["square", "sqrt", "identity", "reciprocal"]
@@ -413,3 +413,19 @@ def test_the_profile_always_holds_the_training_range_and_keeps_to_the_domain():
 def test_a_grid_with_a_divisor_of_zero_is_refused():
     with pytest.raises(UsageError, match="leaves the domain"):
         pose(Task("reciprocal"), Ranges({"axes": [[-5, 1]], "count": 11}, [[1, 2]]))
+
+
+def test_the_operand_plane_tiles_its_square_around_but_never_on_zero():
+    points = plane_points()
+    assert points.shape == (2, 400)
+    assert len({tuple(point) for point in points.T}) == 400
+    assert (np.abs(points).min(), np.abs(points).max()) == (1, 19)
+    assert set(np.diff(np.unique(points))) == {2}
+
+
+def test_a_plane_is_drawn_where_the_operands_are_inputs_that_are_trained_within_it():
+    assert pose(Task("mul"), SYMMETRIC).has_plane
+    assert pose(Task("div", 0.1), Ranges([[-20, -10]], [[-40, -20]])).has_plane
+    assert not pose(Task("square"), SYMMETRIC).has_plane
+    assert not arithmetic("add").has_plane
+    assert not pose(Task("add"), Ranges([[0, 100]], [[100, 200]])).has_plane
