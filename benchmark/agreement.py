@@ -38,13 +38,16 @@ def differences(a: Table, b: Table, on: Sequence[str], metrics: Sequence[str]) -
     lies within a factor of 2, and otherwise better or worse where a rank test rejects: Wilcoxon's by seed where both
     tables hold the same seeds, else Mann and Whitney's. Whatever is left is inconclusive, which is not agreement.
 
-    on: the columns of the key by which cells are joined. Raises UsageError where they do not tell a table's cells apart
-    or no cell is in both.
+    on: the columns of the key by which cells are joined. Raises UsageError where they do not tell a table's cells
+    apart, a metric is not in both tables, or no cell is.
     """
     sides = [_side(table, on, metrics) for table in (a, b)]
     joined = sides[0].merge(sides[1], on=[*on, "metric"], suffixes=("_a", "_b"))
+    for metric in metrics:
+        if not {metric} <= set(a.summary["metric"]) & set(b.summary["metric"]):
+            raise UsageError(f"{a.name} and {b.name} do not both hold the metric {metric}")
     if joined.empty:
-        raise UsageError(_nothing_in_common(a, b, on, metrics))
+        raise UsageError(_nothing_in_common(a, b, on))
     tested = [_tested(row, a, b, on) for row in joined.to_dict("records")]
     table = joined.assign(**pd.DataFrame(tested, columns=["difference", "low", "high", "p"]).to_dict("list"))
     table["p_adjusted"] = table.groupby("metric")["p"].transform(lambda p: holm(p.to_numpy()))
@@ -63,9 +66,7 @@ def _side(table: Table, on: Sequence[str], metrics: Sequence[str]) -> pd.DataFra
     return rows[[*on, "metric", *COMPARISON]]
 
 
-def _nothing_in_common(a: Table, b: Table, on: Sequence[str], metrics: Sequence[str]) -> str:
-    if missing := [metric for metric in metrics if not {metric} <= set(a.summary["metric"]) & set(b.summary["metric"])]:
-        return f"{a.name} and {b.name} do not both hold the metric {', '.join(missing)}"
+def _nothing_in_common(a: Table, b: Table, on: Sequence[str]) -> str:
     apart = []
     for name in on:
         ours, theirs = (sorted(set(table.summary[name].astype(str))) for table in (a, b))

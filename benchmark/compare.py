@@ -19,10 +19,11 @@ from benchmark.texts import markdown, number
 METRICS = ["success_rate", "relative_extrapolation"]
 FACTOR = 10**ERROR_MARGIN
 EXPLANATION = f"""\
-A is better or worse where a test rejects that both are the same (5%, Holm-corrected over the cells of a metric):
-Boschloo's for success rates, a rank test for errors, by seed where both hold the same seeds. It is the same where the
-95% interval of the difference lies within ±{RATE_MARGIN:g}, for the medians of errors within a factor of {FACTOR:g}.
-What is neither is inconclusive, which is not agreement: more seeds would tell."""
+Success rates: A is better or worse where Boschloo's test rejects that both are the same (5%, Holm-corrected over the
+cells), and the same where it does not and the 95% interval of the difference lies within ±{RATE_MARGIN:g}.
+Errors: A is the same where the 95% interval of the ratio of the medians lies within a factor of {FACTOR:g}, otherwise
+better or worse where a rank test rejects, by seed where both hold the same seeds (5%, Holm-corrected over the cells).
+Whatever is left is inconclusive, which is not agreement: more seeds would tell."""
 
 
 def load(source: str) -> Table:
@@ -149,9 +150,11 @@ def _compare(options: argparse.Namespace) -> int:
     check_comparable(a, b)
     if on == CELL:
         check_same_configurations(a, b)
-    table = differences(a, b, on, options.metric or _shared_defaults(a, b))
+    metrics = options.metric or _shared_defaults(a, b)
+    table = differences(a, b, on, metrics)
     print(f"A: {options.A}\nB: {options.B}")
-    for metric, rows in table.groupby("metric", sort=False):
+    for metric in metrics:
+        rows = table[table["metric"] == metric]
         counts = rows["verdict"].value_counts()
         told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts)
         print(f"\n{metric}: A is {told}\n\n{table_of(rows, on)}")
