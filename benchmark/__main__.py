@@ -47,19 +47,11 @@ def main(cfg: Any) -> None:
             raise UsageError(failures[-1][1])
 
 
-def say(text: str) -> None:
-    """Print; whoever closed the pipe (`| head`) does not want to hear the rest."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def show(results: Any) -> None:
     """The summary of the cells asked for, and our numbers beside the published ones where an experiment has some."""
     from benchmark.published import compare, tell
     from benchmark.store import to_csv, write_text
-    from benchmark.texts import report
+    from benchmark.texts import report, say
 
     say(report(results.outcomes, results.summary, results.asked("cells")))
     for note in results.notes:
@@ -73,10 +65,14 @@ def show(results: Any) -> None:
 def draw() -> None:
     """The figures and reports of the folders that were worked on, unless they tell of these very tables."""
     from benchmark import report
+    from benchmark.texts import say
 
     for folder in dict.fromkeys(request.results for request in finished):
-        report.write(folder, anew=False)
-        say(f"\n{report.files_of(folder)}")
+        try:
+            report.write(folder, anew=False)
+            say(f"\n{report.files_of(folder)}")
+        except UsageError as error:
+            failures.append((2, str(error)))
 
 
 def help_text() -> str:
@@ -123,7 +119,7 @@ def command_line() -> None:
     """Exit code 0; 2 for a request that cannot be met, 1 for a run that failed, 130 after Ctrl-C."""
     arguments = sys.argv[1:] = normalise(sys.argv[1:])
     if {"-h", "--help"} & set(arguments):
-        say(help_text())
+        print(help_text())
         return
     code = 0
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing and exiting

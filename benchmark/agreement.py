@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from benchmark.errors import UsageError
+from benchmark.errors import UsageError, unknown
 from benchmark.intervals import bootstrap, boschloo, difference_of_rates, holm
 
 RATES = ("success_rate", "success_rate_relative")
+ERRORS = ("interpolation", "extrapolation", "relative_extrapolation", "solved_at", "sparsity")
+UNTESTED = ("score", "score_interpolation", "solved_at_mean", "sparsity_mean")  # no seed has one: shown side by side
 OF_SOLVED = ("solved_at", "sparsity")  # measured on the solved seeds only
 SIGNIFICANCE = 0.05
 RATE_MARGIN = 0.25  # success rates closer than this are the same
@@ -34,9 +36,10 @@ def differences(a: Table, b: Table, on: Sequence[str], metrics: Sequence[str]) -
 
     Success rates: Boschloo's test and Newcombe's interval. A is better or worse where the test rejects, Holm-corrected
     over the metric's cells; the same where it does not and the interval lies within ±0.25. Other metrics, of which less
-    is better: `difference` is the log10 of the ratio of the medians with a bootstrap interval; A is the same where that
-    lies within a factor of 2, and otherwise better or worse where a rank test rejects: Wilcoxon's by seed where both
-    tables hold the same seeds, else Mann and Whitney's. Whatever is left is inconclusive, which is not agreement.
+    is better: where both tables hold the same seeds, `difference` is the median of log10 (A / B) over the seeds and the
+    test is Wilcoxon's; else it is log10 of the ratio of the medians and the test is Mann and Whitney's; with bootstrap
+    intervals. A is the same where the interval lies within a factor of 2, and otherwise better or worse where the test
+    rejects and the interval lies on that side. Whatever is left is inconclusive, which is not agreement.
 
     on: the columns of the key by which cells are joined. Raises UsageError where they do not tell a table's cells
     apart, a metric is not in both tables, or no cell is.
@@ -44,6 +47,8 @@ def differences(a: Table, b: Table, on: Sequence[str], metrics: Sequence[str]) -
     sides = [_side(table, on, metrics) for table in (a, b)]
     joined = sides[0].merge(sides[1], on=[*on, "metric"], suffixes=("_a", "_b"))
     for metric in metrics:
+        if metric not in (*RATES, *ERRORS, *UNTESTED):
+            raise unknown("metric to compare by", metric, (*RATES, *ERRORS, *UNTESTED))
         if not {metric} <= set(a.summary["metric"]) & set(b.summary["metric"]):
             raise UsageError(f"{a.name} and {b.name} do not both hold the metric {metric}")
     if joined.empty:
@@ -94,12 +99,15 @@ def _tested(row: dict, a: Table, b: Table, on: Sequence[str]) -> tuple[float, fl
     paired = set(ours.index) == set(theirs.index)
     x, y = (_log10(side.sort_index()) for side in (ours, theirs))
 
-    def of_medians(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
-        with np.errstate(invalid="ignore"):
-            return _minus(np.median(x, axis=axis), np.median(y, axis=axis))
+    samples = (_minus(x, y),) if paired else (x, y)
 
-    low, high = bootstrap((x, y), of_medians, cell, paired=paired)
-    return float(of_medians(x, y)), float(low), float(high), _rank_test(x, y, paired)
+    def difference(*samples: np.ndarray, axis: int = -1) -> np.ndarray:
+        with np.errstate(invalid="ignore"):
+            medians = [np.median(sample, axis=axis) for sample in samples]
+        return medians[0] if paired else _minus(*medians)
+
+    low, high = bootstrap(samples, difference, cell)
+    return float(difference(*samples)), float(low), float(high), _rank_test(*samples)
 
 
 def _by_seed(table: Table, row: dict, on: Sequence[str]) -> pd.Series | None:
@@ -123,12 +131,11 @@ def _minus(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return np.where(x == y, 0.0, x - y)
 
 
-def _rank_test(x: np.ndarray, y: np.ndarray, paired: bool) -> float:
-    """The two-sided p-value; infinite values have the highest or lowest rank."""
-    if paired:
-        apart = _minus(x, y)
-        return float(stats.wilcoxon(apart).pvalue) if apart.any() else 1.0
-    return float(stats.mannwhitneyu(x, y).pvalue)
+def _rank_test(*samples: np.ndarray) -> float:
+    """The two-sided p-value of one sample of differences, or of two; infinite values have the extreme ranks."""
+    if len(samples) == 2:
+        return float(stats.mannwhitneyu(*samples).pvalue)
+    return float(stats.wilcoxon(samples[0]).pvalue) if samples[0].any() else 1.0
 
 
 def _verdict(row: dict) -> str:
@@ -138,6 +145,7 @@ def _verdict(row: dict) -> str:
     rejected = row["p_adjusted"] < SIGNIFICANCE
     if within and not (rate and rejected):
         return "same"
-    if rejected and row["difference"] != 0:
-        return "better" if (row["difference"] > 0) == rate else "worse"
+    above, below = (row["difference"] > 0, row["difference"] < 0) if rate else (row["low"] > 0, row["high"] < 0)
+    if rejected and (above or below):
+        return "better" if above == rate else "worse"
     return "inconclusive"

@@ -8,21 +8,22 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark import published
-from benchmark.agreement import COMPARISON, ERROR_MARGIN, RATE_MARGIN, RATES, VERDICTS, Table, differences
+from benchmark.agreement import COMPARISON, ERROR_MARGIN, ERRORS, RATE_MARGIN, RATES, VERDICTS, Table, differences
 from benchmark.conf_files import PUBLISHED
 from benchmark.errors import UsageError, unknown
-from benchmark.replicas import CELL
+from benchmark.replicas import CELL, KEY
 from benchmark.statistics import OUTCOMES, SUMMARY
 from benchmark.store import read_table, to_csv, write_text
-from benchmark.texts import markdown, number
+from benchmark.texts import markdown, number, say
 
 METRICS = ["success_rate", "relative_extrapolation"]
 FACTOR = 10**ERROR_MARGIN
 EXPLANATION = f"""\
 Success rates: A is better or worse where Boschloo's test rejects that both are the same (5%, Holm-corrected over the
 cells), and the same where it does not and the 95% interval of the difference lies within ±{RATE_MARGIN:g}.
-Errors: A is the same where the 95% interval of the ratio of the medians lies within a factor of {FACTOR:g}, otherwise
-better or worse where a rank test rejects, by seed where both hold the same seeds (5%, Holm-corrected over the cells).
+Errors: A is the same where the 95% interval of their ratio lies within a factor of {FACTOR:g}, otherwise better or
+worse where a rank test rejects (5%, Holm-corrected over the cells) and the interval lies on that side. Where both hold
+the same seeds it is the median ratio over the seeds, else the ratio of the medians.
 Whatever is left is inconclusive, which is not agreement: more seeds would tell."""
 
 
@@ -49,15 +50,21 @@ def load(source: str) -> Table:
             )
         return Table(source, table)
     summary = read_table(file, SUMMARY, numbers=COMPARISON)
+    rates = summary.loc[summary["metric"].isin(RATES) & (summary["seeds"] > 0), "value"]
+    if not rates.between(0, 1).all():
+        raise UsageError(f"{file} is no results table of this benchmark: success rates lie between 0 and 1")
     outcomes = semantics = None
     if file.name == "summary.csv":  # the other tables of its folder belong to it
         if (folder / "outcomes.csv").is_file():
-            outcomes = read_table(folder / "outcomes.csv", OUTCOMES)
+            outcomes = read_table(folder / "outcomes.csv", OUTCOMES, numbers=["seed", "steps", "seconds", *ERRORS])
+            if outcomes.duplicated(KEY).any():
+                raise UsageError(f"{folder / 'outcomes.csv'} is no results table of this benchmark: a row stands twice")
         if (folder / "cells.csv").is_file():
-            versions = read_table(folder / "cells.csv", ["semantics"], numbers=["semantics"])["semantics"].unique()
+            cells = read_table(folder / "cells.csv", ["semantics"], numbers=["semantics"])
+            versions = cells["semantics"].dropna().unique()
             if len(versions) > 1:
                 raise UsageError(f"{folder} mixes results of several versions of the semantics; run it anew")
-            semantics = int(versions[0])
+            semantics = int(versions[0]) if len(versions) else None
     return Table(source, summary, outcomes, semantics)
 
 
@@ -136,13 +143,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return _compare(options)
-    except UsageError as error:
+    except (UsageError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
 
 
 def _compare(options: argparse.Namespace) -> int:
-    on = options.on.split(",")
+    on = list(dict.fromkeys(name.strip() for name in options.on.split(",")))
     for name in on:
         if name not in CELL:
             raise unknown("column of the key", name, CELL)
@@ -152,19 +159,18 @@ def _compare(options: argparse.Namespace) -> int:
         check_same_configurations(a, b)
     metrics = options.metric or _shared_defaults(a, b)
     table = differences(a, b, on, metrics)
-    print(f"A: {options.A}\nB: {options.B}")
-    for metric in metrics:
-        rows = table[table["metric"] == metric]
-        counts = rows["verdict"].value_counts()
-        told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts)
-        print(f"\n{metric}: A is {told}\n\n{table_of(rows, on)}")
-    print(f"\n{EXPLANATION}")
-    output = options.output or Path("results/compare") / f"{_stem(options.A)}-{_stem(options.B)}"
+    output = options.output or Path("results/compare") / "-".join(_stems(options.A, options.B))
     write_text(output / "differences.csv", to_csv(table))
     from benchmark import figures
 
     figures.save(figures.difference_heatmap(table), output / "differences")
-    print(f"\n{output}: differences.csv, differences.png (and .svg)")
+    say(f"A: {options.A}\nB: {options.B}")
+    for metric in metrics:
+        rows = table[table["metric"] == metric]
+        counts = rows["verdict"].value_counts()
+        told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts)
+        say(f"\n{metric}: A is {told}\n\n{table_of(rows, on)}")
+    say(f"\n{EXPLANATION}\n\n{output}: differences.csv, differences.png (and .svg)")
     return int(bool(set(options.fail_on or ()) & set(table["verdict"])))
 
 
@@ -174,9 +180,12 @@ def _shared_defaults(a: Table, b: Table) -> list[str]:
     return [metric for metric in METRICS if metric in held] or METRICS
 
 
-def _stem(source: str) -> str:
-    path = Path(source)
-    return (path.parent if path.name == "summary.csv" else path).resolve().name.removesuffix(".csv")
+def _stems(*sources: str) -> list[str]:
+    """The names of the tables' folders or files, as much of their paths as tells them apart."""
+    paths = [path.parent if path.name == "summary.csv" else path for path in map(Path, sources)]
+    parts = [path.resolve().with_suffix("").parts for path in paths]
+    depth = next((n for n in range(1, 4) if len({part[-n:] for part in parts}) == len(parts)), 1)
+    return ["_".join(part[-depth:]) for part in parts]
 
 
 if __name__ == "__main__":

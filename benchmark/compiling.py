@@ -24,4 +24,6 @@ def has_compiler() -> bool:
     import torch._inductor.config as inductor
 
     names = inductor.cpp.cxx
-    return any(name and shutil.which(name) for name in (names if isinstance(names, tuple | list) else (names,)))
+    return any(
+        name and shutil.which(name.split()[-1]) for name in (names if isinstance(names, tuple | list) else (names,))
+    )

@@ -30,6 +30,7 @@ PAD = 32  # replicas a tile is filled up to a multiple of: the widest vector loo
 EVALUATION_CHUNK = 128  # points evaluated at once
 EAGER_NUMBERS = 1 << 21  # products W x of one step that an eager tile may hold
 COMPILED_NUMBERS = 1 << 21  # and a compiled one
+USUAL_SEEDS = 25
 WORTH_COMPILING = 30.0  # seconds of eager training that a compilation, some 20 s, has to replace
 DATA_NUMBERS = 1 << 18  # inputs generated at once
 STUCK = 0.01  # an effective weight that moves less than this with its parameters is saturated
@@ -235,18 +236,20 @@ def predict(replica: Replica, named: dict[str, np.ndarray], x: np.ndarray) -> np
 Tile = tuple[list[Replica], Engine]  # the replicas, and how they are trained
 
 
-def tiles(replicas: Sequence[Replica], engine: Engine, workers: int) -> list[Tile]:
+def tiles(
+    replicas: Sequence[Replica], engine: Engine, workers: int, request: Sequence[Replica] | None = None
+) -> list[Tile]:
     """Replicas grouped by architecture and cut into tiles, the most work first, each with its engine made definite.
 
-    Raises UsageError where compiling is asked for and no C++ compiler is found.
+    request: all replicas that were asked for, where `replicas` are those that are missing: what is compiled follows
+    from the request, so that a run that goes on computes what an uninterrupted one would have. Raises UsageError where
+    compiling is asked for and no C++ compiler is found.
     """
-    groups: dict[tuple, list[Replica]] = {}
-    for replica in replicas:
-        groups.setdefault(architecture(replica), []).append(replica)
+    groups, whole = _by_architecture(replicas), _by_architecture(request or replicas)
     shares = -(-workers // len(groups)) if groups else 1  # a group is split for idle workers only: small tiles are slow
     cut: list[Tile] = []
-    for members in groups.values():
-        compiled = _compile(members, engine)
+    for kind, members in groups.items():
+        compiled = _compile(whole[kind], engine)
         share = -(-len(members) // shares)
         size = engine.tile or (_compiled_size(members, share) if compiled else min(_eager_size(members[0]), share))
         size = _padded(size)
@@ -255,11 +258,20 @@ def tiles(replicas: Sequence[Replica], engine: Engine, workers: int) -> list[Til
     return sorted(cut, key=lambda tile: -len(tile[0]) * _numbers(tile[0][0].cell.specification))
 
 
+def _by_architecture(replicas: Sequence[Replica]) -> dict[tuple, list[Replica]]:
+    groups: dict[tuple, list[Replica]] = {}
+    for replica in replicas:
+        groups.setdefault(architecture(replica), []).append(replica)
+    return groups
+
+
 def _compile(members: Sequence[Replica], engine: Engine) -> bool:
     """Whether an architecture is compiled: as asked for, or where it saves more time than it costs."""
     if engine.mode == "auto":
-        # Measured: an eager replica-step takes 4 µs and 3.5 ns a product, a compiled one about an eighth.
-        steps = len(members) * members[0].cell.specification.protocol.steps
+        # Measured: an eager replica-step takes 4 µs and 3.5 ns a product, a compiled one about an eighth. More seeds
+        # than usual count for nothing: 100 seeds after 25 are trained as those were.
+        cells = len({replica.cell for replica in members})
+        steps = cells * min(len(members) // cells, USUAL_SEEDS) * members[0].cell.specification.protocol.steps
         return steps * (4e-6 + 3.5e-9 * _numbers(members[0].cell.specification)) > WORTH_COMPILING and has_compiler()
     if engine.mode == "compiled" and not has_compiler():
         raise UsageError("engine.mode=compiled needs a C++ compiler (g++ or clang++), and none is found; use eager")

@@ -70,7 +70,7 @@ def estimate(values: np.ndarray, statistic: Callable, cell: tuple[str, ...]) -> 
 
 
 def bootstrap(
-    samples: tuple[np.ndarray, ...], statistic: Callable, cell: tuple[str, ...], paired: bool = False
+    samples: tuple[np.ndarray, ...], statistic: Callable, cell: tuple[str, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
     """(low, high) of a statistic of samples [..., seed], the 95% percentile bootstrap interval.
 
@@ -80,7 +80,7 @@ def bootstrap(
     rng = np.random.default_rng(int.from_bytes(seed[:8], "little"))
     with np.errstate(invalid="ignore"):  # scipy also takes the distribution's standard deviation
         result = stats.bootstrap(
-            samples, statistic, axis=-1, n_resamples=RESAMPLES, batch=100, method="percentile", rng=rng, paired=paired
+            samples, statistic, axis=-1, n_resamples=RESAMPLES, batch=100, method="percentile", rng=rng
         )
     distribution = result.bootstrap_distribution
     return np.quantile(distribution, 0.025, -1, method="lower"), np.quantile(distribution, 0.975, -1, method="higher")
@@ -91,9 +91,9 @@ def mean_solved_at(steps: np.ndarray) -> Interval:
 
     Madsen & Johansen 2020, appendix on the statistics. The maximum-likelihood mean of a gamma distribution is the
     sample's mean; the published means, from fits that had not converged, are often another. Student's t where the
-    sample has fewer than two values or does not vary, as there.
+    sample has fewer than two values or does not vary, as there, or where a seed was solved before it was trained.
     """
-    if len(steps) < 2 or not np.std(steps) > 1e-5:
+    if len(steps) < 2 or not np.std(steps) > 1e-5 or np.min(steps) <= 0:
         return student(steps, 0, np.inf)
     mean = float(np.mean(steps))
     return gamma_mean(len(steps), mean, float(np.mean(np.log(steps / mean))))

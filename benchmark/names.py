@@ -20,8 +20,11 @@ TASKS = {
     "add": "a + b", "sub": "a − b", "mul": "a × b", "div": "a ÷ b",
     "square": "a²", "sqrt": "√a", "identity": "a", "reciprocal": "1/a",
 }  # fmt: skip
-LATEX = {"•": r"$_\bullet$", "%": r"\%", "_": r"\_", "∞": r"$\infty$", "−": "$-$", "×": r"$\times$", "÷": r"$\div$",
-         "²": "$^2$", "√a": r"$\sqrt{a}$", "–": "--"}  # fmt: skip
+LATEX = {
+    "•": r"$_\bullet$", "∞": r"$\infty$", "−": "$-$", "×": r"$\times$", "÷": r"$\div$", "²": "$^2$",
+    "√a": r"$\sqrt{a}$", "–": "--",
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+} | {character: f"\\{character}" for character in "%_#&${}"}  # fmt: skip
 
 
 def label(model: str) -> str:

@@ -51,20 +51,24 @@ def tables(folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
     notes: list[str] = []
     files = {name: folder / (f"{name}.csv.gz" if name == "curves" else f"{name}.csv") for name in COLUMNS}
     store = Store(folder)
-    if store.shards():
+    if shards := store.shards():
+        store.missing([])  # refuses to drop rows whose shards are gone
         found, notes, _ = derive(store)
     for name, path in files.items():
         if name not in found and path.is_file():
             found[name] = read_table(path, COLUMNS[name])
-    if "outcomes" not in found and "summary" not in found:
-        raise UsageError(f"{folder} holds no results: neither shards nor outcomes.csv nor summary.csv")
     sources = ("outcomes", "profile", "cells", "initialisation")
-    if not store.shards() and set(sources) <= set(found):
+    if not shards and set(sources) <= set(found):
+        of = [set(found[name][CELL].itertuples(index=False, name=None)) for name in sources]
+        if any(cells != of[0] for cells in of):
+            raise UsageError(f"{folder}: {', '.join(files[name].name for name in sources)} are not of the same cells")
         found["summary"] = statistics.summary(*(found[name] for name in sources))
         write_text(files["summary"], to_csv(found["summary"]))
+    if "summary" not in found:
+        raise UsageError(f"{folder} holds no results: neither shards nor a summary.csv, nor all that it follows from")
     missing = [path.name for name, path in files.items() if name not in found and name != "comparison"]
     if missing:
-        notes = [*notes, f"{', '.join(missing)} not there: the figures that need them are left as they are"]
+        notes = [*notes, f"{', '.join(missing)} not there: the figures that need it are left as they are"]
     return found, notes
 
 
@@ -74,7 +78,8 @@ def write(folder: Path, anew: bool = True) -> tuple[dict[str, pd.DataFrame], lis
     anew: even if the figures show these very tables.
     """
     found, notes = tables(folder)
-    shown = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(folder.glob("*.csv*")))).hexdigest()
+    files = sorted(path for path in folder.glob("*.csv*") if path.name[0] != ".")
+    shown = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
     stamp = folder / "figures" / ".shown"
     if anew or not stamp.exists() or stamp.read_text() != shown:
         stamp.parent.mkdir(exist_ok=True)
@@ -82,19 +87,19 @@ def write(folder: Path, anew: bool = True) -> tuple[dict[str, pd.DataFrame], lis
         for stem, figure in figures.draw(found):
             figures.save(figure, stamp.parent / stem)
             drawn.append(stem)
-        if not notes:  # else a figure that was drawn from more than is left here stays
+        if {"cells", "curves", "plane"} <= set(found):  # else a figure that was drawn from more than is left here stays
             for path in stamp.parent.glob("[!.]*"):
                 if path.name.rsplit(".", 1)[0] not in drawn:
                     path.unlink()
         stamp.write_text(shown)
     write_text(folder / "summary.tex", texts.latex_tables(found["summary"]))
-    write_text(folder / "REPORT.md", text(folder, found, notes))
+    write_text(folder / "REPORT.md", text(folder, found))
     return found, notes
 
 
-def text(folder: Path, found: dict[str, pd.DataFrame], notes: Sequence[str]) -> str:
+def text(folder: Path, found: dict[str, pd.DataFrame]) -> str:
     """What REPORT.md says: what was run, the tables, the figures, versions, time and cost."""
-    parts = [f"# {folder.resolve().name}", what_was_run(found), *(f"*{note}.*" for note in notes)]
+    parts = [f"# {folder.resolve().name}", what_was_run(found)]
     parts += ["## Results", texts.markdown_tables(found["summary"])]
     if "outcomes" in found:
         parts += [texts.markdown(verdicts(found["outcomes"]))]
@@ -166,18 +171,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if path.is_file():
             summary = read_table(path, statistics.SUMMARY, numbers=["value", "low", "high", "seeds"])
-            print(f"{texts.markdown_tables(summary)}\n\n{texts.latex_tables(summary)}")
+            texts.say(f"{texts.markdown_tables(summary)}\n\n{texts.latex_tables(summary)}")
             return 0
         if not path.is_dir():
             raise UsageError(f"There is no results folder {path}")
         found, notes = write(path)
-    except UsageError as error:
+    except (UsageError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
-    print(texts.markdown_tables(found["summary"]))
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
-    print(f"\n{files_of(path)}")
+    texts.say(f"{texts.markdown_tables(found['summary'])}\n\n{files_of(path)}")
     return 0
 
 

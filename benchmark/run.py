@@ -62,7 +62,8 @@ def run(request: Request | None = None, /, **names) -> Results:
     """
     request = request or configs.compose(**names)
     store, engine = Store(request.results), request.engine
-    missing = store.missing(request.replicas())
+    replicas = request.replicas()
+    missing = store.missing(replicas)
     workers = engine.workers or _cores()
     try:
         if missing:
@@ -72,7 +73,7 @@ def run(request: Request | None = None, /, **names) -> Results:
 
                 _check_units(missing)
                 store.prepare()
-                work = tiles(missing, engine, workers)
+                work = tiles(missing, engine, workers, replicas)
                 with Progress(missing, len(work)) as progress:
                     if pool is not None:
                         pool.train(work, progress)

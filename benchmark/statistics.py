@@ -98,7 +98,9 @@ def plane(runs: pd.DataFrame, planes: pd.DataFrame, diverged: pd.Series, points:
         error, target = (group[name].to_numpy().reshape(seeds, -1) for name in ("error", "target"))
         error = np.median(np.where(group["diverged"].to_numpy().reshape(seeds, -1), np.inf, error), axis=0)
         relative = np.divide(error, target[0], out=np.full_like(error, np.nan), where=target[0] > 0)
-        columns = dict(zip("ab", points, strict=True)) | {"error": error, "relative": relative, "seeds": seeds}
+        # As many digits as float32 has: the table is the same before it is written and after it is read.
+        measured = {"error": error.astype(str).astype(float), "relative": relative.astype(str).astype(float)}
+        columns = dict(zip("ab", points, strict=True)) | measured | {"seeds": seeds}
         tables.append(pd.DataFrame(dict(zip(CELL, names, strict=True)) | columns))
     return pd.concat(tables, ignore_index=True)[PLANE] if tables else pd.DataFrame(columns=PLANE)
 

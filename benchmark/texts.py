@@ -1,22 +1,31 @@
 """From tables to what the terminal and the reports say."""
 
 import math
+import os
+import re
+import sys
+from collections.abc import Callable
 
 import pandas as pd
 from tabulate import tabulate
 
+from benchmark.agreement import RATES
 from benchmark.names import MODELS, TASKS, label, latex, ordered
 from benchmark.replicas import CELL
 from benchmark.statistics import VERDICTS
 
-RATES = ("success_rate", "success_rate_relative")
-# The metrics of a report, and whether more of it is better.
+# The metrics of a report, or of a table that has none of the first three; and whether more of it is better.
 SHOWN = {"success_rate": True, "relative_extrapolation": False, "horizon": True}
+OTHERWISE = {"score": False, "score_interpolation": False, "solved_at": False, "sparsity": False}
 HEADINGS = {
     "success_rate": "Success rate in % [95% interval]",
     "relative_extrapolation": "Relative error outside the training range, median over the seeds [95% interval]",
     "horizon": "Horizon: the multiple of the training half-width up to which the median relative error stays below 1% "
     "[quartiles of the seeds]",
+    "score": "Score outside the training range: 100 × the error over an untrained network's [95% interval]",
+    "score_interpolation": "Score inside the training range [95% interval]",
+    "solved_at": "Step at which a seed solves the task, median [95% interval]",
+    "sparsity": "Sparsity error of the solved seeds, median [95% interval]",
 }
 MEANINGS = {
     "diverged": "training ended in numbers that are not finite",
@@ -26,6 +35,14 @@ MEANINGS = {
     "cannot_represent": "no weights of this model compute the task on this range, so no training could",
     "not_learned": "does not even fit its training range",
 }
+
+
+def say(text: str) -> None:
+    """Print; whoever closed the pipe (`| head`) does not want to hear the rest."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def number(value: float) -> str:
@@ -51,8 +68,10 @@ def markdown(frame: pd.DataFrame) -> str:
     return frame.to_markdown(index=False, disable_numparse=True)
 
 
-def matrix(summary: pd.DataFrame, metric: str, bold: str) -> pd.DataFrame:
+def matrix(summary: pd.DataFrame, metric: str, bold: str, write: Callable[[str], str] = str) -> pd.DataFrame:
     """One metric of one range as text, model × task, with its interval; `bold` is a pattern for the best of each task.
+
+    write: what the format does to plain text.
 
     >>> row = {"model": "nac", "task": "add", "metric": "success_rate", "value": 0.98, "low": 0.93, "high": 0.99}
     >>> matrix(pd.DataFrame([row]), "success_rate", "**{}**").loc["NAC", "a + b"]
@@ -60,29 +79,33 @@ def matrix(summary: pd.DataFrame, metric: str, bold: str) -> pd.DataFrame:
     """
     rows = summary[summary["metric"] == metric]
     values = rows.pivot(index="model", columns="task", values="value")
-    best = values.max() if SHOWN[metric] else values.min()
-    told = (lambda value: f"{100 * value:.0f}") if metric in RATES else number
+    more = (SHOWN | OTHERWISE)[metric]
+    best = values.max() if more else values.min()
+    told = (lambda value: number(round(100 * value, 0))) if metric in RATES else number
 
     def cell(row: pd.Series) -> str:
         value, low, high = (told(row[name]) for name in ("value", "low", "high"))
-        text = value if low == high == "–" else f"{value} [{low}, {high}]"
-        worth_it = row["value"] > 0 if SHOWN[metric] else math.isfinite(row["value"])
+        text = write(value if low == high == "–" else f"{value} [{low}, {high}]")
+        worth_it = row["value"] > 0 if more else math.isfinite(row["value"])
         return bold.format(text) if worth_it and row["value"] == best[row["task"]] else text
 
     texts = rows.assign(text=[cell(row) for _, row in rows.iterrows()]).pivot(
         index="model", columns="task", values="text"
     )
     texts = texts.reindex(index=ordered(texts.index, MODELS), columns=ordered(texts.columns, TASKS)).fillna("")
-    return texts.rename(index=label, columns=TASKS).rename_axis(index=None, columns=None)
+    texts.index = [write(label(model)) for model in texts.index]
+    texts.columns = [write(TASKS.get(task, task)) for task in texts.columns]
+    return texts
 
 
 def matrices(summary: pd.DataFrame) -> list[tuple[tuple[str, str, str], str, pd.DataFrame]]:
     """((range, protocol, overrides), metric, rows) of every table that a summary gives."""
     groups = summary.groupby(["range", "protocol", "overrides"], sort=False)
+    shown = SHOWN if summary["metric"].isin(SHOWN).any() else OTHERWISE
     return [
         (names, metric, rows[rows["metric"] == metric])
         for names, rows in groups
-        for metric in SHOWN
+        for metric in shown
         if rows.loc[rows["metric"] == metric, "value"].notna().any()
     ]
 
@@ -101,15 +124,19 @@ def latex_tables(summary: pd.DataFrame) -> str:
     """The tables of `markdown_tables` for LaTeX with booktabs."""
     parts = []
     for (range_, protocol, overrides), metric, rows in matrices(summary):
-        frame = matrix(rows, metric, r"\textbf{{{}}}")
-        seeds = sorted({int(seeds) for seeds in rows["seeds"].dropna()})
-        where = ", ".join(filter(None, (range_, protocol, overrides)))
-        caption = f"{HEADINGS[metric]}; {where}; {' to '.join(map(str, {*seeds[:1], *seeds[-1:]}))} seeds."
-        styler = frame.rename(index=latex, columns=latex).map(latex).style
-        parts.append(
-            styler.to_latex(hrules=True, column_format="l" + "r" * len(frame.columns), position_float="centering",
-                            caption=latex(caption), label=f"tab:{metric}-{range_}".replace("_", "-"))
-        )  # fmt: skip
+        frame = matrix(rows, metric, r"\textbf{{{}}}", write=latex)
+        counts = sorted({f"{seeds:.0f}" for seeds in rows["seeds"].dropna()}, key=int)
+        seeds = [f"{' to '.join(dict.fromkeys((counts[0], counts[-1])))} seeds"] if counts else []
+        caption = "; ".join(filter(None, (HEADINGS[metric], range_, protocol, overrides, *seeds))) + "."
+        words = re.findall(r"[A-Za-z0-9.]+", " ".join((metric, range_, protocol, overrides)))
+        written = frame.style.to_latex(
+            hrules=True,
+            column_format="l" + "r" * len(frame.columns),
+            position_float="centering",
+            caption=latex(caption),
+            label="tab:" + "-".join(words),
+        )
+        parts.append(written)
     return "% needs \\usepackage{booktabs}\n" + "\n".join(parts)
 
 

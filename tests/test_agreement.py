@@ -89,6 +89,18 @@ def test_errors_are_paired_where_both_have_the_same_seeds():
     assert (paired["verdict"], unpaired["verdict"]) == ("worse", "inconclusive")
 
 
+def test_paired_test_interval_and_verdict_speak_of_one_quantity():
+    """Two-humped errors: A is better in 24 of 25 seeds, though its median lies on the other hump."""
+    y = np.concatenate([np.linspace(-6, -5, 12), [-5], np.linspace(-1, 0, 12)])
+    x = y - 0.5
+    x[12] = -1
+    a, b = table("a", {"x": errors(10**x)}), table("b", {"x": errors(10**y)})
+    row = differences(a, b, CELL, ["relative_extrapolation"]).iloc[0]
+    assert row["verdict"] == "better"
+    assert row["difference"] == pytest.approx(-0.5)
+    assert row["high"] < 0
+
+
 def test_infinite_errors_rank_last_and_equal_ones_are_equal():
     infinite, half = [np.inf] * 25, [np.inf] * 13 + [1e-3] * 12
     a = table("a", {"all": errors(infinite), "more": errors(infinite), "zero": errors([0.0] * 25)})
@@ -133,5 +145,7 @@ def test_cells_are_joined_by_what_is_asked_and_must_then_be_one_each():
     both = Table("both", pd.concat([a.summary, b.summary]))
     with pytest.raises(UsageError, match="do not tell the cells of both apart"):
         differences(both, a, ["task", "range"], ["success_rate"])
+    with pytest.raises(UsageError, match="no metric to compare by 'horizon'"):
+        differences(a, b, ["task"], ["horizon"])
     with pytest.raises(UsageError, match="do not both hold the metric solved_at"):
         differences(a, b, ["task"], ["solved_at"])

@@ -56,7 +56,7 @@ def test_two_runs_of_a_grid_with_other_seeds_show_no_difference(command, tmp_pat
 
 
 def test_an_mlp_is_worse_than_nac_at_addition_and_the_exit_code_can_say_so(command, tmp_path):
-    code, out, _ = command("mlp", "nac", "--on", "task,range")
+    code, out, _ = command("mlp", "nac", "--on", "task, range, task")
     assert code == 0
     path = tmp_path / "results/compare/mlp-nac/differences.csv"
     assert verdicts(path, "relative_extrapolation")["add"] == "worse"
@@ -94,7 +94,9 @@ def change(folder, file, **columns):
         (["first", "nowhere/at/all"], "There is no results folder and no table at nowhere/at/all"),
         (["first", "second", "--on", "modle"], "did you mean model?"),
         (["first", "second", "--on", "task"], "do not tell the cells of"),
-        (["first", "second", "--metric", "succes"], "do not both hold the metric succes"),
+        (["first", "second", "--metric", "succes_rate"], "did you mean success_rate"),
+        (["first", "second", "--metric", "horizon"], "There is no metric to compare by 'horizon'"),
+        (["first", "second", "--output", "/dev/null/here"], "Not a directory"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_with_a_sentence(command, tmp_path, arguments, sentence):
@@ -106,18 +108,26 @@ def test_what_cannot_be_compared_is_refused_with_a_sentence(command, tmp_path, a
 
 
 def test_other_semantics_other_configurations_and_foreign_files_are_refused(command, folders, tmp_path):
-    for name in ("older", "other", "foreign", "words"):
+    for name in ("older", "other", "foreign", "words", "percent", "twice", "letters"):
         shutil.copytree(folders / "second", tmp_path / name)
     change(tmp_path / "older", "cells.csv", semantics=0)
     change(tmp_path / "other", "outcomes.csv", digest="0" * 16)
     (tmp_path / "foreign" / "summary.csv").write_text("a,b\n1,2\n")
     change(tmp_path / "words", "summary.csv", value="much")
+    summary = pd.read_csv(tmp_path / "percent" / "summary.csv")
+    change(tmp_path / "percent", "summary.csv", value=summary["value"].mask(summary["metric"] == "success_rate", 100))
+    rows = pd.read_csv(tmp_path / "twice" / "outcomes.csv")
+    pd.concat([rows, rows[:1]]).to_csv(tmp_path / "twice" / "outcomes.csv", index=False)
+    change(tmp_path / "letters", "outcomes.csv", relative_extrapolation="x")
     (tmp_path / "empty").mkdir()
     for name, sentence in {
         "older": "measured under version",
         "other": "mean different configurations by linear × add × positive",
         "foreign": "is no results table of this benchmark",
         "words": "is no results table of this benchmark",
+        "percent": "success rates lie between 0 and 1",
+        "twice": "a row stands twice",
+        "letters": "is no results table of this benchmark",
         "empty": "holds no summary.csv",
     }.items():
         code, _, err = command("first", name)
@@ -138,4 +148,4 @@ def test_recalled_published_numbers_can_be_looked_up_but_prove_nothing(command, 
     code, out, _ = command("table1", "trask2018_table1", *on)
     assert code == 0
     assert verdicts(tmp_path / "here/differences.csv", "score") == {"add": "inconclusive"}
-    assert "3 inconclusive" in out or "4 inconclusive" in out
+    assert "score: A is 4 inconclusive" in out

@@ -132,6 +132,11 @@ def test_values_that_do_not_vary_and_weights_beyond_one_get_students_t():
     assert intervals.mean_sparsity(errors) == pytest.approx((errors.mean(), 0.0, errors.mean() + reach))
 
 
+def test_seeds_that_were_solved_before_they_were_trained_get_students_t():
+    steps = np.array([0.0, 100.0, 200.0])
+    assert intervals.mean_solved_at(steps) == intervals.student(steps, 0, np.inf)
+
+
 def test_one_value_has_no_interval_and_none_no_mean():
     for function in (intervals.mean_solved_at, intervals.mean_sparsity):
         value, low, high = function(np.array([0.25]))

@@ -50,6 +50,25 @@ def test_auto_compiles_where_that_saves_time(quick):
     assert {engine.mode for _, engine in tiles(long, Engine(mode="eager"), 1)} == {"eager"}
 
 
+def test_what_is_compiled_follows_from_the_request_and_not_from_what_is_missing_or_how_many_seeds_more(quick):
+    mode = lambda seeds, missing=None: {
+        replica.key: engine.mode
+        for tile, engine in tiles(
+            [r for r in request(seeds) if missing is None or r.seed in missing], Engine(), 2, request(seeds)
+        )
+        for replica in tile
+    }
+    request = lambda seeds: quick(
+        ["mlp_tanh", "nalu"],
+        ["mul", "sqrt"],
+        overrides=[f"protocol.seeds={seeds}", "protocol.steps=20_000", "protocol.batch=128"],
+    ).replicas()
+    whole = mode(25)
+    assert set(whole.values()) == {"eager", "compiled"}
+    for part in (mode(25, missing={24}), mode(100), mode(100, missing={3, 99})):
+        assert all(whole.get(key, whole[(*key[:-1], 0)]) == engine for key, engine in part.items())
+
+
 def test_the_tiles_of_a_compiled_architecture_are_of_one_size_and_waste_little(quick):
     for seeds in (3, 30, 100, 130):
         replicas = quick(

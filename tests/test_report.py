@@ -7,8 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmark import report
+from benchmark import report, texts
+from benchmark.conf_files import PUBLISHED
 from benchmark.run import run
+from benchmark.store import read_table
 
 REFERENCES = sorted(path.parent for path in (Path(__file__).parent.parent / "results/reference").glob("*/outcomes.csv"))
 
@@ -55,8 +57,7 @@ def test_what_needs_curves_is_skipped_and_stays_as_it_was(copy):
     before = content(copy)
     report.write(copy)
     after = content(copy)
-    assert after["figures/learning_curves.png"] == before["figures/learning_curves.png"]
-    assert "curves.csv.gz not there" in (copy / "REPORT.md").read_text()
+    assert {name: after[name] for name in before} == before
 
 
 @pytest.mark.parametrize("reference", REFERENCES, ids=lambda path: path.name)
@@ -110,6 +111,57 @@ def test_a_summary_alone_is_printed(copy, capsys):
     assert report.main([str(copy / "summary.csv")]) == 0
     out = capsys.readouterr().out
     assert "| NALU" in out and r"\toprule" in out
+
+
+def test_rows_whose_shards_are_gone_are_not_dropped(folder, tmp_path, capsys):
+    shutil.copytree(folder, tmp_path / "small")
+    next((tmp_path / "small" / "shards").iterdir()).unlink()
+    before = content(tmp_path)
+    assert report.main([str(tmp_path / "small")]) == 2
+    assert "that no shard of" in capsys.readouterr().err
+    assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("kept", "code"),
+    [
+        (["summary"], 0),
+        (["summary", "outcomes"], 0),
+        (["summary", "cells"], 0),
+        (["outcomes"], 2),
+        (["outcomes", "cells", "profile"], 2),
+    ],
+)
+def test_a_part_of_the_tables_is_reported_as_far_as_it_goes(copy, kept, code, capsys):
+    for path in copy.glob("*.csv"):
+        if path.stem not in kept:
+            path.unlink()
+    assert report.main([str(copy)]) == code
+    assert "not there" in capsys.readouterr().err or code == 2
+
+
+def test_tables_of_other_cells_are_refused(copy, capsys):
+    cells = pd.read_csv(copy / "cells.csv")
+    cells[cells["model"] == "nac"].to_csv(copy / "cells.csv", index=False)
+    assert report.main([str(copy)]) == 2
+    assert "are not of the same cells" in capsys.readouterr().err
+
+
+def test_tables_of_several_protocols_have_labels_and_seed_counts_of_their_own(copy):
+    summary = read_table(copy / "summary.csv", [])
+    other = summary.assign(protocol="a_b", overrides="x={y:1}", seeds=16)
+    latex = texts.latex_tables(pd.concat([summary, other.assign(seeds=[3, *[16] * (len(other) - 1)])]))
+    labels = re.findall(r"\\label\{([^}]*)\}", latex)
+    assert len(labels) == len(set(labels))
+    assert "3 to 16 seeds" in latex or "16 seeds" in latex
+    assert r"x=\{y:1\}" in latex and r"a\_b" in latex
+
+
+def test_a_table_without_the_usual_metrics_shows_those_it_has(capsys):
+    assert report.main([str(PUBLISHED / "trask2018_table1.csv")]) == 0
+    out = capsys.readouterr().out
+    assert "Score outside the training range" in out
+    assert "| NALU" in out
 
 
 @pytest.mark.parametrize("what", ["nothing", "empty", "foreign", "text"])

@@ -52,6 +52,8 @@ def draw(tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, Figure]]:
     Where there is more than one set, the stem ends in its protocol and overrides and the figure's title names them.
     """
     tables = {name: table for name, table in tables.items() if set(COMBINATION) <= set(table)}
+    if "cells" not in tables:  # every figure says where its models were trained
+        return
     sets = tables["cells"][COMBINATION].drop_duplicates().to_numpy().tolist()
     for combination in sets:
         part = {name: table[table[COMBINATION].eq(combination).all(axis=1)] for name, table in tables.items()}
