@@ -36,7 +36,9 @@ def main() -> None:
         subprocess.run(command, check=True)
         if "--update" in sys.argv:
             shutil.rmtree(REFERENCE, ignore_errors=True)
-            shutil.copytree(fresh, REFERENCE, ignore=shutil.ignore_patterns("shards", ".lock", ".shown", "curves.csv.gz"))
+            shutil.copytree(
+                fresh, REFERENCE, ignore=shutil.ignore_patterns("shards", ".lock", ".shown", "curves.csv.gz")
+            )
             (REFERENCE / "processor.txt").write_text(processor())
             return
         ours, theirs = (pd.read_csv(folder / "outcomes.csv").set_index(KEY) for folder in (fresh, REFERENCE))

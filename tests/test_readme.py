@@ -11,6 +11,7 @@ import pytest
 
 from benchmark.conf_files import choices_of
 from benchmark.names import label
+from benchmark.texts import number
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -83,6 +84,21 @@ def test_the_starts_cost_what_the_readme_says():
     before = pd.read_csv(ROOT / "results/reference/initialisation/initialisation.csv").set_index(["model", "task"])
     assert {f"{share:.0%}" for share in before.loc["nalu_stable", "saturation"]} == {"44%"}
     assert (before.loc["nalu_uniform", "saturation"] == 0).all()
+
+
+def test_the_table_1_scores_are_the_committed_ones():
+    scores = {}
+    for variant in ("trask2018_table1", "trask2018_table1_two_inputs"):
+        table = pd.read_csv(ROOT / f"results/reference/{variant}/comparison.csv")
+        scores[variant] = table[table["metric"] == "score"].set_index(["model", "task"])
+    hundred, two = scores.values()
+    for model in ("mlp_relu6", "linear", "nac", "nalu"):
+        cells = [
+            f"{number(hundred.loc[(model, task), 'value'])} · {number(two.loc[(model, task), 'value'])} · "
+            f"*{number(hundred.loc[(model, task), 'published'])}*"
+            for task in ("add", "sub", "mul", "div", "square", "sqrt")
+        ]
+        assert f"| {label(model)} | {' | '.join(cells)} |" in README
 
 
 def blocks(language):
