@@ -11,7 +11,7 @@ def said(quick, tmp_path, *names):
 
 def test_columns_are_aligned_under_their_names():
     lines = table([{"a": "1", "bc": "22222"}, {"a": "333", "bc": ""}]).splitlines()
-    assert lines == ["a    bc", "───  ─────", "1    22222", "333"]
+    assert lines == ["a    bc", "---  -----", "1    22222", "333"]
 
 
 def test_each_cell_has_a_row_and_each_verdict_its_meaning(quick, tmp_path):
