@@ -92,6 +92,8 @@ def test_the_table_1_scores_are_the_committed_ones():
         table = pd.read_csv(ROOT / f"results/reference/{variant}/comparison.csv")
         scores[variant] = table[table["metric"] == "score"].set_index(["model", "task"])
     hundred, two = scores.values()
+    nalus = outcomes("trask2018_table1").query("model == 'nalu'")
+    assert (len(nalus), (nalus["relative_interpolation"] < 0.05).sum()) == (150, 69)
     for model in ("mlp_relu6", "linear", "nac", "nalu"):
         cells = [
             f"{number(hundred.loc[(model, task), 'value'])} · {number(two.loc[(model, task), 'value'])} · "
