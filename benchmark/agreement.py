@@ -16,7 +16,7 @@ UNTESTED = ("score", "score_interpolation", "solved_at_mean", "sparsity_mean")  
 OF_SOLVED = ("solved_at", "sparsity")  # measured on the solved seeds only
 SIGNIFICANCE = 0.05
 RATE_MARGIN = 0.25  # success rates closer than this are the same
-ERROR_MARGIN = float(np.log10(2))  # and medians of errors within a factor of 2
+ERROR_MARGIN = float(np.log10(2))  # and errors within a factor of 2
 COMPARISON = ["value", "low", "high", "seeds"]
 VERDICTS = ["better", "worse", "same", "inconclusive"]
 
@@ -98,7 +98,6 @@ def _tested(row: dict, a: Table, b: Table, on: Sequence[str]) -> tuple[float, fl
         return float(_minus(*_log10([row["value_a"], row["value_b"]]))), np.nan, np.nan, np.nan
     paired = set(ours.index) == set(theirs.index)
     x, y = (_log10(side.sort_index()) for side in (ours, theirs))
-
     samples = (_minus(x, y),) if paired else (x, y)
 
     def difference(*samples: np.ndarray, axis: int = -1) -> np.ndarray:

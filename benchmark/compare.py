@@ -103,7 +103,7 @@ def table_of(rows: pd.DataFrame, on: Sequence[str]) -> str:
         return f"{told(value)}{interval}" + (f", {seeds:.0f}" if seeds == seeds else "")
 
     def difference(row: pd.Series) -> str:
-        # Logarithms are told as what they are of: the ratio of the medians.
+        # Logarithms are told as what they are of: ratios.
         value, low, high = (row[name] if rate else 10.0 ** row[name] for name in ("difference", "low", "high"))
         return told(value) + (f" [{told(low)}, {told(high)}]" if low == low else "")
 

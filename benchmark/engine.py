@@ -28,9 +28,8 @@ from benchmark.tasks import threshold
 
 PAD = 32  # replicas a tile is filled up to a multiple of: the widest vector loop has no scalar tail, which rounds apart
 EVALUATION_CHUNK = 128  # points evaluated at once
-EAGER_NUMBERS = 1 << 21  # products W x of one step that an eager tile may hold
-COMPILED_NUMBERS = 1 << 21  # and a compiled one
-USUAL_SEEDS = 25
+TILE_NUMBERS = 1 << 21  # products W x of one step that a tile may hold
+USUAL_SEEDS = 25  # the default protocol's
 WORTH_COMPILING = 30.0  # seconds of eager training that a compilation, some 20 s, has to replace
 DATA_NUMBERS = 1 << 18  # inputs generated at once
 STUCK = 0.01  # an effective weight that moves less than this with its parameters is saturated
@@ -289,12 +288,12 @@ def _numbers(specification: Specification) -> int:
 
 
 def _eager_size(replica: Replica) -> int:
-    return max(2 * PAD, min(960, EAGER_NUMBERS // _numbers(replica.cell.specification)))
+    return max(2 * PAD, min(960, TILE_NUMBERS // _numbers(replica.cell.specification)))
 
 
 def _compiled_size(members: Sequence[Replica], share: int) -> int:
     """Replicas that a step's working set keeps in the cache, such that the last tile wastes the least."""
-    most = max(PAD, min(256, share, COMPILED_NUMBERS // _numbers(members[0].cell.specification)))
+    most = max(PAD, min(256, share, TILE_NUMBERS // _numbers(members[0].cell.specification)))
     sizes = range(min(2 * PAD, _padded(most)), _padded(most) + 1, PAD)
     return min(sizes, key=lambda size: (-(-len(members) // size) * size, -size))
 

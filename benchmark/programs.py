@@ -1,7 +1,7 @@
 """What a tile executes, one program an architecture: its training step and its forward pass, eager or compiled.
 
-Both engines run the same functions, written once. Compiled, forward, gradient, optimizer and `steps` steps of them are
-one graph; tasks, ranges, seeds, learning rates and schedules are its inputs, so that one compilation serves them all.
+Both engines run the same functions, written once. Compiled, forward, gradient and optimizer of several steps are one
+graph; tasks, ranges, seeds, learning rates and schedules are its inputs, so that one compilation serves them all.
 """
 
 from collections.abc import Callable

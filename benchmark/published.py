@@ -112,7 +112,7 @@ def _tell_metrics(table: pd.DataFrame) -> str:
 
 
 def _predictions(published: pd.DataFrame, results: Any) -> pd.DataFrame:
-    """Predictions of seed 0 and of the seed with the median error for the published rows."""
+    """Predictions of the first seed and of the seed with the median error for the published rows."""
     from benchmark.engine import predict
     from benchmark.store import Store
 

@@ -48,13 +48,13 @@ def say(text: str) -> None:
 def number(value: float) -> str:
     """Three figures, as short as they can be read.
 
-    >>> [number(x) for x in (0.98, 1.79e-4, 123456.0, float("inf"), float("nan"))]
-    ['0.98', '1.8e-04', '1.2e+05', '∞', '–']
+    >>> [number(x) for x in (0.98, 1.79e-4, 123456.0, -math.inf, math.nan)]
+    ['0.98', '1.8e-04', '1.2e+05', '−∞', '–']
     """
     if math.isnan(value):
         return "–"
     if math.isinf(value):
-        return "∞"
+        return "∞" if value > 0 else "−∞"
     return f"{value:.1e}" if value != 0 and not 0.01 <= abs(value) < 1000 else f"{value:.3g}"
 
 
