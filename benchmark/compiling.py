@@ -19,6 +19,13 @@ def compiled(function: Callable) -> Callable:
     return torch.compile(function, fullgraph=True, dynamic=False)
 
 
+def has_gpu() -> bool:
+    """Whether torch can use a GPU."""
+    import torch
+
+    return torch.cuda.is_available()
+
+
 def has_compiler() -> bool:
     """Whether there is a C++ compiler."""
     import torch._inductor.config as inductor

@@ -1,7 +1,7 @@
 """Inputs and targets of many replicas at once, from counter-based streams."""
 
 from collections.abc import Callable, Hashable, Sequence
-from functools import partial
+from functools import cache, cached_property, partial
 
 import numpy as np
 import torch
@@ -12,10 +12,12 @@ from benchmark.compiling import compiled
 from benchmark.ranges import Distribution, Grid
 from benchmark.replicas import Replica
 from benchmark.tasks import OPERATIONS, Problem, plane_points
+from benchmark.units import linear
 
 # The seeds of Madsen & Johansen's validation and test sets; keys of this generator here, not the same numbers.
 INTERPOLATION_SEED, EXTRAPOLATION_SEED = 43953907, 8689336
 PROFILE_SIZE, PROFILE_POINTS = 81, 64
+CHUNK = 512  # points evaluated at once
 
 Where = Grid | tuple[Distribution, ...]
 
@@ -73,6 +75,7 @@ Pieces = list[tuple[Tensor, Tensor, Tensor]]
 def _pieces(wheres: Sequence[tuple[Distribution, ...]], dtype: torch.dtype, device: torch.device) -> Pieces:
     """(cut, slope, low), each [set, input, 1], of every interval; a cut of 2 pads unions of fewer: no u reaches it."""
 
+    @cache
     def parts(distribution: Distribution) -> np.ndarray:
         cuts, low, high = distribution.pieces()
         padding = ((0, 0), (0, most - len(cuts)))
@@ -116,6 +119,8 @@ class Targets:
             # A single operand has no second subset; its index is clipped and its sum unused.
             index = start + operand + torch.arange(subsets.size, device=device)  # [set, operand, member]
             self.members = index.clamp(max=subsets.inputs - 1)
+            place = torch.arange(subsets.inputs, device=device) - start - operand  # [set, operand, input]
+            self.belongs = ((place >= 0) & (place < subsets.size)).double()
 
     def __call__(self, x: Tensor) -> Tensor:
         """[..., set, input, lane] -> float64 [..., set, 1, lane]."""
@@ -130,9 +135,12 @@ class Targets:
         if self.members is None:
             x = x.double()
             return x[..., :1, :], x[..., -1:, :]
-        sets, operands, size = self.members.shape
-        index = self.members.reshape(sets, operands * size, 1).expand(*x.shape[:-2], operands * size, x.shape[-1])
-        sums = x.gather(-2, index).double().unflatten(-2, (operands, size)).sum(-2)
+        if torch.compiler.is_compiling():  # to what cannot vectorise a gather; the sums are exact in whatever order
+            sums = linear(self.belongs, x.double())
+        else:
+            sets, operands, size = self.members.shape
+            index = self.members.reshape(sets, operands * size, 1).expand(*x.shape[:-2], operands * size, x.shape[-1])
+            sums = x.gather(-2, index).double().unflatten(-2, (operands, size)).sum(-2)
         return sums[..., :1, :], sums[..., 1:, :]
 
 
@@ -208,7 +216,20 @@ class EvaluationSet:
         self.target_of = self.target_of.to(device)
         chosen = {form: problem for form, problem in zip(forms, problems, strict=True)}
         targets = Targets([chosen[form] for form in unique], [offset for _, _, offset in unique], device)
-        self.t = targets(x[[form[0] for form in unique]])[:, 0]
+        sets = [form[0] for form in unique]
+        self.t = torch.cat([targets(points[sets])[:, 0] for points in x.split(CHUNK, -1)], -1)
+
+    @cached_property
+    def chunks(self) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """(x, t, real) of CHUNK points each: one shape, so one compiled program.
+
+        A last chunk that is not full repeats the last point; real [point] is 1 for points that count and 0 for others.
+        """
+        points = self.x.shape[-1]
+        size = min(CHUNK, points + -points % 16)
+        index = torch.arange(points + -points % size, device=self.x.device).view(-1, size)
+        kept = [(i.clamp(max=points - 1), (i < points).double()) for i in index]
+        return [(self.x[..., i].contiguous(), self.t[:, i].contiguous(), real) for i, real in kept]
 
     @classmethod
     def of_range(

@@ -4,37 +4,42 @@ Parameters are [replica, out, in], data [replica, in, batch], the loss [replica]
 replica sees another. A replica's numbers are the same bit for bit alone and in any company.
 """
 
-import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from benchmark.compiling import has_compiler
 from benchmark.data import Batches, EvaluationSet
-from benchmark.errors import UsageError
 from benchmark.networks import Network, build, representable
 from benchmark.optimizers import OPTIMIZERS, corrections
-from benchmark.programs import Program, of_parameters, program
-from benchmark.protocol import Engine, Protocol
-from benchmark.replicas import Replica, Specification, architecture
+from benchmark.programs import Parameters, Program, of_parameters, program
+from benchmark.protocol import Engine
+from benchmark.replicas import Replica
 from benchmark.streams import Draw
 from benchmark.tasks import threshold
+from benchmark.tiles import padded_size, steps_drawn, steps_per_call
 
-PAD = 32  # replicas a tile is filled up to a multiple of: the widest vector loop has no scalar tail, which rounds apart
-EVALUATION_CHUNK = 128  # points evaluated at once
-TILE_NUMBERS = 1 << 21  # products W x of one step that a tile may hold
-USUAL_SEEDS = 25  # the default protocol's
-WORTH_COMPILING = 30.0  # seconds of eager training that a compilation, some 20 s, has to replace
-DATA_NUMBERS = 1 << 18  # inputs generated at once
+SCHEDULED = 1 << 13  # steps whose schedules are laid out at once
+KEPT_EVERY = 60.0  # seconds of training that a killed run may lose, but for what lies between two evaluations
 STUCK = 0.01  # an effective weight that moves less than this with its parameters is saturated
 
 Report = Callable[[int, int], None]
+
+
+class Checkpoint(Protocol):
+    """Where a tile's unfinished training is kept."""
+
+    def load(self) -> dict[str, np.ndarray] | None:
+        """What was saved last, if anything was."""
+
+    def save(self, arrays: dict[str, np.ndarray]) -> None:
+        """Keep this instead of what was saved before."""
 
 
 @dataclass
@@ -48,7 +53,8 @@ class Measured:
     initial_output: root mean square output on the interpolation set before training, initial_saturation: see
     `saturation`, both [replica].
     threshold, representable ("yes", "no", "unknown") and why (not), each [replica], are known beforehand. parameters:
-    name -> [replica, ...] at the selected step. engine: "eager" or "compiled". seconds: wall time of the whole tile.
+    name -> [replica, ...] at the selected step. engine: "eager" or "compiled". device: "cpu" or "cuda". seconds: wall
+    time of the whole tile.
     """
 
     steps: np.ndarray
@@ -70,6 +76,7 @@ class Measured:
     why: np.ndarray
     parameters: dict[str, np.ndarray]
     engine: str
+    device: str
     seconds: float
 
 
@@ -91,46 +98,101 @@ def saturation(network: Network, named: dict[str, Tensor]) -> Tensor:
     return torch.cat(stuck, dim=1).double().mean(1)
 
 
-def errors(run: Program, theta: Tensor, data: EvaluationSet) -> Iterator[tuple[Tensor, Tensor]]:
-    """Chunk by chunk, the error y - t and the target t, float64 [replica, point]; what is not finite counts as inf."""
-    size = data.x.shape[-1]
-    for chunk in range(0, size, EVALUATION_CHUNK):
-        # A last chunk that is not full repeats the last point: one shape, one compiled program.
-        points = torch.arange(chunk, chunk + EVALUATION_CHUNK, device=data.x.device).clamp(max=size - 1)
-        real = slice(min(EVALUATION_CHUNK, size - chunk))
-        y = run.forward(theta, data.x[..., points][data.set_of])[:, real].double()
-        t = data.t[:, points[real]][data.target_of]
-        yield (y - t).nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=torch.inf), t
+def errors(run: Program, theta: Tensor, data: EvaluationSet) -> tuple[Tensor, Tensor]:
+    """The error y - t and the target t, float64 [replica, point]; what is not finite counts as inf."""
+    parts = []
+    for x, t, real in data.chunks:
+        kept = slice(int(real.sum()))
+        y = run.forward(theta, x[data.set_of])[:, kept].double()
+        t = t[data.target_of, kept]
+        parts.append(torch.stack([(y - t).nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=torch.inf), t]))
+    error, target = torch.cat(parts, -1)
+    return error, target
 
 
 def mean_squares(run: Program, theta: Tensor, data: EvaluationSet) -> Tensor:
-    """Mean squared error of each replica, float64 [replica]."""
-    sums = [error.square().sum(-1) for error, _ in errors(run, theta, data)]
-    return torch.stack(sums).sum(0) / data.x.shape[-1]
+    """Mean squared error of each replica, float64 [replica]; inf where an output is not finite."""
+    sums = [run.squares(theta, x, data.set_of, t, data.target_of, real) for x, t, real in data.chunks]
+    return (torch.stack(sums).sum(0) / data.x.shape[-1]).nan_to_num(nan=torch.inf)
 
 
-def train(tile: Sequence[Replica], engine: Engine, report: Report = lambda steps, solved: None) -> Measured:
+class State:
+    """How far a tile has come: parameters, the optimizer's slots, recorded evaluations and what they selected.
+
+    theta, slots, selected: flat. curves: an evaluation each, (interpolation, extrapolation, sparsity), [replica].
+    lowest: the selected interpolation error, best: its evaluation, [replica].
+    """
+
+    def __init__(self, parameters: Parameters, theta: Tensor, slots: int):
+        self.parameters, self.theta, self.selected = parameters, theta, theta.clone()
+        self.slots = [torch.zeros_like(theta) for _ in range(slots)]
+        replicas = parameters.shapes[0][0]
+        self.lowest, self.best = np.full(replicas, np.inf), np.zeros(replicas, dtype=np.int64)
+        self.curves: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self.output, self.saturation = np.zeros(replicas), np.zeros(replicas)
+
+    def record(self, row: tuple[np.ndarray, np.ndarray, np.ndarray], select: str) -> None:
+        """One more evaluation."""
+        better = row[0] < self.lowest if select == "best" else np.ones(len(row[0]), dtype=bool)
+        self.best[better], self.lowest[better] = len(self.curves), row[0][better]
+        taken = torch.from_numpy(better).to(self.theta.device)[self.parameters.owner]
+        torch.where(taken, self.theta, self.selected, out=self.selected)
+        self.curves.append(row)
+
+    def _vectors(self) -> dict[str, Tensor]:
+        slots = {f"slot {i}": slot for i, slot in enumerate(self.slots)}
+        return {"theta": self.theta, "selected": self.selected} | slots
+
+    def arrays(self, replicas: int) -> dict[str, np.ndarray]:
+        """Everything of the first replicas, a row each: what `restore` takes."""
+        vectors = {
+            f"{kind} {name}": value.cpu().numpy()
+            for kind, vector in self._vectors().items()
+            for name, value in self.parameters.unflat(vector).items()
+        }
+        per_replica = {name: getattr(self, name) for name in ("lowest", "best", "output", "saturation")}
+        rows = vectors | per_replica | {"curves": np.stack([np.stack(row, -1) for row in self.curves], 1)}
+        return {name: values[:replicas] for name, values in rows.items()}
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Go on from `arrays`. What fills the tile up is its first replica again and again, as it was before."""
+        width = len(self.lowest)
+        index = np.where(np.arange(width) < len(arrays["best"]), np.arange(width), 0)
+        for kind, vector in self._vectors().items():
+            named = {name: torch.from_numpy(arrays[f"{kind} {name}"][index]) for name in self.parameters.names}
+            vector.copy_(self.parameters.flat(named))
+        for name in ("lowest", "best", "output", "saturation"):
+            setattr(self, name, arrays[name][index])
+        self.curves = [tuple(evaluation.T) for evaluation in arrays["curves"][index].swapaxes(0, 1)]
+
+
+def train(
+    tile: Sequence[Replica],
+    engine: Engine,
+    report: Report = lambda steps, solved: None,
+    checkpoint: Checkpoint | None = None,
+) -> Measured:
     """Train the replicas of a tile from their first to their last step.
 
-    All have the same architecture, protocol and kind of range (see `tiles`). A compiled tile is filled up to
+    All have the same architecture, protocol and kind of range (see `tiles.tiles`). A compiled tile is filled up to
     engine.tile replicas, so that all tiles of an architecture share one program. `report` receives the replica-steps
-    done since its last call and how many replicas are under their threshold.
+    done since its last call and how many replicas are under their threshold. With a checkpoint training goes on from
+    what it holds, and is saved there every minute.
     """
     began = time.perf_counter()
     torch.set_num_threads(1)  # the batches are too small to share: a second thread costs more than it brings
-    device = torch.device("cpu")
+    device = torch.device("cuda" if engine.device == "cuda" else "cpu")
     compiled = engine.mode == "compiled"
-    width = _padded(max(len(tile), engine.tile or 0) if compiled else len(tile))
+    width = padded_size(max(len(tile), engine.tile or 0) if compiled else len(tile))
     padded = [*tile, *[tile[0]] * (width - len(tile))]
     specifications = [replica.cell.specification for replica in padded]
     first = specifications[0]
     protocol, recipe, dtype = first.protocol, first.model.recipe, getattr(torch, first.protocol.dtype)
 
-    run = program(first, width, compiled)
+    run = program(first, width, compiled, device)
     network, parameters = run.network, run.parameters
     start = network.initial(Draw(torch.tensor([replica.seed for replica in padded])))
-    theta = parameters.flat(start).to(device, dtype)
-    slots = [torch.zeros_like(theta) for _ in range(OPTIMIZERS[protocol.optimizer][0])]
+    state = State(parameters, parameters.flat(start).to(device, dtype), OPTIMIZERS[protocol.optimizer][0])
     rates = torch.tensor([s.model.recipe.learning_rate for s in specifications], dtype=dtype, device=device)
     rate = rates[parameters.owner]
 
@@ -141,69 +203,77 @@ def train(tile: Sequence[Replica], engine: Engine, report: Report = lambda steps
     thresholds = {s.digest: threshold(s.problem, protocol.epsilon) for s in {id(s): s for s in specifications}.values()}
     limits = np.array([thresholds[s.digest] for s in specifications])
     evaluated = protocol.evaluated_steps
-    per_call = _steps_per_call(first, width, engine) if compiled else 1
-    drawn = _steps_drawn(protocol, width * batches.inputs * batches.batch, per_call)
+    per_call = steps_per_call(first, width, engine) if compiled else 1
+    drawn = steps_drawn(protocol, width * batches.inputs * batches.batch, per_call)
+    real = slice(len(tile))
 
-    curves: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    selected, lowest = theta.clone(), np.full(len(padded), np.inf)
-    best = np.zeros(len(padded), dtype=np.int64)
-
-    def evaluate() -> None:
+    def evaluate() -> int:
+        """How many replicas are under their threshold."""
+        theta = state.theta
         finite = ~np.isin(np.arange(width), parameters.owner[~theta.isfinite()].cpu().numpy())
-        row = [np.where(finite, mean_squares(run, theta, data).cpu().numpy(), np.inf) for data in (inside, outside)]
+        error, beyond = (
+            np.where(finite, mean_squares(run, theta, data).cpu().numpy(), np.inf) for data in (inside, outside)
+        )
         sparsity = of_parameters("sparsity", network, parameters.unflat(theta)).double().cpu().numpy()
-        better = row[0] < lowest if protocol.select == "best" else np.ones(len(padded), dtype=bool)
-        best[better], lowest[better] = len(curves), row[0][better]
-        taken = torch.from_numpy(better).to(device)[parameters.owner]
-        torch.where(taken, theta, selected, out=selected)
-        curves.append((row[0], row[1], sparsity))
+        state.record((error, beyond, sparsity), protocol.select)
+        return int((np.isfinite(limits) & (beyond < limits))[real].sum())
 
-    outputs = [(error + t).square().sum(-1) for error, t in errors(run, theta, inside)]
-    initial_output = (torch.stack(outputs).sum(0) / inside.x.shape[-1]).sqrt()
-    initial_saturation = saturation(network, parameters.unflat(theta))
-    evaluate()
-    reported = time.perf_counter()
-    pending = solved = 0
-    for begin, end in pairwise(evaluated):
+    def schedule(steps: range) -> tuple[Tensor, Tensor]:
+        """Adam's corrections [step, 2] and the regularizers' strengths [step, term]."""
+        strengths = [[term.strength(s, protocol.steps) for term in recipe.regularizers.values()] for s in steps]
+        bias = torch.tensor(corrections(steps), dtype=dtype, device=device)
+        return bias, torch.tensor(strengths, dtype=dtype, device=device)
+
+    saved = checkpoint.load() if checkpoint else None
+    if saved is None:
+        error, target = errors(run, state.theta, inside)
+        state.output = (error + target).square().mean(-1).sqrt().cpu().numpy()
+        state.saturation = saturation(network, parameters.unflat(state.theta)).cpu().numpy()
+        solved = evaluate()
+    else:
+        began -= float(saved.pop("seconds"))
+        state.restore(saved)
+        solved = int((np.isfinite(limits) & (state.curves[-1][1] < limits))[real].sum())
+        report(evaluated[len(state.curves) - 1] * len(tile), solved)
+    reported = kept = time.perf_counter()
+    pending = 0
+    for begin, end in pairwise(evaluated[len(state.curves) - 1 :]):
         for call in range(begin, end, drawn):
+            if (done := (call - begin) % (drawn * SCHEDULED)) == 0:
+                correction, strengths = schedule(range(call, min(end, call + drawn * SCHEDULED)))
             x, t = batches(call, drawn)
-            calls = range(call, call + drawn)
-            correction = torch.tensor(corrections(list(calls)), dtype=dtype, device=device)
-            strength = [[term.strength(s, protocol.steps) for term in recipe.regularizers.values()] for s in calls]
-            strengths = torch.tensor(strength, dtype=dtype, device=device)
             for k in range(0, drawn, per_call):
-                ks = slice(k, k + per_call)
-                run.advance(theta, slots, x[ks], t[ks], rate, correction[ks], strengths[ks])
+                ks, of = slice(k, k + per_call), slice(done + k, done + k + per_call)
+                run.advance(state.theta, state.slots, x[ks], t[ks], rate, correction[of], strengths[of])
             pending += drawn * len(tile)
             if time.perf_counter() - reported > 0.5:
                 report(pending, solved)
                 pending, reported = 0, time.perf_counter()
-        evaluate()
-        solved = int((np.isfinite(limits) & (curves[-1][1] < limits))[: len(tile)].sum())
+        solved = evaluate()
+        if checkpoint and end < protocol.steps and time.perf_counter() - kept > KEPT_EVERY:
+            checkpoint.save(state.arrays(len(tile)) | {"seconds": np.array(time.perf_counter() - began)})
+            kept = time.perf_counter()
     report(pending, solved)
 
-    real = slice(len(tile))
     cpu = lambda values: values.cpu().numpy()[real]
     points, profile_x = EvaluationSet.of_profile(padded, dtype, device)
-    chunks = [(error.abs(), t.abs()) for error, t in errors(run, selected, points)]
     along = [
-        cpu(torch.cat(part, -1).unflatten(-1, (profile_x.shape[1], -1)).mean(-1)) for part in zip(*chunks, strict=True)
+        cpu(part.abs().unflatten(-1, (profile_x.shape[1], -1)).mean(-1)) for part in errors(run, state.selected, points)
     ]
     plane = np.zeros((2, len(tile), 0), dtype=np.float32)
     if first.problem.has_plane:
-        over = EvaluationSet.of_plane(padded, dtype, device)
-        parts = [torch.stack([error.abs(), t.abs()]) for error, t in errors(run, selected, over)]
-        plane = torch.cat(parts, -1)[:, real].float().cpu().numpy()
+        over = errors(run, state.selected, EvaluationSet.of_plane(padded, dtype, device))
+        plane = np.stack([cpu(part.abs().float()) for part in over])
     possible = np.array([representable(network, s.problem) for s in specifications[real]])
     return Measured(
         steps=np.array(evaluated),
         **{
             name: np.stack(rows, axis=1)[real]
             for name, rows in zip(
-                ("interpolation", "extrapolation", "sparsity"), zip(*curves, strict=True), strict=True
+                ("interpolation", "extrapolation", "sparsity"), zip(*state.curves, strict=True), strict=True
             )
         },
-        best=best[real],
+        best=state.best[real],
         target_interpolation=cpu(inside.t.square().mean(-1)[inside.target_of]),
         target_extrapolation=cpu(outside.t.square().mean(-1)[outside.target_of]),
         profile_x=profile_x[real],
@@ -211,13 +281,14 @@ def train(tile: Sequence[Replica], engine: Engine, report: Report = lambda steps
         profile_target=along[1],
         plane_error=plane[0],
         plane_target=plane[1],
-        initial_output=cpu(initial_output),
-        initial_saturation=cpu(initial_saturation),
+        initial_output=state.output[real],
+        initial_saturation=state.saturation[real],
         threshold=limits[real],
         representable=possible[:, 0],
         why=possible[:, 1],
-        parameters={name: cpu(value) for name, value in parameters.unflat(selected).items()},
+        parameters={name: cpu(value) for name, value in parameters.unflat(state.selected).items()},
         engine="compiled" if compiled else "eager",
+        device=device.type,
         seconds=time.perf_counter() - began,
     )
 
@@ -230,86 +301,3 @@ def predict(replica: Replica, named: dict[str, np.ndarray], x: np.ndarray) -> np
         return functional_call(build(replica.cell.specification), tensors, (torch.as_tensor(x, dtype=dtype),))[
             0
         ].numpy()
-
-
-Tile = tuple[list[Replica], Engine]  # the replicas, and how they are trained
-
-
-def tiles(
-    replicas: Sequence[Replica], engine: Engine, workers: int, request: Sequence[Replica] | None = None
-) -> list[Tile]:
-    """Replicas grouped by architecture and cut into tiles, the most work first, each with its engine made definite.
-
-    request: all replicas that were asked for, where `replicas` are those that are missing: what is compiled follows
-    from the request, so that a run that goes on computes what an uninterrupted one would have. Raises UsageError where
-    compiling is asked for and no C++ compiler is found.
-    """
-    groups, whole = _by_architecture(replicas), _by_architecture(request or replicas)
-    shares = -(-workers // len(groups)) if groups else 1  # a group is split for idle workers only: small tiles are slow
-    cut: list[Tile] = []
-    for kind, members in groups.items():
-        compiled = _compile(whole[kind], engine)
-        share = -(-len(members) // shares)
-        size = engine.tile or (_compiled_size(members, share) if compiled else min(_eager_size(members[0]), share))
-        size = _padded(size)
-        definite = replace(engine, mode="compiled" if compiled else "eager", tile=size)
-        cut += [(members[i : i + size], definite) for i in range(0, len(members), size)]
-    return sorted(cut, key=lambda tile: -len(tile[0]) * _numbers(tile[0][0].cell.specification))
-
-
-def _by_architecture(replicas: Sequence[Replica]) -> dict[tuple, list[Replica]]:
-    groups: dict[tuple, list[Replica]] = {}
-    for replica in replicas:
-        groups.setdefault(architecture(replica), []).append(replica)
-    return groups
-
-
-def _compile(members: Sequence[Replica], engine: Engine) -> bool:
-    """Whether an architecture is compiled: as asked for, or where it saves more time than it costs."""
-    if engine.mode == "auto":
-        # Measured: an eager replica-step takes 4 µs and 3.5 ns a product, a compiled one about an eighth. More seeds
-        # than usual count for nothing: 100 seeds after 25 are trained as those were.
-        cells = len({replica.cell for replica in members})
-        steps = cells * min(len(members) // cells, USUAL_SEEDS) * members[0].cell.specification.protocol.steps
-        return steps * (4e-6 + 3.5e-9 * _numbers(members[0].cell.specification)) > WORTH_COMPILING and has_compiler()
-    if engine.mode == "compiled" and not has_compiler():
-        raise UsageError("engine.mode=compiled needs a C++ compiler (g++ or clang++), and none is found; use eager")
-    return engine.mode == "compiled"
-
-
-def _padded(size: int) -> int:
-    return size + -size % PAD
-
-
-def _numbers(specification: Specification) -> int:
-    """Products of weights and inputs in one step of a replica."""
-    sizes = [specification.problem.inputs, *specification.hidden, 1]
-    return sum(a * b for a, b in pairwise(sizes)) * specification.protocol.batch
-
-
-def _eager_size(replica: Replica) -> int:
-    return max(2 * PAD, min(960, TILE_NUMBERS // _numbers(replica.cell.specification)))
-
-
-def _compiled_size(members: Sequence[Replica], share: int) -> int:
-    """Replicas that a step's working set keeps in the cache, such that the last tile wastes the least."""
-    most = max(PAD, min(256, share, TILE_NUMBERS // _numbers(members[0].cell.specification)))
-    sizes = range(min(2 * PAD, _padded(most)), _padded(most) + 1, PAD)
-    return min(sizes, key=lambda size: (-(-len(members) // size) * size, -size))
-
-
-def _steps_per_call(specification: Specification, width: int, engine: Engine) -> int:
-    """Training steps in one compiled call: a call costs 0.1 ms. They divide what lies between two evaluations."""
-    wanted = engine.steps_per_call or (1 if width * _numbers(specification) > 1 << 20 else 4)
-    return math.gcd(wanted, _between_evaluations(specification.protocol))
-
-
-def _steps_drawn(protocol: Protocol, numbers: int, per_call: int) -> int:
-    """Steps whose data, `numbers` a step, is made at once; so many divide what lies between two evaluations."""
-    calls = _between_evaluations(protocol) // per_call
-    most = max(1, min(32, DATA_NUMBERS // numbers) // per_call)
-    return per_call * max(count for count in range(1, most + 1) if calls % count == 0)
-
-
-def _between_evaluations(protocol: Protocol) -> int:
-    return math.gcd(*(end - begin for begin, end in pairwise(protocol.evaluated_steps)))

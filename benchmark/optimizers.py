@@ -4,7 +4,7 @@ Each operation is a kernel of its own: fused ones round differently in a vector'
 would depend on where in a tile it lies. Constants are torch's defaults, as the papers' PyTorch code uses them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from torch import Tensor
 
@@ -37,6 +37,6 @@ def sgd(theta: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, corr
 OPTIMIZERS: dict[str, tuple[int, Update]] = {"adam": (2, adam), "rmsprop": (1, rmsprop), "sgd": (0, sgd)}
 
 
-def corrections(steps: list[int]) -> list[tuple[float, float]]:
+def corrections(steps: Iterable[int]) -> list[tuple[float, float]]:
     """Adam's bias corrections for steps counted from 0."""
     return [(1 - 0.9 ** (step + 1), (1 - 0.999 ** (step + 1)) ** 0.5) for step in steps]

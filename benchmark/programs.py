@@ -81,38 +81,44 @@ class Program:
 
     advance(theta, slots, x [step, replica, in, batch], t [step, replica, 1, batch], rate [flat], corrections [step, 2],
     strengths [step, term]): as many training steps as `x` holds, theta and the optimizer's slots updated in place.
-    forward(theta, x [replica, in, point]): [replica, point].
+    forward(theta, x [replica, in, point]): [replica, point]. squares(theta, x [set, in, point], set_of [replica],
+    t [target, point], target_of [replica], real [point]): the sum of squared errors, float64 [replica]. What is done
+    once a tile, `forward`, is never worth a compilation.
     """
 
     network: Network
     parameters: Parameters
     advance: Advance
     forward: Callable[[Tensor, Tensor], Tensor]
+    squares: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 _made: dict[str, Program] = {}  # the last one: tiles of an architecture follow each other
 
 
-def program(specification: Specification, replicas: int, compile: bool) -> Program:
+def program(specification: Specification, replicas: int, compile: bool, device: torch.device) -> Program:
     """The program of a tile of so many replicas, padding included; made anew only where the architecture changes."""
     model, protocol = specification.model, specification.protocol
     architecture = model.unit, model.options, model.hidden_unit, model.hidden_options, specification.hidden
     form = specification.problem.inputs, protocol.batch, protocol.dtype, protocol.optimizer
-    key = repr((architecture, form, list(model.recipe.regularizers), replicas, compile))
+    key = repr((architecture, form, list(model.recipe.regularizers), replicas, compile, device))
     if key not in _made:
         _made.clear()
-        _made[key] = _make(specification, replicas, compile)
+        _made[key] = _make(specification, replicas, compile, device)
     return _made[key]
 
 
-def _make(specification: Specification, replicas: int, compile: bool) -> Program:
+def _make(specification: Specification, replicas: int, compile: bool, device: torch.device) -> Program:
     network, terms = build(specification), list(specification.model.recipe.regularizers)
-    parameters = Parameters(network, replicas, torch.device("cpu"))
+    parameters = Parameters(network, replicas, device)
     update = OPTIMIZERS[specification.protocol.optimizer][1]
     differentiate = torch.func.grad if compile else _eager_gradient
 
     def forward(theta: Tensor, x: Tensor) -> Tensor:
         return functional_call(network, parameters.unflat(theta), (x,))[:, 0]
+
+    def squares(theta: Tensor, x: Tensor, set_of: Tensor, t: Tensor, target_of: Tensor, real: Tensor) -> Tensor:
+        return ((forward(theta, x[set_of]).double() - t[target_of]).square() * real).sum(-1)
 
     def step(
         theta: Tensor, slots: list[Tensor], x: Tensor, t: Tensor, rate: Tensor, correction: Tensor, strengths: Tensor
@@ -134,5 +140,5 @@ def _make(specification: Specification, replicas: int, compile: bool) -> Program
             step(theta, slots, x[k], t[k], rate, corrections[k], strengths[k])
 
     if compile:
-        return Program(network, parameters, compiled(advance), torch.no_grad()(compiled(forward)))
-    return Program(network, parameters, advance, torch.no_grad()(forward))
+        advance, squares = compiled(advance), compiled(squares)
+    return Program(network, parameters, advance, torch.no_grad()(forward), torch.no_grad()(squares))

@@ -88,7 +88,7 @@ class Engine:
     """How the numbers are computed, which no number depends on; None leaves the choice to the engine.
 
     mode: "auto", "eager" or "compiled". workers: processes. tile: replicas trained at once. steps_per_call: training
-    steps in one compiled call. device: "auto" or "cpu".
+    steps in one compiled call. device: "auto" (a GPU for long work where there is one), "cpu" or "cuda".
     """
 
     mode: str = "auto"
@@ -99,5 +99,5 @@ class Engine:
 
     def __post_init__(self) -> None:
         _one_of("mode", self.mode, ("auto", "eager", "compiled"))
-        _one_of("device", self.device, ("auto", "cpu"))
+        _one_of("device", self.device, ("auto", "cpu", "cuda"))
         _check(self, workers=1, tile=1, steps_per_call=1)

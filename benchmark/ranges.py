@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -54,7 +55,7 @@ class Distribution:
         left = tuple(sorted((low, high) for low, high in both if low < high))
         return replace(self, intervals=left) if left else None
 
-    @property
+    @cached_property
     def hull(self) -> Interval:
         """Lowest and highest value; an unbounded interval ends where 1e-3 of its mass is left."""
         low, high = self.intervals[0][0], self.intervals[-1][1]

@@ -15,7 +15,7 @@ from benchmark.configs import Request
 from benchmark.replicas import CELL, Replica
 from benchmark.store import Store
 from benchmark.tasks import plane_points
-from benchmark.workers import Pool, RunError
+from benchmark.workers import Pool, RunError, train_tile
 
 
 @dataclass
@@ -64,22 +64,22 @@ def run(request: Request | None = None, /, **names) -> Results:
     store, engine = Store(request.results), request.engine
     replicas = request.replicas()
     missing = store.missing(replicas)
-    workers = engine.workers or _cores()
+    workers = engine.workers or (1 if engine.device == "cuda" else _cores())
     try:
         if missing:
             # Workers start first: they load torch while the tiles are prepared.
             with Pool(workers, store.folder) if workers > 1 and len(missing) > 1 else nullcontext() as pool:
-                from benchmark.engine import tiles, train
+                from benchmark.tiles import tiles
 
                 _check_units(missing)
                 store.prepare()
-                work = tiles(missing, engine, workers, replicas)
+                work = tiles(missing, engine, workers, replicas, store.begun(missing))
                 with Progress(missing, len(work)) as progress:
                     if pool is not None:
                         pool.train(work, progress)
                     else:
                         for number, (tile, definite) in enumerate(work):
-                            store.write(tile, train(tile, definite, partial(progress, number)))
+                            train_tile(store, tile, definite, partial(progress, number))
     except (RunError, KeyboardInterrupt):
         gather(request)
         raise

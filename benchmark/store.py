@@ -1,14 +1,16 @@
-"""Finished tiles on disk: write-once shards, and what is still missing.
+"""Finished tiles on disk: write-once shards, and what is still missing or half done.
 
 A tile is one `.npz` file without pickles, written under a temporary name, flushed and renamed once, so that a run
 killed at any moment leaves whole shards or none. Several processes may fill one folder; of two shards with one replica
 the first wins, and of two configurations behind one key the current semantics, then the newer.
 """
 
+import hashlib
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -20,9 +22,11 @@ import pandas as pd
 from filelock import FileLock
 
 from benchmark.errors import UsageError
+from benchmark.protocol import Engine
 from benchmark.replicas import CELL, KEY, SEMANTICS, Replica
 
 FORMAT = "arithmetic-extrapolation shard 2"
+UNFINISHED = "arithmetic-extrapolation checkpoint 1"
 PARAMETER = "parameter:"
 EXACT: dict[str, Any] = {} if int(pd.__version__.split(".")[0]) >= 3 else {"float_precision": "round_trip"}
 
@@ -57,7 +61,7 @@ class Store:
 
     def __init__(self, folder: Path):
         self.folder = Path(folder)
-        self.shard_folder = self.folder / "shards"
+        self.shard_folder, self.checkpoint_folder = self.folder / "shards", self.folder / "checkpoints"
         self._seen: dict[str, Shard] = {}
         existing = next(path for path in (self.folder, *self.folder.absolute().parents) if path.exists())
         if not existing.is_dir():
@@ -66,14 +70,45 @@ class Store:
             raise UsageError(f"results ({self.folder}): {existing} cannot be written to; name another folder")
 
     def prepare(self) -> None:
-        """Make the folder, or raise UsageError; and sweep out what writers killed over an hour ago left."""
+        """Make the folder, or raise UsageError; and sweep out what nobody needs.
+
+        That is what writers killed over an hour ago left, and checkpoints whose replicas are finished.
+        """
         try:
             self.shard_folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"results ({self.folder}) cannot be written to: {error.strerror}") from None
-        for path in self.shard_folder.glob(".*.npz"):
+        for path in [*self.shard_folder.glob(".*.npz"), *self.checkpoint_folder.glob(".*.npz")]:
             if path.stat().st_mtime < time.time() - 3600:
                 path.unlink(missing_ok=True)
+        held = self._held()
+        for checkpoint in self._checkpoints():
+            if held.issuperset(map(tuple, checkpoint.meta["replicas"])):
+                Checkpoint(checkpoint.path, {}).clear()
+
+    def checkpoint(self, tile: Sequence[Replica], engine: Engine) -> "Checkpoint":
+        """Where this tile's unfinished training is kept; its name follows from the tile and its engine."""
+        replicas = [[*replica.key, replica.cell.specification.digest] for replica in tile]
+        meta = {"format": UNFINISHED, "replicas": replicas, "engine": engine.mode, "device": engine.device}
+        name = hashlib.sha256(json.dumps(meta).encode()).hexdigest()[:16]
+        return Checkpoint(self.checkpoint_folder / f"{name}.npz", meta)
+
+    def begun(self, missing: Sequence[Replica]) -> list[list[Replica]]:
+        """The tiles that an interrupted run left half trained and of which every replica is still missing."""
+        wanted = {(*replica.key, replica.cell.specification.digest): replica for replica in missing}
+        tiles = []
+        for checkpoint in self._checkpoints():
+            identities = [tuple(identity) for identity in checkpoint.meta["replicas"]]
+            if all(identity in wanted for identity in identities):
+                tiles.append([wanted.pop(identity) for identity in identities])
+        return tiles
+
+    def _checkpoints(self) -> list["Shard"]:
+        paths = sorted(self.checkpoint_folder.glob("[!.]*.npz"))
+        return [_read(path, UNFINISHED) for path in paths if path.exists()]
+
+    def _held(self) -> set[tuple]:
+        return {identity for shard in self.shards() for identity in shard.identities}
 
     @cached_property
     def lock(self) -> FileLock:
@@ -120,7 +155,7 @@ class Store:
         path = self.folder / "outcomes.csv"
         # The table before the shards: another process writes them the other way round.
         table = read_table(path, [*KEY, "digest"]) if path.exists() else pd.DataFrame(columns=KEY)
-        held = {identity for shard in self.shards() for identity in shard.identities}
+        held = self._held()
         rows = set(table[KEY].itertuples(index=False, name=None))
         lost = rows - {identity[:-1] for identity in held} - {replica.key for replica in replicas}
         if lost:
@@ -142,21 +177,16 @@ class Store:
             "specifications": {digest: asdict(one) for digest, one in specifications.items()},
             "cells": {digest: _facts(one) for digest, one in specifications.items()},
             "engine": measured.engine,
-            "device": "cpu",
+            "device": measured.device,
             "torch": torch.__version__,
             "benchmark": benchmark_version(),
         }
         arrays = {field.name: getattr(measured, field.name) for field in fields(measured)}
-        del arrays["parameters"], arrays["engine"]
+        del arrays["parameters"], arrays["engine"], arrays["device"]
         arrays |= {PARAMETER + name: value for name, value in measured.parameters.items()}
-        name = f"{time.time_ns():020d}-{os.getpid()}.npz"
-        temporary = self.shard_folder / f".{name}"
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, meta=np.array(json.dumps(meta)), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(self.shard_folder / name)
-        return self.shard_folder / name
+        path = self.shard_folder / f"{time.time_ns():020d}-{os.getpid()}.npz"
+        _write(path, np.savez_compressed, meta, arrays)
+        return path
 
     def measurements(self) -> tuple[dict[str, pd.DataFrame], list[str]]:
         """Everything in the shards as tables, rows sorted by key, and sentences about what is left out.
@@ -219,6 +249,37 @@ class Store:
         return any([write_text(self.folder / _file_name(name), to_csv(table)) for name, table in tables.items()])
 
 
+class Checkpoint:
+    """A tile's unfinished training in a file that its owner replaces as it goes on (see `engine.Checkpoint`)."""
+
+    def __init__(self, path: Path, meta: dict[str, Any]):
+        self.path, self.meta = path, meta
+
+    def load(self) -> dict[str, np.ndarray] | None:
+        """What was saved last; UsageError where the file is damaged."""
+        return _read(self.path, UNFINISHED).arrays if self.path.exists() else None
+
+    def save(self, arrays: dict[str, np.ndarray]) -> None:
+        """Keep this instead of what was saved before."""
+        self.path.parent.mkdir(exist_ok=True)
+        _write(self.path, np.savez, self.meta, arrays)
+
+    def clear(self) -> None:
+        """The tile is finished."""
+        self.path.unlink(missing_ok=True)
+        with suppress(OSError):  # there is no folder, or other checkpoints are in it
+            self.path.parent.rmdir()
+
+
+def _write(path: Path, save: Callable[..., None], meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    temporary = path.with_name(f".{path.stem}-{os.getpid()}.npz")
+    with temporary.open("wb") as file:
+        save(file, meta=np.array(json.dumps(meta)), **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+
+
 def _facts(specification: Any) -> dict[str, Any]:
     """What is known of a cell before training, as it stands in `cells.csv`."""
     problem = specification.problem
@@ -239,8 +300,8 @@ def _told(where: Any) -> str:
     return texts[0] if len(set(texts)) == 1 else ", ".join(f"{name} {t}" for name, t in zip("ab", texts, strict=False))
 
 
-def _read(path: Path) -> Shard:
-    """A shard, checked; nothing in it can execute code."""
+def _read(path: Path, form: str = FORMAT) -> Shard:
+    """A shard or a checkpoint, checked; nothing in it can execute code."""
     advice = "move it away and run again: what is missing is trained anew"
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -248,7 +309,7 @@ def _read(path: Path) -> Shard:
         meta = json.loads(str(arrays.pop("meta")))
     except Exception as error:  # a damaged archive fails in more ways than its readers document
         raise UsageError(f"{path} is damaged or no shard of this benchmark ({error}); {advice}") from None
-    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+    if not isinstance(meta, dict) or meta.get("format") != form:
         raise UsageError(f"{path} is no shard of this benchmark; {advice}")
     lengths = {array.shape[:1] for name, array in arrays.items() if name not in ("steps", "seconds")}
     if lengths != {(len(meta.get("replicas", ())),)}:

@@ -18,7 +18,6 @@ from benchmark.replicas import Replica, architecture
 Tile = tuple[Sequence[Replica], Engine]
 Report = Callable[[int, int, int], None]
 
-
 DIED = (
     "a tile of {} replicas ended its worker process twice: out of memory, or a script that calls run() outside of "
     'if __name__ == "__main__":'
@@ -71,18 +70,27 @@ class Pool:
         queue = list(enumerate(tiles))
         busy: dict[Connection, tuple[int, Tile]] = {}
         last: dict[Connection, tuple] = {}  # the architecture whose program a worker has at hand
+        compiling: set[Connection] = set()  # who is still making that program
         done = [0] * len(tiles)
         retried: set[int] = set()
         failures: list[Exception] = []
         while queue or busy:
             for connection in self.workers:
-                if queue and connection not in busy:
-                    busy[connection] = queue.pop(_choose([tile for _, tile in queue], connection, last))
-                    last[connection] = _architecture(busy[connection][1])
+                if connection in busy:
+                    continue
+                others = {kind: other in compiling for other, kind in last.items() if other is not connection}
+                chosen = _choose([tile for _, tile in queue], last.get(connection), others)
+                if chosen is not None:
+                    busy[connection] = queue.pop(chosen)
+                    (replica, *_), engine = busy[connection][1]
+                    if engine.mode == "compiled" and last.get(connection) != architecture(replica):
+                        compiling.add(connection)
+                    last[connection] = architecture(replica)
                     with suppress(OSError):  # of a worker that died; its end of file comes next
                         connection.send(busy[connection][1])
             for connection in cast(list[Connection], wait(list(busy))):
                 number, tile = busy[connection]
+                compiling.discard(connection)
                 try:
                     kind, content = connection.recv()
                 except (EOFError, ConnectionResetError):
@@ -112,34 +120,39 @@ class Pool:
         self.workers.update([self._start()])
 
 
-def _architecture(tile: Tile) -> tuple:
-    return architecture(tile[0][0])
+def _choose(tiles: Sequence[Tile], own: tuple | None, others: dict[tuple, bool]) -> int | None:
+    """The next tile for a worker: of its own architecture, else of one that no other worker trains, else of any.
 
-
-def _choose(tiles: Sequence[Tile], connection: Connection, last: dict[Connection, tuple]) -> int:
-    """The next tile for a worker: of the architecture that it trained last, else of one that no other worker trains.
-
-    So an architecture is compiled once, or read from the compiler's cache by a worker that comes to help.
+    others: the architectures of the other workers, and whether they are still being compiled: nothing is compiled
+    twice, as a worker that comes to help reads the program from the compiler's cache. None if it has to wait for that.
     """
-    others = {kind for other, kind in last.items() if other is not connection}
-    kinds = [_architecture(tile) for tile in tiles]
-    ranks = [0 if kind == last.get(connection) else 2 if kind in others else 1 for kind in kinds]
-    return ranks.index(min(ranks))
+    kinds = [architecture(replicas[0]) for replicas, _ in tiles]
+    ranks = [0 if kind == own else 1 if kind not in others else 2 for kind in kinds]
+    free = [i for i, kind in enumerate(kinds) if not others.get(kind, False)]
+    return min(free, key=lambda i: ranks[i], default=None)
+
+
+def train_tile(store: Any, tile: Sequence[Replica], engine: Engine, report: Callable[[int, int], None]) -> None:
+    """From wherever an interrupted run left the tile to its shard."""
+    from benchmark.engine import train
+
+    checkpoint = store.checkpoint(tile, engine)
+    store.write(tile, train(tile, engine, report, checkpoint))
+    checkpoint.clear()
 
 
 def _work(connection: Connection, folder: Path) -> None:
     """A worker's life: tiles in, progress and shards out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    from benchmark.engine import train
+    import benchmark.engine  # noqa: F401  torch is loaded while the tiles are prepared
     from benchmark.store import Store
 
     store = Store(folder)
     while True:
         tile, engine = connection.recv()
         try:
-            measured = train(tile, engine, lambda steps, solved: connection.send(("progress", (steps, solved))))
-            store.write(tile, measured)
+            train_tile(store, tile, engine, lambda *progress: connection.send(("progress", progress)))
             connection.send(("done", None))
         except UsageError as error:
             connection.send(("failed", error))

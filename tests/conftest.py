@@ -13,6 +13,26 @@ QUICK = [
 ]
 
 
+class Memory:
+    """A checkpoint that keeps all that is saved and gives the first of it back."""
+
+    def __init__(self):
+        self.saved = []
+
+    def load(self):
+        return dict(self.saved[0]) if self.saved else None
+
+    def save(self, arrays):
+        self.saved.append({name: values.copy() for name, values in arrays.items()})
+
+
+@pytest.fixture
+def checkpoint(monkeypatch):
+    """Where training saves at every evaluation, for whoever asks for it anew to go on after the first."""
+    monkeypatch.setattr("benchmark.engine.KEPT_EVERY", 0.0)
+    return Memory()
+
+
 @pytest.fixture
 def quick():
     """A request for a grid of three seeds and six steps; further names and overrides as for `configs.compose`."""

@@ -104,7 +104,7 @@ def test_targets_are_computed_in_float64_from_the_rounded_inputs(task, of, dtype
     members = replicas(task, seeds=range(5), inputs=100, batch=128)
     x, t = batch(members, count=3, dtype=dtype)
     assert x.dtype == t.dtype == dtype
-    offset = [int(start) for start in Batches(members, dtype, CPU).targets.members[:, 0, 0]]
+    offset = Batches(members, dtype, CPU).targets.members[:, 0, 0].tolist()
     assert len(set(offset)) > 1
     columns = x.double().numpy()
     for r, start in enumerate(offset):

@@ -9,13 +9,15 @@ import torch
 
 from benchmark.configs import compose
 from benchmark.data import Batches, EvaluationSet
-from benchmark.engine import PAD, predict, saturation, tiles, train
+from benchmark.engine import predict, saturation, train
+from benchmark.errors import UsageError
 from benchmark.networks import Network, build
 from benchmark.programs import Parameters
 from benchmark.protocol import Engine
 from benchmark.replicas import Replica
 from benchmark.streams import Draw
 from benchmark.tasks import plane_points
+from benchmark.tiles import PAD, tiles
 from benchmark.units import NAC
 
 CURVES = ("interpolation", "extrapolation", "sparsity")
@@ -149,6 +151,55 @@ def test_tiles_hold_one_architecture_each_and_every_replica_once(quick):
 def _sizes(replica):
     specification = replica.cell.specification
     return [specification.problem.inputs, *specification.hidden, 1]
+
+
+@pytest.mark.parametrize(
+    ("model", "overrides"),
+    [
+        ("nalu", []),
+        ("mlp_prelu", ["protocol.optimizer=rmsprop", "protocol.select=last"]),
+        ("mlp_relu", ["protocol.learning_rate=1e30"]),  # diverges
+    ],
+)
+def test_training_goes_on_from_a_checkpoint_as_if_it_had_never_stopped(quick, checkpoint, model, overrides):
+    replicas = quick([model], ["mul"], ["positive", "symmetric"], [*overrides, "protocol.seeds=20"]).replicas()
+    seen = []
+    whole = train(replicas, Engine(), checkpoint=checkpoint)
+    assert len(checkpoint.saved) == 2  # after 2 and 4 of 6 steps
+    resumed = train(replicas, Engine(), lambda steps, solved: seen.append(steps), checkpoint)
+    assert len(checkpoint.saved) == 2 + 1
+    assert seen == [2 * 40, 4 * 40]
+    assert all(same(row(whole, i), row(resumed, i)) for i in range(40))
+    for name in ("initial_output", "initial_saturation"):
+        assert np.array_equal(getattr(whole, name), getattr(resumed, name))
+    assert resumed.seconds > checkpoint.saved[0]["seconds"]
+
+
+def test_a_gpus_tiles_are_of_one_size_whoever_is_in_them(quick, monkeypatch):
+    monkeypatch.setattr("benchmark.tiles.has_gpu", lambda: True)
+    sizes = {
+        definite.tile
+        for seeds in (3, 700)
+        for _, definite in tiles(quick(overrides=[f"protocol.seeds={seeds}"]).replicas(), Engine(device="cuda"), 1)
+    }
+    assert len(sizes) == 1
+    little, long = quick().replicas(), quick(overrides=["protocol.steps=1_000_000"]).replicas()
+    assert [tiles(replicas, Engine(mode="eager"), 1)[0][1].device for replicas in (little, long)] == ["cpu", "cuda"]
+
+
+def test_a_gpu_that_is_not_there_is_refused(quick, monkeypatch):
+    monkeypatch.setattr("benchmark.tiles.has_gpu", lambda: False)
+    with pytest.raises(UsageError, match="needs a GPU"):
+        tiles(quick().replicas(), Engine(device="cuda"), 1)
+    assert tiles(quick().replicas(), Engine(), 1)[0][1].device == "cpu"
+
+
+def test_what_was_half_done_stays_one_tile(quick):
+    replicas = quick(overrides=["protocol.seeds=90"]).replicas()
+    cut = [tile for tile, _ in tiles(replicas, Engine(tile=32), 2, replicas, [replicas[10:60]])]
+    assert sorted(map(len, cut)) == [8, 32, 50]
+    assert replicas[10:60] in cut
+    assert sorted(r.seed for tile in cut for r in tile) == list(range(90))
 
 
 def test_progress_adds_up_to_the_replica_steps(quick):

@@ -7,17 +7,17 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "benchmark"
 FLOORS = [
-    {"errors", "conf_files", "streams", "names", "intervals", "compiling", "__init__"},
+    {"errors", "conf_files", "streams", "names", "intervals", "compiling", "plain", "__init__"},
     {"ranges", "recipe", "protocol", "optimizers", "units", "agreement"},
     {"tasks", "models"},
     {"replicas"},
-    {"networks", "data"},
+    {"networks", "data", "tiles"},
     {"programs", "statistics"},
     {"engine"},
     {"configs", "store", "figures", "texts"},
     {"published", "workers"},
     {"run"},
-    {"report", "compare"},
+    {"report", "compare", "speed"},
     {"__main__"},
 ]
 

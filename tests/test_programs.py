@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from benchmark.compiling import has_compiler
-from benchmark.engine import Measured, tiles, train
+from benchmark.engine import Measured, train
 from benchmark.errors import UsageError
 from benchmark.protocol import Engine
+from benchmark.tiles import tiles
 
 pytestmark = [
     pytest.mark.skipif(not has_compiler(), reason="needs a C++ compiler"),
@@ -21,12 +22,16 @@ def same(one, i, other, j):
     rows = []
     for measured, row in ((one, i), (other, j)):
         values = {field.name: getattr(measured, field.name) for field in dataclasses.fields(Measured)}
-        arrays = values.pop("parameters") | {k: v for k, v in values.items() if k not in ("seconds", "engine", "steps")}
+        for name in ("seconds", "engine", "device", "steps"):
+            del values[name]
+        arrays = values.pop("parameters") | values
         rows.append({name: np.asarray(value[row]).tobytes() for name, value in arrays.items()})
     return rows[0] == rows[1]
 
 
-def test_a_compiled_replica_is_the_same_alone_in_company_and_for_any_steps_per_call_and_close_to_the_eager_one(quick):
+def test_a_compiled_replica_is_the_same_alone_in_company_and_for_any_steps_per_call_and_close_to_the_eager_one(
+    quick, checkpoint
+):
     grid = quick(["nalu"], ["mul", "add"], ["symmetric", "positive"], ["protocol.seeds=20", "protocol.steps=16",
                  "protocol.evaluate_every=8"])  # fmt: skip
     replicas = grid.replicas()
@@ -36,6 +41,9 @@ def test_a_compiled_replica_is_the_same_alone_in_company_and_for_any_steps_per_c
     assert same(together, 41, alone, 0)
     backwards = train(replicas[::-1], Engine(mode="compiled", tile=96, steps_per_call=4))
     assert all(same(together, i, backwards, len(replicas) - 1 - i) for i in (0, 7, 41, 79))
+    train(replicas[40:43], Engine(mode="compiled", tile=96, steps_per_call=4), checkpoint=checkpoint)
+    resumed = train(replicas[40:43], Engine(mode="compiled", tile=32, steps_per_call=1), checkpoint=checkpoint)
+    assert all(same(together, 40 + i, resumed, i) for i in range(3))
     eager = train(replicas, Engine(mode="eager"))
     np.testing.assert_allclose(together.extrapolation, eager.extrapolation, rtol=1e-3)
     for name, value in eager.parameters.items():
@@ -82,8 +90,9 @@ def test_the_tiles_of_a_compiled_architecture_are_of_one_size_and_waste_little(q
 
 
 def test_without_a_compiler_auto_trains_eagerly_and_compiling_is_refused(quick, monkeypatch):
-    monkeypatch.setattr("benchmark.engine.has_compiler", lambda: False)
+    monkeypatch.setattr("benchmark.tiles.has_compiler", lambda: False)
     replicas = quick(["nalu"], ["mul"], overrides=["protocol.steps=10_000_000"]).replicas()
-    assert {engine.mode for _, engine in tiles(replicas, Engine(), 1)} == {"eager"}
+    with pytest.warns(UserWarning, match="no C\\+\\+ compiler"):
+        assert {engine.mode for _, engine in tiles(replicas, Engine(), 1)} == {"eager"}
     with pytest.raises(UsageError, match="needs a C\\+\\+ compiler"):
         tiles(replicas, Engine(mode="compiled"), 1)

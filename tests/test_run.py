@@ -125,6 +125,33 @@ def test_after_kill_9_the_workers_end_and_the_same_command_finishes_with_the_sam
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
+SUICIDE = """
+import os, signal
+from benchmark import engine, store
+engine.KEPT_EVERY = 0.0
+save = store.Checkpoint.save
+def save_and_die(self, arrays):
+    save(self, arrays)
+    if arrays["curves"].shape[1] == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+store.Checkpoint.save = save_and_die
+"""
+
+
+def test_a_tile_killed_half_way_goes_on_from_its_checkpoint(tmp_path):
+    (tmp_path / "suicide.py").write_text(SUICIDE + SCRIPT)
+    command = [sys.executable, tmp_path / "suicide.py", str(tmp_path / "killed"), "1"]
+    assert subprocess.run(command, cwd=tmp_path).returncode == -signal.SIGKILL
+    (checkpoint,) = (tmp_path / "killed" / "checkpoints").iterdir()
+    assert not list((tmp_path / "killed" / "shards").iterdir())
+    assert start(tmp_path, tmp_path / "killed", workers=2).wait() == 0
+    assert not checkpoint.exists()
+    assert start(tmp_path, tmp_path / "whole", workers=2).wait() == 0
+    pd.testing.assert_frame_equal(table(tmp_path / "killed"), table(tmp_path / "whole"), check_exact=True)
+    for name in ("summary.csv", "profile.csv", "curves.csv.gz"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
 def test_two_processes_may_fill_one_folder_at_once(tmp_path):
     processes = [start(tmp_path, tmp_path / "shared", workers=1) for _ in range(2)]
     assert [process.wait() for process in processes] == [0, 0]

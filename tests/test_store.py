@@ -89,6 +89,42 @@ def test_a_damaged_or_foreign_shard_is_named_and_refused(filled, how):
         Store(store.folder).missing(request.replicas())
 
 
+@pytest.fixture
+def half_done(filled, quick, checkpoint):
+    """(store with one shard and one checkpoint, the checkpoint's replicas)."""
+    store, _ = filled
+    replicas = quick(overrides=["protocol.seeds=7"]).replicas()[3:]
+    train(replicas, Engine(), checkpoint=store.checkpoint(replicas, Engine()))
+    return store, replicas
+
+
+def test_a_tile_that_is_half_done_is_taken_up_where_all_of_it_is_missing(half_done):
+    store, replicas = half_done
+    assert store.begun(replicas) == [replicas]
+    assert store.begun([*replicas[::-1], *replicas[:1]]) == [replicas]
+    assert store.begun(replicas[1:]) == []
+    assert store.checkpoint(replicas, Engine()).load()["best"].shape == (4,)
+    assert store.checkpoint(replicas, Engine(mode="compiled")).load() is None
+
+
+def test_a_checkpoint_goes_when_its_replicas_are_finished(half_done):
+    store, replicas = half_done
+    store.write(replicas[:2], train(replicas[:2], Engine()))
+    Store(store.folder).prepare()
+    assert store.checkpoint_folder.exists()
+    store.write(replicas[2:], train(replicas[2:], Engine()))
+    Store(store.folder).prepare()
+    assert not store.checkpoint_folder.exists()
+
+
+def test_a_damaged_checkpoint_is_named_and_refused(half_done):
+    store, replicas = half_done
+    (path,) = store.checkpoint_folder.iterdir()
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(UsageError, match=path.name):
+        store.begun(replicas)
+
+
 def test_of_two_shards_with_the_same_replica_the_first_wins(filled):
     store, _ = filled
     first = next(store.shard_folder.glob("*.npz"))

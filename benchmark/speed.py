@@ -1,0 +1,215 @@
+"""python -m benchmark.speed: replica-steps per second, beside the plain loop of one network in one process per core.
+
+Everything counts: fresh data, targets, training steps, evaluations at the published cadence. Ours and the plain loop
+take turns, so that both see the machine in the same minutes.
+"""
+
+import argparse
+import os
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import UsageError, number
+
+WORKLOADS: dict[str, dict[str, Any]] = {  # as for `configs.compose`
+    "nalu": {"models": ["nalu"], "tasks": ["mul"], "ranges": ["positive"]},
+    "nau_nmu": {
+        "models": ["nac_mul"],
+        "tasks": ["mul"],
+        "ranges": ["positive"],
+        "overrides": [
+            "+model.nac_mul.hidden_unit=benchmark.units.nac.NAC",
+            "protocol.hidden=[2]",
+            "protocol.inputs=100",
+        ],
+    },
+    "mlp": {"models": ["mlp_tanh"], "tasks": ["identity"], "ranges": ["symmetric"]},
+}
+ENGINES = ("eager", "compiled")
+EVERY = 1000  # steps between evaluations
+SPEED = ["workload", "engine", "replica_steps_per_second", "plain_loop", "ratio", "compile_seconds", "peak_mib"]
+
+_tile: Any = None  # a worker's replicas and their engine, between calls
+
+
+def prepare(workload: str, mode: str, device: str, tile: int | None, worker: int) -> float:
+    """Make a worker's tile, its seeds its own, and compile for it: the seconds that this takes."""
+    global _tile
+    from benchmark.configs import compose
+    from benchmark.protocol import Engine
+    from benchmark.tiles import tiles
+
+    names = dict(WORKLOADS[workload])
+    seeds = tile or 1 << (10 if device == "cpu" else 14)
+    settings = [f"protocol.seeds={seeds}", f"protocol.first_seed={seeds * worker}", f"protocol.evaluate_every={EVERY}"]
+    overrides = [*names.pop("overrides", []), *settings, "protocol.learning_rate=0.001"]
+    replicas = compose(**names, overrides=overrides).replicas()
+    _tile = tiles(replicas, Engine(mode=mode, device=device, tile=tile), 1)[0]
+    if mode == "eager":
+        return 0.0
+    first, second = (block(EVERY)[1] for _ in range(2))
+    return max(0.0, first - second)
+
+
+def block(steps: int) -> tuple[float, float, float]:
+    """Train this worker's tile: replica-steps per second, seconds, peak memory in MiB."""
+    from benchmark.engine import train
+
+    replicas, engine = _tile
+    cell = replicas[0].cell
+    protocol = replace(cell.specification.protocol, steps=steps)
+    cell = replace(cell, specification=replace(cell.specification, protocol=protocol))
+    began = time.perf_counter()
+    train([replace(replica, cell=cell) for replica in replicas], engine)
+    seconds = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 10 if sys.platform == "linux" else 1 << 20)
+    return len(replicas) * steps / seconds, seconds, peak
+
+
+def parts() -> dict[str, float]:
+    """Microseconds that each part of a replica-step takes on this worker: medians of many calls."""
+    import torch
+
+    from benchmark.data import Batches, EvaluationSet
+    from benchmark.engine import State, mean_squares
+    from benchmark.optimizers import corrections
+    from benchmark.programs import program
+    from benchmark.streams import Draw
+    from benchmark.tiles import steps_drawn, steps_per_call
+
+    replicas, engine = _tile
+    first, device, compiled = replicas[0].cell.specification, torch.device(engine.device), engine.mode == "compiled"
+    width = len(replicas)
+    run = program(first, width, compiled, device)
+    start = run.network.initial(Draw(torch.tensor([replica.seed for replica in replicas])))
+    state = State(run.parameters, run.parameters.flat(start).to(device, torch.float32), 2)
+    batches = Batches(replicas, torch.float32, device, compiled)
+    per_call = steps_per_call(first, width, engine) if compiled else 1
+    drawn = steps_drawn(first.protocol, width * batches.inputs * batches.batch, per_call)
+    x, t = batches(0, drawn)
+    steps = torch.arange(drawn, device=device)[:, None]
+    rate = torch.full_like(state.theta, 1e-3)
+    bias = torch.tensor(corrections(range(per_call)), dtype=torch.float32, device=device)
+    judged = EvaluationSet.of_range("interpolation", replicas, torch.float32, device)
+
+    def microseconds(call: Callable[[], Any], times: int = 100) -> float:
+        seconds = []
+        for _ in range(times + 1):
+            began = time.perf_counter()
+            call()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - began)
+        return statistics.median(seconds[1:]) * 1e6 / width
+
+    step = lambda: run.advance(state.theta, state.slots, x[:per_call], t[:per_call], rate, bias, bias[:, :0])
+    return {
+        "data": microseconds(lambda: batches.draw(steps, batches.counter)) / drawn,
+        "targets": microseconds(lambda: batches.ask(x)) / drawn,
+        "step": microseconds(step) / per_call,
+        "evaluation": 2 * microseconds(lambda: mean_squares(run, state.theta, judged), 5) / EVERY,
+    }
+
+
+def measure(workload: str, arguments: argparse.Namespace, done: Callable[[], Any]) -> tuple[list[dict], list[dict]]:
+    """(a row for each engine and block, a row for each engine with the parts of a step)."""
+    from benchmark.plain import steps_per_second
+
+    pools = {kind: [_process() for _ in range(_workers(arguments.device))] for kind in ("plain", *arguments.engines)}
+    compiling, steps = {}, {}
+    for engine in arguments.engines:
+        setting = (workload, engine, arguments.device, arguments.tile)
+        # One after the other: the first compiles, the others find the program in the compiler's cache.
+        took = [pool.submit(prepare, *setting, i).result() for i, pool in enumerate(pools[engine])]
+        compiling[engine] = took[0]
+        trial = EVERY if engine == "compiled" else 100
+        once = pools[engine][0].submit(block, trial).result()[1]
+        steps[engine] = max(1, round(arguments.seconds / once * trial / EVERY)) * EVERY
+    rows: list[dict] = []
+    shares: list[dict] = []
+    for number_of_block in range(arguments.blocks):
+        loops = [pool.submit(steps_per_second, workload, arguments.seconds) for pool in pools["plain"]]
+        plain = sum(loop.result() for loop in loops)
+        done()
+        for engine in arguments.engines:
+            results = [f.result() for f in [pool.submit(block, steps[engine]) for pool in pools[engine]]]
+            rate = sum(result[0] for result in results)
+            row = {"workload": workload, "engine": engine, "block": number_of_block, "replica_steps_per_second": rate}
+            row |= {"plain_loop": plain, "ratio": rate / plain, "compile_seconds": compiling[engine]}
+            rows.append(row | {"peak_mib": max(result[2] for result in results)})
+            done()
+    for engine in arguments.engines:
+        shares.append({"workload": workload, "engine": engine} | pools[engine][0].submit(parts).result())
+    for pool in (pool for kind in pools.values() for pool in kind):
+        pool.shutdown()
+    return rows, shares
+
+
+def _process() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+
+
+def _workers(device: str) -> int:
+    return 1 if device == "cuda" else len(os.sched_getaffinity(0))
+
+
+def command_line(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print the table, write speed.csv, blocks.csv and parts.csv."""
+    parser = argparse.ArgumentParser(prog="python -m benchmark.speed", description=__doc__)
+    parser.add_argument("results", nargs="?", type=Path, default=Path("results/speed"), help="folder (%(default)s)")
+    parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), help="which (all)")
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES), help="which (both)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where ours trains (%(default)s)")
+    parser.add_argument("--tile", type=int, help="replicas trained at once (the engine's choice)")
+    parser.add_argument("--blocks", type=int, default=5, help="medians of so many (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=8.0, help="about so long is a block (%(default)s)")
+    chosen = parser.parse_args(arguments)
+    try:
+        number("blocks", chosen.blocks, least=1)
+        number("seconds", chosen.seconds, above=0)
+        if chosen.tile is not None:
+            number("tile", chosen.tile, least=1)
+    except UsageError as error:
+        parser.error(str(error))
+    import pandas as pd
+    from tqdm import tqdm
+
+    from benchmark.store import to_csv, write_text
+    from benchmark.texts import say
+
+    rows: list[dict] = []
+    shares: list[dict] = []
+    os.environ["OMP_NUM_THREADS"] = "1"
+    with (
+        tempfile.TemporaryDirectory() as cache,
+        tqdm(
+            total=len(chosen.workloads) * chosen.blocks * (1 + len(chosen.engines)), disable=None, unit="block"
+        ) as bar,
+    ):
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache  # empty, so that compile_seconds are those of a first run
+        for workload in chosen.workloads:
+            measured = measure(workload, chosen, lambda: bar.update())
+            rows, shares = rows + measured[0], shares + measured[1]
+    blocks = pd.DataFrame(rows)
+    table = blocks.groupby(["workload", "engine"], sort=False, as_index=False).median()[SPEED]
+    for name, one in (("speed", table), ("blocks", blocks), ("parts", pd.DataFrame(shares))):
+        write_text(chosen.results / f"{name}.csv", to_csv(one))
+    say(
+        f"replica-steps per second of {_workers(chosen.device)} workers on {chosen.device}, medians of "
+        f"{chosen.blocks} blocks"
+    )
+    say(table.to_markdown(index=False, floatfmt=",.0f"))
+    say(f"\nmicroseconds a replica-step on one worker\n{pd.DataFrame(shares).to_markdown(index=False, floatfmt='.2f')}")
+
+
+if __name__ == "__main__":
+    command_line()

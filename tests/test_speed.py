@@ -1,0 +1,40 @@
+"""The speed benchmark measures whole runs, beside a loop that trains the same network."""
+
+import pandas as pd
+import pytest
+
+from benchmark import plain, speed
+from benchmark.configs import compose
+from benchmark.networks import build
+
+
+def test_its_table_holds_what_was_measured(tmp_path, capsys):
+    arguments = ["--workloads", "nalu", "--engines", "eager", "--tile", "32", "--blocks", "2", "--seconds", "0.2"]
+    speed.command_line([str(tmp_path), *arguments])
+    table, blocks = pd.read_csv(tmp_path / "speed.csv"), pd.read_csv(tmp_path / "blocks.csv")
+    assert list(table) == speed.SPEED
+    assert table["replica_steps_per_second"][0] == blocks["replica_steps_per_second"].median()
+    assert table["ratio"][0] == (blocks["replica_steps_per_second"] / blocks["plain_loop"]).median()
+    assert (table[["plain_loop", "peak_mib"]] > 0).all(axis=None)
+    parts = pd.read_csv(tmp_path / "parts.csv").set_index("workload").loc["nalu"]
+    assert (parts[["data", "targets", "step", "evaluation"]] > 0).all()
+    assert "nalu" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("workload", speed.WORKLOADS)
+def test_the_plain_loop_trains_the_same_network(workload):
+    specification = compose(**speed.WORKLOADS[workload]).cells[0].specification
+    make, inputs, low, high, _ = plain.WORKLOADS[workload]
+    count = lambda network: sum(parameter.numel() for parameter in network.parameters())
+    assert count(make()) == count(build(specification))
+    assert inputs == specification.problem.inputs
+    assert specification.problem.trained_hulls == ((low, high),) * inputs
+    assert plain.steps_per_second(workload, 0.05) > 0
+
+
+@pytest.mark.parametrize("argument", [["--blocks", "0"], ["--tile", "0"], ["--seconds", "-1"], ["--workloads", "nul"]])
+def test_what_cannot_be_measured_is_refused(argument, capsys):
+    with pytest.raises(SystemExit) as raised:
+        speed.command_line(argument)
+    assert raised.value.code == 2
+    assert argument[0] in capsys.readouterr().err or argument[1] in capsys.readouterr().err
