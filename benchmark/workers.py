@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
@@ -144,6 +145,7 @@ def train_tile(store: Any, tile: Sequence[Replica], engine: Engine, report: Call
 def _work(connection: Connection, folder: Path) -> None:
     """A worker's life: tiles in, progress and shards out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # an orderly end, that leaves no semaphore behind
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import benchmark.engine  # noqa: F401  torch is loaded while the tiles are prepared
     from benchmark.store import Store
