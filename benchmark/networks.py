@@ -1,8 +1,9 @@
 """From a model's description to a network of units, and what that network can represent."""
 
 import pkgutil
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,16 +12,16 @@ from benchmark.errors import UsageError
 from benchmark.replicas import Specification
 from benchmark.streams import Draw
 from benchmark.tasks import Problem
-from benchmark.units import Impossible, Unit
-
-
-def distance_from_sparse(W: Tensor) -> Tensor:
-    """min(|W|, |1 - |W||), elementwise: how far each weight is from -1, 0 or 1."""
-    return torch.minimum(W.abs(), (1 - W.abs()).abs())
+from benchmark.units import Impossible, Unit, distance_from_sparse
 
 
 class Network(nn.Sequential):
     """Units in a row, [..., in, batch] -> [..., 1, batch]."""
+
+    def forward(self, x: Tensor, regularizers: Sequence[str] | None = None) -> Any:
+        """The output, or with names of regularizers (output, their terms): both of one set of parameters."""
+        y = super().forward(x)
+        return y if regularizers is None else (y, [self.regularizer(name) for name in regularizers])
 
     @property
     def units(self) -> list[Unit]:
@@ -31,6 +32,15 @@ class Network(nn.Sequential):
         """Every parameter's starting values by its qualified name, float64 [replica, *shape]."""
         layers = enumerate(self.units)
         return {f"{i}.{name}": value for i, unit in layers for name, value in unit.initial(draw).items()}
+
+    @property
+    def bounds(self) -> dict[str, tuple[float, float]]:
+        """Lowest and highest value of the parameters that are clamped after every step, by qualified name."""
+        return {f"{i}.{name}": ends for i, unit in enumerate(self.units) for name, ends in unit.bounds.items()}
+
+    def regularizer(self, name: str) -> Tensor:
+        """The sum of the layers' terms of this name, [...]."""
+        return torch.stack([unit.regularizer(name) for unit in self.units]).sum(0)
 
     def effective_weights(self) -> list[Tensor]:
         """Every layer's."""

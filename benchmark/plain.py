@@ -20,12 +20,32 @@ class NAC(nn.Module):
         return x @ (torch.tanh(self.W_hat) * torch.sigmoid(self.M_hat)).T
 
 
-class NACMul(NAC):
-    """y = exp(log(|x| + ε) Wᵀ)."""
+class NAU(nn.Module):
+    """y = x Wᵀ,  W ∈ [-1, 1]."""
+
+    low = -1.0
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.W = nn.Parameter(torch.empty(outputs, inputs).uniform_(0.25, 0.75))
 
     def forward(self, x: Tensor) -> Tensor:
-        """y = exp(log(|x| + ε) Wᵀ)."""
-        return torch.exp(super().forward(torch.log(x.abs() + 1e-7)))
+        """y = x Wᵀ."""
+        return x @ self.W.T
+
+    def sparsity(self) -> Tensor:
+        """Mean of min(|W|, |1 - |W||)."""
+        return torch.minimum(self.W.abs(), (1 - self.W.abs()).abs()).mean()
+
+
+class NMU(NAU):
+    """y_o = Π_i (W_oi x_i + 1 - W_oi),  W ∈ [0, 1]."""
+
+    low = 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """y = Π (W x + 1 - W)."""
+        return (x.unsqueeze(1) * self.W + 1 - self.W).prod(-1)
 
 
 class NALU(nn.Module):
@@ -58,7 +78,7 @@ def perceptron() -> nn.Module:
 # workload -> network, inputs, lowest and highest training value, target
 WORKLOADS: dict[str, tuple[Callable[[], nn.Module], int, float, float, Callable[[Tensor], Tensor]]] = {
     "nalu": (lambda: NALU(2, 1), 2, 1.0, 2.0, product),
-    "nau_nmu": (lambda: nn.Sequential(NAC(100, 2), NACMul(2, 1)), 100, 1.0, 2.0, product),
+    "nau_nmu": (lambda: nn.Sequential(NAU(100, 2), NMU(2, 1)), 100, 1.0, 2.0, product),
     "mlp": (perceptron, 1, -5.0, 5.0, lambda x: x),
 }
 
@@ -71,6 +91,7 @@ def steps_per_second(workload: str, seconds: float, batch: int = 128, every: int
     network = make()
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     judged = [sample(points), 2 * sample(points)]
+    bounded = [part for part in network.modules() if isinstance(part, NAU)]
     began, steps = time.perf_counter(), 0
     while (elapsed := time.perf_counter() - began) < seconds:
         if steps % every == 0:
@@ -78,7 +99,12 @@ def steps_per_second(workload: str, seconds: float, batch: int = 128, every: int
                 [nn.functional.mse_loss(network(x), target(x)).item() for x in judged]
         x = sample(batch)
         optimizer.zero_grad()
-        nn.functional.mse_loss(network(x), target(x)).backward()
+        loss = nn.functional.mse_loss(network(x), target(x))
+        for unit in bounded:
+            loss = loss + 0.01 * unit.sparsity()
+        loss.backward()
         optimizer.step()
+        for unit in bounded:
+            unit.W.data.clamp_(unit.low, 1.0)
         steps += 1
     return steps / elapsed

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from benchmark.compiling import compiled
-from benchmark.networks import Network, build, distance_from_sparse
+from benchmark.networks import Network, build
 from benchmark.optimizers import OPTIMIZERS
 from benchmark.replicas import Specification
 
@@ -27,6 +27,16 @@ class Parameters:
         self.sizes = [int(np.prod(shape)) for shape in self.shapes]
         owners = [torch.arange(replicas).repeat_interleave(size // replicas) for size in self.sizes]
         self.owner = torch.cat(owners).to(device)  # the replica of each element
+        self.bounds: tuple[Tensor, Tensor] | None = None
+        if bounds := network.bounds:
+            ends = torch.tensor([bounds.get(name, (-torch.inf, torch.inf)) for name in self.names], dtype=torch.float64)
+            low, high = ends.repeat_interleave(torch.tensor(self.sizes), 0).to(device).unbind(-1)
+            self.bounds = low, high
+
+    def project(self, theta: Tensor) -> None:
+        """Clamp what its unit bounds, in place."""
+        if self.bounds is not None:
+            theta.clamp_(*(end.to(theta.dtype) for end in self.bounds))
 
     def flat(self, tensors: dict[str, Tensor]) -> Tensor:
         """[replica, ...] by name -> flat."""
@@ -38,28 +48,21 @@ class Parameters:
         return {name: piece.view(shape) for name, piece, shape in zip(self.names, pieces, self.shapes, strict=True)}
 
 
-class _Weights(torch.nn.Module):
+class _Parameters(torch.nn.Module):
     """Lets `functional_call` reach what a network computes from its parameters alone."""
 
     def __init__(self, network: Network):
         super().__init__()
         self.network = network
 
-    def forward(self, name: str) -> Tensor | list[Tensor]:
-        return getattr(self.network, name)()
+    def forward(self, name: str, *arguments: str) -> Tensor | list[Tensor]:
+        return getattr(self.network, name)(*arguments)
 
 
-def of_parameters(name: str, network: Network, named: dict[str, Tensor]):
-    """`network.<name>()` with these parameters."""
-    return functional_call(_Weights(network), {f"network.{key}": value for key, value in named.items()}, (name,))
-
-
-def regularizer(name: str, network: Network, named: dict[str, Tensor]) -> Tensor:
-    """One value a replica: "sparsity", Σ over layers of the mean of min(|W|, |1 - |W||), or "l1", Σ |θ|."""
-    if name == "l1":
-        return torch.stack([value.abs().flatten(1).sum(-1) for value in named.values()]).sum(0)
-    weights = of_parameters("effective_weights", network, named)
-    return torch.stack([distance_from_sparse(W).mean((-2, -1)) for W in weights]).sum(0)
+def of_parameters(name: str, network: Network, named: dict[str, Tensor], *arguments: str):
+    """`network.<name>(*arguments)` with these parameters."""
+    own = {f"network.{key}": value for key, value in named.items()}
+    return functional_call(_Parameters(network), own, (name, *arguments))
 
 
 def _eager_gradient(loss: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
@@ -124,14 +127,15 @@ def _make(specification: Specification, replicas: int, compile: bool, device: to
         theta: Tensor, slots: list[Tensor], x: Tensor, t: Tensor, rate: Tensor, correction: Tensor, strengths: Tensor
     ) -> None:
         def loss(theta: Tensor) -> Tensor:
-            named = parameters.unflat(theta)
-            each = (functional_call(network, named, (x,)) - t).square().mean((-2, -1))  # [replica]
-            for name, strength in zip(terms, strengths, strict=True):
-                each = each + strength * regularizer(name, network, named)
+            y, penalties = functional_call(network, parameters.unflat(theta), (x, terms))
+            each = (y - t).square().mean((-2, -1))  # [replica]
+            for strength, penalty in zip(strengths, penalties, strict=True):
+                each = each + strength * penalty
             return each.sum()
 
         gradient = differentiate(loss)(theta)
         update(theta, gradient, slots, rate, correction)
+        parameters.project(theta)
 
     def advance(
         theta: Tensor, slots: list[Tensor], x: Tensor, t: Tensor, rate: Tensor, corrections: Tensor, strengths: Tensor

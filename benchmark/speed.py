@@ -23,14 +23,10 @@ from benchmark.errors import UsageError, number
 WORKLOADS: dict[str, dict[str, Any]] = {  # as for `configs.compose`
     "nalu": {"models": ["nalu"], "tasks": ["mul"], "ranges": ["positive"]},
     "nau_nmu": {
-        "models": ["nac_mul"],
+        "models": ["nmu"],
         "tasks": ["mul"],
         "ranges": ["positive"],
-        "overrides": [
-            "+model.nac_mul.hidden_unit=benchmark.units.nac.NAC",
-            "protocol.hidden=[2]",
-            "protocol.inputs=100",
-        ],
+        "overrides": ["+model.nmu.hidden_unit=benchmark.units.nau.NAU", "protocol.hidden=[2]", "protocol.inputs=100"],
     },
     "mlp": {"models": ["mlp_tanh"], "tasks": ["identity"], "ranges": ["symmetric"]},
 }
@@ -99,6 +95,7 @@ def parts() -> dict[str, float]:
     steps = torch.arange(drawn, device=device)[:, None]
     rate = torch.full_like(state.theta, 1e-3)
     bias = torch.tensor(corrections(range(per_call)), dtype=torch.float32, device=device)
+    strengths = torch.zeros(per_call, len(first.model.recipe.regularizers), device=device)
     judged = EvaluationSet.of_range("interpolation", replicas, torch.float32, device)
 
     def microseconds(call: Callable[[], Any], times: int = 100) -> float:
@@ -111,7 +108,7 @@ def parts() -> dict[str, float]:
             seconds.append(time.perf_counter() - began)
         return statistics.median(seconds[1:]) * 1e6 / width
 
-    step = lambda: run.advance(state.theta, state.slots, x[:per_call], t[:per_call], rate, bias, bias[:, :0])
+    step = lambda: run.advance(state.theta, state.slots, x[:per_call], t[:per_call], rate, bias, strengths)
     return {
         "data": microseconds(lambda: batches.draw(steps, batches.counter)) / drawn,
         "targets": microseconds(lambda: batches.ask(x)) / drawn,

@@ -14,7 +14,7 @@ from benchmark.configs import compose
 from benchmark.data import Batches, EvaluationSet
 from benchmark.engine import Measured, train
 from benchmark.networks import build, representable
-from benchmark.programs import Parameters, of_parameters, regularizer
+from benchmark.programs import Parameters, of_parameters
 from benchmark.protocol import Engine
 from benchmark.recipe import Regularizer
 from benchmark.replicas import Replica
@@ -153,7 +153,7 @@ def test_the_sparsity_regularizer_is_the_mean_distance_to_a_sparse_weight(model)
     net = network(model, dtype=torch.float64)
     parameters, theta = random_theta(net, 3)
     named = parameters.unflat(theta)
-    term = regularizer("sparsity", net, named)
+    term = of_parameters("regularizer", net, named, "sparsity")
     assert term.shape == (3,)
     for r in range(3):
         sizes = [W[r].abs().numpy() for W in of_parameters("effective_weights", net, named)]
@@ -164,10 +164,27 @@ def test_the_sparsity_regularizer_is_the_mean_distance_to_a_sparse_weight(model)
 def test_the_l1_regularizer_is_the_sum_of_all_parameters_sizes(model):
     net = network(model, dtype=torch.float64)
     parameters, theta = random_theta(net, 3)
-    term = regularizer("l1", net, parameters.unflat(theta))
+    term = of_parameters("regularizer", net, parameters.unflat(theta), "l1")
     assert term.shape == (3,)
     for r in range(3):
         assert term[r].item() == pytest.approx(theta[parameters.owner == r].abs().sum().item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_what_is_bounded_is_clamped_once_and_for_all_and_the_rest_is_left_alone(model):
+    net = network(model)
+    parameters = Parameters(net, 4, torch.device("cpu"))
+    theta = 3 * torch.randn(sum(parameters.sizes), generator=torch.Generator().manual_seed(0))
+    before = {name: value.clone() for name, value in parameters.unflat(theta).items()}
+    parameters.project(theta)
+    once = theta.clone()
+    for name, value in parameters.unflat(theta).items():
+        assert torch.equal(value, before[name].clamp(*net.bounds.get(name, (-torch.inf, torch.inf))))
+    parameters.project(theta)
+    assert torch.equal(theta, once)
+    for name, value in drawn(net, [0, 1, 2]).items():
+        low, high = net.bounds.get(name, (-torch.inf, torch.inf))
+        assert low <= value.min() and value.max() <= high
 
 
 @pytest.mark.parametrize("name", ["sparsity", "l1"])
@@ -175,7 +192,9 @@ def test_the_l1_regularizer_is_the_sum_of_all_parameters_sizes(model):
 def test_regularizers_pull_at_the_parameters(model, name):
     net = network(model, dtype=torch.float64)
     parameters, theta = random_theta(net, 1)
-    gradient, expected = gradient_and_differences(lambda t: regularizer(name, net, parameters.unflat(t)).sum(), theta)
+    gradient, expected = gradient_and_differences(
+        lambda t: of_parameters("regularizer", net, parameters.unflat(t), name).sum(), theta
+    )
     assert (gradient != 0).any()
     assert torch.allclose(gradient, expected, rtol=1e-5, atol=1e-7)
 

@@ -29,12 +29,17 @@ def same(one, i, other, j):
     return rows[0] == rows[1]
 
 
+STACK = ["+model.nmu.hidden_unit=benchmark.units.nau.NAU", "protocol.hidden=[2]", "protocol.inputs=20"]
+
+
+@pytest.mark.parametrize(
+    ("model", "overrides"), [("nalu", []), ("nmu", STACK)]
+)  # the second is regularized and bounded
 def test_a_compiled_replica_is_the_same_alone_in_company_and_for_any_steps_per_call_and_close_to_the_eager_one(
-    quick, checkpoint
+    quick, checkpoint, model, overrides
 ):
-    grid = quick(["nalu"], ["mul", "add"], ["symmetric", "positive"], ["protocol.seeds=20", "protocol.steps=16",
-                 "protocol.evaluate_every=8"])  # fmt: skip
-    replicas = grid.replicas()
+    overrides = [*overrides, "protocol.seeds=20", "protocol.steps=16", "protocol.evaluate_every=8"]
+    replicas = quick([model], ["mul", "add"], ["symmetric", "positive"], overrides).replicas()
     together = train(replicas, Engine(mode="compiled", tile=96, steps_per_call=4))
     assert together.engine == "compiled"
     alone = train([replicas[41]], Engine(mode="compiled", tile=32, steps_per_call=1))

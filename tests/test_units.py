@@ -10,7 +10,7 @@ from torch import nn
 from torch.func import functional_call
 
 from benchmark.streams import Draw
-from benchmark.units import NAC, NALU, Dense, Impossible, NACMul, linear
+from benchmark.units import NAC, NALU, NAU, NMU, Dense, Impossible, NACMul, linear, product
 from benchmark.units.nac import stable_bound
 
 ACTIVATIONS = {
@@ -42,6 +42,8 @@ UNITS = {
     "NAC": NAC,
     "NACMul": NACMul,
     "NALU": NALU,
+    "NAU": NAU,
+    "NMU": NMU,
     "NALU-gate-bias": lambda i, o: NALU(i, o, gate_bias=True),
 }
 
@@ -128,6 +130,32 @@ def test_a_nac_is_its_formula(size, outputs):
     x = inputs(size)
     W = np.tanh(p["W_hat"]) * sigmoid(p["M_hat"])
     assert output(unit, x) == pytest.approx(W @ x, rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize(("size", "outputs"), SIZES)
+def test_a_nau_is_its_formula(size, outputs):
+    unit, arrays = filled(NAU(size, outputs))
+    x = inputs(size)
+    assert output(unit, x) == pytest.approx(arrays["W"] @ x, rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize(("size", "outputs"), SIZES)
+def test_an_nmu_is_its_formula(size, outputs):
+    unit, arrays = filled(NMU(size, outputs), scale=0.3)
+    x, W = inputs(size), arrays["W"]
+    expected = [np.prod(w[:, None] * x + 1 - w[:, None], axis=0) for w in W]
+    assert output(unit, x) == pytest.approx(np.array(expected), rel=1e-11)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 100])
+def test_a_product_and_its_gradient_are_exact_also_at_zero(count):
+    factors = torch.randn(4, count, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    factors[0, 0, 0] = factors[1, :2, 1] = 0.0
+    factors.requires_grad_()
+    product(factors).sum().backward()
+    assert torch.allclose(product(factors), factors.prod(-2), rtol=1e-12)
+    others = [torch.cat([factors[:, :i], factors[:, i + 1 :]], 1).prod(1) for i in range(count)]
+    assert torch.allclose(factors.grad, torch.stack(others, 1), rtol=1e-12)
 
 
 @pytest.mark.parametrize("epsilon", [1e-7, 0.1])
@@ -231,6 +259,9 @@ INITIALISATIONS = [
         for unit, names in [(NAC, ["W_hat", "M_hat"]), (NACMul, ["W_hat", "M_hat"]), (NALU, ["W_hat", "M_hat", "G"])]
         for i, law in [("tutorial_normal", stats.truncnorm(-2, 2, scale=0.02)), ("tutorial_uniform", uniform(2))]
     ),
+    (lambda: NAU(2, 1), {"W": uniform(0.5)}),
+    (lambda: NAU(100, 20), {"W": uniform(math.sqrt(6 / 120))}),
+    (lambda: NMU(2, 1), {"W": stats.uniform(0.25, 0.5)}),
     (lambda: NAC(2, 1, "stable_nalu"), dict.fromkeys(["W_hat", "M_hat"], uniform(stable_bound(2, 1)))),
     (lambda: NACMul(10, 1, "stable_nalu"), dict.fromkeys(["W_hat", "M_hat"], uniform(stable_bound(10, 1)))),
     (
@@ -338,6 +369,8 @@ REPRESENTED = {
     # Rows of the table of what one layer can represent, with its corrections: "+" positive, "-" negative, "±" mixed.
     "Dense": {"add": "+-±", "sub": "+-±", "identity": "+-±"},
     "NAC": {"add": "+-±", "sub": "+-±", "identity": "+-±"},
+    "NAU": {"add": "+-±", "sub": "+-±", "identity": "+-±"},
+    "NMU": {"mul": "+-±", "identity": "+-±"},
     "NACMul": {"mul": "+-", "div": "+-", "sqrt": "+", "identity": "+", "reciprocal": "+"},
     "NALU": {
         "add": "+-", "sub": "+-", "mul": "+-", "div": "+-", "sqrt": "+", "identity": "+-±", "reciprocal": "+"

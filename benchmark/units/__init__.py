@@ -3,6 +3,20 @@
 from benchmark.units.dense import Dense
 from benchmark.units.nac import NAC, NACMul
 from benchmark.units.nalu import NALU
-from benchmark.units.unit import Impossible, Unit, linear
+from benchmark.units.nau import NAU
+from benchmark.units.nmu import NMU
+from benchmark.units.unit import Impossible, Unit, distance_from_sparse, linear, product
 
-__all__ = ["NAC", "NALU", "Dense", "Impossible", "NACMul", "Unit", "linear"]
+__all__ = [
+    "NAC",
+    "NALU",
+    "NAU",
+    "NMU",
+    "Dense",
+    "Impossible",
+    "NACMul",
+    "Unit",
+    "distance_from_sparse",
+    "linear",
+    "product",
+]

@@ -1,7 +1,9 @@
 """What every arithmetic unit is: a module on its last two axes, examples as columns, as the papers write y = W x."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +29,22 @@ def linear(W: Tensor, x: Tensor) -> Tensor:
     return (W.unsqueeze(-1) * x.unsqueeze(-3)).sum(-2)
 
 
+def product(factors: Tensor) -> Tensor:
+    """Π over the last axis but one: [..., out, in, batch] -> [..., out, batch].
+
+    By halves: unlike torch.prod's, the gradient is exact at 0 without a search for zeros.
+    """
+    while (count := factors.shape[-2]) > 1:
+        half, rest = factors.split([count // 2 * 2, count % 2], -2)
+        factors = torch.cat([half[..., ::2, :] * half[..., 1::2, :], rest], -2)
+    return factors.squeeze(-2)
+
+
+def distance_from_sparse(W: Tensor) -> Tensor:
+    """min(|W|, |1 - |W||), elementwise: how far each weight is from -1, 0 or 1."""
+    return torch.minimum(W.abs(), (1 - W.abs()).abs())
+
+
 class Unit(nn.Module, ABC):
     """One layer, `forward`: [..., in, batch] -> [..., out, batch]; its parameters may carry leading replica axes.
 
@@ -34,6 +52,7 @@ class Unit(nn.Module, ABC):
     in `initial` how its authors draw them, and may declare what it can represent in `ideal`.
     """
 
+    bounds: ClassVar[Mapping[str, tuple[float, float]]] = {}  # parameters that are clamped after every step
     closed = False  # whether layers of this kind on top of each other compute no more than one, but for powers
 
     def __init__(self, inputs: int, outputs: int):
@@ -51,6 +70,17 @@ class Unit(nn.Module, ABC):
     def effective_weights(self) -> tuple[Tensor, ...]:
         """The weights [..., out, in] that ought to become -1, 0 or 1: no biases, no gates."""
         return ()
+
+    def regularizer(self, name: str) -> Tensor:
+        """A term of the loss, [...]: "sparsity", the mean min(|W|, |1 - |W||) of the effective weights, or "l1", Σ |θ|.
+
+        Raises ValueError for what the unit does not know.
+        """
+        if name == "sparsity":
+            return torch.stack([distance_from_sparse(W).mean((-2, -1)) for W in self.effective_weights()]).sum(0)
+        if name == "l1":
+            return torch.stack([parameter.abs().sum((-2, -1)) for parameter in self.parameters()]).sum(0)
+        raise ValueError(f"{type(self).__name__} has no regularizer {name!r}")
 
     def ideal(self, operation: str, sign: str) -> Ideal:
         """Parameters with which one output computes `operation` of inputs that are its operands, in order.
