@@ -157,6 +157,8 @@ class Batches:
         # Apart from each other and from the training step: fused, a compiler would draw anew for whoever reads.
         self.draw = compiled(self._draw) if compile else self._draw
         self.ask = compiled(self._ask) if compile else self._ask
+        self.shake = compiled(self._shake) if compile else self._shake
+        self.own = torch.tensor([replica.seed for replica in replicas], device=device)
         self.checked = not compile
         first = problems[0].interpolation
         if isinstance(first, Grid):
@@ -188,6 +190,16 @@ class Batches:
             raise RuntimeError("the compiler computes other targets than torch; use engine.mode=eager")
         self.checked = True
         return x, t
+
+    def noise(self, step: int, count: int, rows: int) -> Tensor | None:
+        """Uniform numbers of each replica's own for units that train with noise: [step, replica, row, batch]."""
+        if not rows:
+            return None
+        steps = torch.arange(step, step + count, device=self.device)[:, None]
+        return self.shake(steps, streams.counter(rows, self.batch, device=self.device))
+
+    def _shake(self, steps: Tensor, counter: Tensor) -> Tensor:
+        return streams.uniform(streams.key(self.own, streams.NOISE, steps), counter).to(self.dtype)
 
     def _draw(self, steps: Tensor, counter: Tensor) -> Tensor:
         """Inputs of every source at these steps [step, 1]: [step, source, in, batch].

@@ -20,6 +20,7 @@ from benchmark.networks import Network, build, representable
 from benchmark.optimizers import OPTIMIZERS, corrections
 from benchmark.programs import Parameters, Program, of_parameters, program
 from benchmark.protocol import Engine
+from benchmark.recipe import Restart, in_steps
 from benchmark.replicas import Replica
 from benchmark.streams import Draw
 from benchmark.tasks import threshold
@@ -27,6 +28,7 @@ from benchmark.tiles import padded_size, steps_drawn, steps_per_call
 
 SCHEDULED = 1 << 13  # steps whose schedules are laid out at once
 KEPT_EVERY = 60.0  # seconds of training that a killed run may lose, but for what lies between two evaluations
+PER_REPLICA = ("lowest", "best", "output", "saturation", "attempts", "started")
 STUCK = 0.01  # an effective weight that moves less than this with its parameters is saturated
 
 Report = Callable[[int, int], None]
@@ -120,7 +122,8 @@ class State:
     """How far a tile has come: parameters, the optimizer's slots, recorded evaluations and what they selected.
 
     theta, slots, selected: flat. curves: an evaluation each, (interpolation, extrapolation, sparsity), [replica].
-    lowest: the selected interpolation error, best: its evaluation, [replica].
+    lowest: the selected interpolation error, best: its evaluation; attempts: restarts so far, started: the evaluation
+    of the last one; all [replica].
     """
 
     def __init__(self, parameters: Parameters, theta: Tensor, slots: int):
@@ -130,6 +133,7 @@ class State:
         self.lowest, self.best = np.full(replicas, np.inf), np.zeros(replicas, dtype=np.int64)
         self.curves: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self.output, self.saturation = np.zeros(replicas), np.zeros(replicas)
+        self.attempts, self.started = np.zeros(replicas, dtype=np.int64), np.zeros(replicas, dtype=np.int64)
 
     def record(self, row: tuple[np.ndarray, np.ndarray, np.ndarray], select: str) -> None:
         """One more evaluation."""
@@ -138,6 +142,18 @@ class State:
         taken = torch.from_numpy(better).to(self.theta.device)[self.parameters.owner]
         torch.where(taken, self.theta, self.selected, out=self.selected)
         self.curves.append(row)
+
+    def stuck(self, steps: np.ndarray, after: float, above: float) -> np.ndarray:
+        """Which replicas have got nowhere since they last started, as `recipe.Restart` says: [replica]."""
+        errors = np.stack([row[0] for row in self.curves], 1)
+        found = np.zeros(len(errors), dtype=bool)
+        for r in np.flatnonzero(steps[-1] - steps[self.started] > after):
+            own = errors[r, self.started[r] + 1 :]
+            first, second = own[: len(own) // 2], own[len(own) // 2 :]
+            with np.errstate(invalid="ignore"):  # of errors that are not finite
+                better = len(first) == 0 or first.mean() > second.mean() + second.std()
+            found[r] = not better and second.mean() > above
+        return found
 
     def _vectors(self) -> dict[str, Tensor]:
         slots = {f"slot {i}": slot for i, slot in enumerate(self.slots)}
@@ -150,7 +166,7 @@ class State:
             for kind, vector in self._vectors().items()
             for name, value in self.parameters.unflat(vector).items()
         }
-        per_replica = {name: getattr(self, name) for name in ("lowest", "best", "output", "saturation")}
+        per_replica = {name: getattr(self, name) for name in PER_REPLICA}
         rows = vectors | per_replica | {"curves": np.stack([np.stack(row, -1) for row in self.curves], 1)}
         return {name: values[:replicas] for name, values in rows.items()}
 
@@ -161,7 +177,7 @@ class State:
         for kind, vector in self._vectors().items():
             named = {name: torch.from_numpy(arrays[f"{kind} {name}"][index]) for name in self.parameters.names}
             vector.copy_(self.parameters.flat(named))
-        for name in ("lowest", "best", "output", "saturation"):
+        for name in PER_REPLICA:
             setattr(self, name, arrays[name][index])
         self.curves = [tuple(evaluation.T) for evaluation in arrays["curves"][index].swapaxes(0, 1)]
 
@@ -191,8 +207,10 @@ def train(
 
     run = program(first, width, compiled, device)
     network, parameters = run.network, run.parameters
-    start = network.initial(Draw(torch.tensor([replica.seed for replica in padded])))
-    state = State(parameters, parameters.flat(start).to(device, dtype), OPTIMIZERS[protocol.optimizer][0])
+    seeds = torch.tensor([replica.seed for replica in padded])
+    state = State(
+        parameters, parameters.flat(network.initial(Draw(seeds))).to(device, dtype), OPTIMIZERS[protocol.optimizer][0]
+    )
     rates = torch.tensor([s.model.recipe.learning_rate for s in specifications], dtype=dtype, device=device)
     rate = rates[parameters.owner]
 
@@ -218,6 +236,15 @@ def train(
         state.record((error, beyond, sparsity), protocol.select)
         return int((np.isfinite(limits) & (beyond < limits))[real].sum())
 
+    def start_anew(restart: Restart) -> None:
+        after = in_steps(restart.after, protocol.steps)
+        stuck = state.stuck(np.array(evaluated[: len(state.curves)]), after, restart.above)
+        state.attempts[stuck], state.started[stuck] = state.attempts[stuck] + 1, len(state.curves) - 1
+        for attempt in np.unique(state.attempts[stuck]):
+            fresh = parameters.flat(network.initial(Draw(seeds, int(attempt)))).to(device, dtype)
+            chosen = torch.from_numpy(stuck & (state.attempts == attempt)).to(device)[parameters.owner]
+            torch.where(chosen, fresh, state.theta, out=state.theta)
+
     def schedule(steps: range) -> tuple[Tensor, Tensor]:
         """Adam's corrections [step, 2] and the regularizers' strengths [step, term]."""
         strengths = [[term.strength(s, protocol.steps) for term in recipe.regularizers.values()] for s in steps]
@@ -242,14 +269,18 @@ def train(
             if (done := (call - begin) % (drawn * SCHEDULED)) == 0:
                 correction, strengths = schedule(range(call, min(end, call + drawn * SCHEDULED)))
             x, t = batches(call, drawn)
+            noise = batches.noise(call, drawn, network.noise_rows)
             for k in range(0, drawn, per_call):
                 ks, of = slice(k, k + per_call), slice(done + k, done + k + per_call)
-                run.advance(state.theta, state.slots, x[ks], t[ks], rate, correction[of], strengths[of])
+                u = None if noise is None else noise[ks]
+                run.advance(state.theta, state.slots, x[ks], t[ks], u, rate, correction[of], strengths[of])
             pending += drawn * len(tile)
             if time.perf_counter() - reported > 0.5:
                 report(pending, solved)
                 pending, reported = 0, time.perf_counter()
         solved = evaluate()
+        if recipe.restart is not None and end < protocol.steps:
+            start_anew(recipe.restart)
         if checkpoint and end < protocol.steps and time.perf_counter() - kept > KEPT_EVERY:
             checkpoint.save(state.arrays(len(tile)) | {"seconds": np.array(time.perf_counter() - began)})
             kept = time.perf_counter()

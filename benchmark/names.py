@@ -9,12 +9,16 @@ MODELS = [
     *("mlp_tanhshrink", "mlp_hardshrink", "mlp_softshrink"),
     *("mlp_relu", "mlp_leakyrelu", "mlp_prelu"),
     *("mlp_softplus", "mlp_elu", "mlp_selu", "mlp_gelu", "mlp_silu", "mlp_mish"),
-    *("nac", "nac_mul", "nalu"),
-    *("nau", "nmu", "inalu", "npu", "real_npu", "nru"),
+    *("nac", "nac_mul", "nac_sigma", "nac_nmu", "mnac"),
+    *("nalu", "nalu_separate", "gnalu", "snalu", "inalu", "inalu_shared"),
+    *("nau", "nmu", "gated_nau_nmu", "snmu", "mcfc", "mul_mcfc"),
+    *("npu", "real_npu", "real_npu_modified", "naive_npu", "nru", "nmru"),
 ]
-LABELS = {"nac_mul": "NAC•", "inalu": "iNALU", "real_npu": "RealNPU"} | {
-    name: name.upper() for name in ("nac", "nalu", "nau", "nmu", "npu", "nru")
-}
+LABELS = {
+    "nac_mul": "NAC•", "nac_sigma": "NAC•,σ", "nac_nmu": "NAC•,NMU", "gnalu": "G-NALU", "inalu": "iNALU",
+    "gated_nau_nmu": "Gated NAU/NMU", "snmu": "sNMU", "mcfc": "MC-FC", "mul_mcfc": "MulMCFC",
+    "real_npu": "RealNPU", "naive_npu": "NaiveNPU",
+} | {name: name.upper() for name in ("nac", "mnac", "nalu", "snalu", "nau", "nmu", "npu", "nru", "nmru")}  # fmt: skip
 ACTIVATIONS = {name.lower(): name for name in ("ReLU", "ReLU6", "LeakyReLU", "PReLU", "ELU", "SELU", "GELU", "SiLU")}
 TASKS = {
     "add": "a + b", "sub": "a − b", "mul": "a × b", "div": "a ÷ b",
@@ -22,7 +26,7 @@ TASKS = {
 }  # fmt: skip
 LATEX = {
     "•": r"$_\bullet$", "∞": r"$\infty$", "−": "$-$", "×": r"$\times$", "÷": r"$\div$", "²": "$^2$",
-    "√a": r"$\sqrt{a}$", "–": "--",
+    "√a": r"$\sqrt{a}$", "–": "--", "σ": r"$\sigma$",
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
 } | {character: f"\\{character}" for character in "%_#&${}"}  # fmt: skip
 

@@ -18,9 +18,18 @@ from benchmark.units import Impossible, Unit, distance_from_sparse
 class Network(nn.Sequential):
     """Units in a row, [..., in, batch] -> [..., 1, batch]."""
 
-    def forward(self, x: Tensor, regularizers: Sequence[str] | None = None) -> Any:
-        """The output, or with names of regularizers (output, their terms): both of one set of parameters."""
-        y = super().forward(x)
+    def forward(self, x: Tensor, regularizers: Sequence[str] | None = None, noise: Tensor | None = None) -> Any:
+        """The output, or with names of regularizers (output, their terms): both of one set of parameters.
+
+        noise: [..., `noise_rows`, batch], in training.
+        """
+        y, used = x, 0
+        for unit in self.units:
+            if unit.noisy and noise is not None:
+                y = unit(y, noise[..., used : used + unit.inputs, :])
+                used += unit.inputs
+            else:
+                y = unit(y)
         return y if regularizers is None else (y, [self.regularizer(name) for name in regularizers])
 
     @property
@@ -32,6 +41,11 @@ class Network(nn.Sequential):
         """Every parameter's starting values by its qualified name, float64 [replica, *shape]."""
         layers = enumerate(self.units)
         return {f"{i}.{name}": value for i, unit in layers for name, value in unit.initial(draw).items()}
+
+    @property
+    def noise_rows(self) -> int:
+        """How many rows of noise its units take in training."""
+        return sum(unit.inputs for unit in self.units if unit.noisy)
 
     @property
     def bounds(self) -> dict[str, tuple[float, float]]:
@@ -70,7 +84,13 @@ def build(specification: Specification) -> Network:
             units.append(pkgutil.resolve_name(name)(inputs, outputs, **options))
         except (ImportError, AttributeError, ValueError, TypeError) as error:
             raise UsageError(f"{name} with options {options} does not make a unit: {error}") from None
-    return Network(*units)
+    network = Network(*units)
+    for name in model.recipe.regularizers:
+        try:
+            network.regularizer(name)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+    return network
 
 
 def representable(network: Network, problem: Problem) -> tuple[str, str]:

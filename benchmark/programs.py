@@ -15,6 +15,7 @@ from torch.func import functional_call
 from benchmark.compiling import compiled
 from benchmark.networks import Network, build
 from benchmark.optimizers import OPTIMIZERS
+from benchmark.recipe import Recipe
 from benchmark.replicas import Specification
 
 
@@ -75,15 +76,27 @@ def _eager_gradient(loss: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tens
     return gradient
 
 
-Advance = Callable[[Tensor, list[Tensor], Tensor, Tensor, Tensor, Tensor, Tensor], None]
+def _clip(gradient: Tensor, parameters: Parameters, value: float | None, norm: float | None) -> Tensor:
+    """The gradient with each element within ± value and each replica's Euclidean norm at most `norm`."""
+    if value is not None:
+        gradient = gradient.clamp(-value, value)
+    if norm is not None:
+        squares = [piece.square().flatten(1).sum(-1) for piece in parameters.unflat(gradient).values()]
+        size = torch.stack(squares).sum(0).sqrt()  # [replica]
+        gradient = gradient * (norm / (size + 1e-6)).clamp(max=1)[parameters.owner]  # torch's small constant
+    return gradient
+
+
+Advance = Callable[[Tensor, list[Tensor], Tensor, Tensor, Tensor | None, Tensor, Tensor, Tensor], None]
 
 
 @dataclass(frozen=True)
 class Program:
     """An architecture's network, the layout of its parameters, and what is executed.
 
-    advance(theta, slots, x [step, replica, in, batch], t [step, replica, 1, batch], rate [flat], corrections [step, 2],
-    strengths [step, term]): as many training steps as `x` holds, theta and the optimizer's slots updated in place.
+    advance(theta, slots, x [step, replica, in, batch], t [step, replica, 1, batch], noise [step, replica, row, batch]
+    or None, rate [flat], corrections [step, 2], strengths [step, term]): as many training steps as `x` holds, theta and
+    the optimizer's slots updated in place.
     forward(theta, x [replica, in, point]): [replica, point]. squares(theta, x [set, in, point], set_of [replica],
     t [target, point], target_of [replica], real [point]): the sum of squared errors, float64 [replica]. What is done
     once a tile, `forward`, is never worth a compilation.
@@ -104,15 +117,32 @@ def program(specification: Specification, replicas: int, compile: bool, device: 
     model, protocol = specification.model, specification.protocol
     architecture = model.unit, model.options, model.hidden_unit, model.hidden_options, specification.hidden
     form = specification.problem.inputs, protocol.batch, protocol.dtype, protocol.optimizer
-    key = repr((architecture, form, list(model.recipe.regularizers), replicas, compile, device))
+    key = repr(
+        (
+            architecture,
+            form,
+            _terms(model.recipe),
+            model.recipe.clip_value,
+            model.recipe.clip_norm,
+            replicas,
+            compile,
+            device,
+        )
+    )
     if key not in _made:
         _made.clear()
         _made[key] = _make(specification, replicas, compile, device)
     return _made[key]
 
 
+def _terms(recipe: Recipe) -> dict[str, float | None]:
+    """The regularizers' names, and the error below which each acts."""
+    return {name: term.below for name, term in recipe.regularizers.items()}
+
+
 def _make(specification: Specification, replicas: int, compile: bool, device: torch.device) -> Program:
-    network, terms = build(specification), list(specification.model.recipe.regularizers)
+    network, training, recipe = build(specification).eval(), build(specification).train(), specification.model.recipe
+    terms = _terms(recipe)
     parameters = Parameters(network, replicas, device)
     update = OPTIMIZERS[specification.protocol.optimizer][1]
     differentiate = torch.func.grad if compile else _eager_gradient
@@ -124,24 +154,40 @@ def _make(specification: Specification, replicas: int, compile: bool, device: to
         return ((forward(theta, x[set_of]).double() - t[target_of]).square() * real).sum(-1)
 
     def step(
-        theta: Tensor, slots: list[Tensor], x: Tensor, t: Tensor, rate: Tensor, correction: Tensor, strengths: Tensor
+        theta: Tensor,
+        slots: list[Tensor],
+        x: Tensor,
+        t: Tensor,
+        noise: Tensor | None,
+        rate: Tensor,
+        correction: Tensor,
+        strengths: Tensor,
     ) -> None:
         def loss(theta: Tensor) -> Tensor:
-            y, penalties = functional_call(network, parameters.unflat(theta), (x, terms))
-            each = (y - t).square().mean((-2, -1))  # [replica]
-            for strength, penalty in zip(strengths, penalties, strict=True):
-                each = each + strength * penalty
+            y, penalties = functional_call(training, parameters.unflat(theta), (x, list(terms), noise))
+            each = error = (y - t).square().mean((-2, -1))  # [replica]
+            for below, strength, penalty in zip(terms.values(), strengths, penalties, strict=True):
+                term = strength * penalty
+                each = each + (term if below is None else torch.where(error < below, term, 0.0))
             return each.sum()
 
-        gradient = differentiate(loss)(theta)
+        gradient = _clip(differentiate(loss)(theta), parameters, recipe.clip_value, recipe.clip_norm)
         update(theta, gradient, slots, rate, correction)
         parameters.project(theta)
 
     def advance(
-        theta: Tensor, slots: list[Tensor], x: Tensor, t: Tensor, rate: Tensor, corrections: Tensor, strengths: Tensor
+        theta: Tensor,
+        slots: list[Tensor],
+        x: Tensor,
+        t: Tensor,
+        noise: Tensor | None,
+        rate: Tensor,
+        corrections: Tensor,
+        strengths: Tensor,
     ) -> None:
         for k in range(len(x)):
-            step(theta, slots, x[k], t[k], rate, corrections[k], strengths[k])
+            u = None if noise is None else noise[k]
+            step(theta, slots, x[k], t[k], u, rate, corrections[k], strengths[k])
 
     if compile:
         advance, squares = compiled(advance), compiled(squares)

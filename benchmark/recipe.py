@@ -1,10 +1,14 @@
 """How a unit's authors train it."""
 
+import math
 from dataclasses import dataclass, field
 
 from benchmark.errors import UsageError, number
 
-REGULARIZERS = ("sparsity", "l1")
+
+def in_steps(time: float, steps: int) -> float:
+    """A time in a run of `steps`: fractions of the run up to 1, steps above it."""
+    return time * steps if time <= 1 else time
 
 
 @dataclass
@@ -13,15 +17,28 @@ class Regularizer:
 
     start, end: fractions of the run up to 1, steps above it. Madsen & Johansen 2020, section on the sparsity
     regularizer: λ(t) = λ̂ min(max((t - start) / (end - start), 0), 1).
+
+    initial, every: instead of that line, the weight starts at `initial` and grows tenfold after each `every` up to
+    `weight`. below: only replicas whose mean squared error on the batch is below it feel the term.
     """
 
     weight: float
     start: float = 0.0
     end: float = 0.0
+    initial: float | None = None
+    every: float | None = None
+    below: float | None = None
 
     def __post_init__(self) -> None:
         number("a regularizer's weight", self.weight, least=0)
         number("a regularizer's start", self.start, least=0)
+        for name in ("initial", "every", "below"):
+            if getattr(self, name) is not None:
+                number(f"a regularizer's {name}", getattr(self, name), above=0)
+        if (self.initial is None) != (self.every is None):
+            raise UsageError(
+                "a regularizer's initial and every belong together: the weight grows tenfold after each every"
+            )
         if number("a regularizer's end", self.end) < self.start:
             raise UsageError(f"a regularizer's end ({self.end:g}) must not come before its start ({self.start:g})")
 
@@ -31,21 +48,48 @@ class Regularizer:
         >>> [Regularizer(10.0, start=0.4, end=0.6).strength(step, 100) for step in (40, 50, 60, 99)]
         [0.0, 5.0, 10.0, 10.0]
         """
-        start, end = (time * steps if time <= 1 else time for time in (self.start, self.end))
+        start, end = in_steps(self.start, steps), in_steps(self.end, steps)
+        if self.initial is not None and self.every is not None:
+            grown = self.initial * 10.0 ** math.floor(max(0.0, step - start) / in_steps(self.every, steps))
+            return min(self.weight, grown) * (step >= start)
         if end <= start:
             return self.weight * (step >= start)
         return self.weight * min(max((step - start) / (end - start), 0.0), 1.0)
 
 
 @dataclass
+class Restart:
+    """When a replica that gets nowhere starts anew from other initial parameters (Schlör et al. 2020, section 3.4).
+
+    That is when more than `after` (a fraction of the run up to 1, steps above it) has passed since it last started, the
+    mean interpolation error of the second half of its evaluations since then is above `above`, and that of the first
+    half is not more than a standard deviation above that of the second.
+    """
+
+    after: float = 0.1
+    above: float = 1.0
+
+    def __post_init__(self) -> None:
+        number("restart's after", self.after, above=0)
+        number("restart's above", self.above, least=0)
+
+
+@dataclass
 class Recipe:
-    """The learning rate and the regularizers by name: `sparsity` (mean of min(|W|, |1 - |W||)) or `l1` (sum of |θ|)."""
+    """How a model is trained: learning rate, regularizers by the names that its units know (see `Unit.regularizer`).
+
+    clip_value: largest absolute value of a gradient's elements. clip_norm: largest Euclidean norm of a replica's
+    gradient. restart: whether and when training starts anew.
+    """
 
     learning_rate: float = 0.01
     regularizers: dict[str, Regularizer] = field(default_factory=dict)
+    clip_value: float | None = None
+    clip_norm: float | None = None
+    restart: Restart | None = None
 
     def __post_init__(self) -> None:
         number("learning_rate", self.learning_rate, above=0)
-        for name in self.regularizers:
-            if name not in REGULARIZERS:
-                raise UsageError(f"There is no regularizer {name!r}; choose from: {', '.join(REGULARIZERS)}")
+        for name in ("clip_value", "clip_norm"):
+            if getattr(self, name) is not None:
+                number(name, getattr(self, name), above=0)

@@ -31,7 +31,7 @@ class Specification:
         content: dict[str, Any] = asdict(self)
         for name in ("seeds", "first_seed", "models"):
             del content["protocol"][name]
-        text = json.dumps([SEMANTICS, content], sort_keys=True, default=str)
+        text = json.dumps([SEMANTICS, _given(content)], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @cached_property
@@ -43,6 +43,13 @@ class Specification:
     def hidden(self) -> list[int]:
         """The sizes of the layers before the output."""
         return self.model.hidden
+
+
+def _given(content: Any) -> Any:
+    """Without what is None: a setting that did not exist yet is the same as one that is not set."""
+    if isinstance(content, dict):
+        return {key: _given(value) for key, value in content.items() if value is not None}
+    return content
 
 
 @dataclass(frozen=True)

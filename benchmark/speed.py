@@ -108,7 +108,7 @@ def parts() -> dict[str, float]:
             seconds.append(time.perf_counter() - began)
         return statistics.median(seconds[1:]) * 1e6 / width
 
-    step = lambda: run.advance(state.theta, state.slots, x[:per_call], t[:per_call], rate, bias, strengths)
+    step = lambda: run.advance(state.theta, state.slots, x[:per_call], t[:per_call], None, rate, bias, strengths)
     return {
         "data": microseconds(lambda: batches.draw(steps, batches.counter)) / drawn,
         "targets": microseconds(lambda: batches.ask(x)) / drawn,

@@ -9,7 +9,8 @@ finaliser of Steele, Lea & Flood 2014, "Fast splittable pseudorandom number gene
 import torch
 from torch import Tensor
 
-DATA, INITIALISATION, OFFSET, EVALUATION, PROFILE = range(5)
+DATA, INITIALISATION, OFFSET, EVALUATION, PROFILE, NOISE = range(6)
+DRAWS = 1 << 16  # tensors that one initialisation may draw
 # An element's 32-bit counter is input · 2^20 + lane: a batch's numbers do not depend on its size.
 MAX_LANES = 1 << 20
 
@@ -72,14 +73,15 @@ def uniform(key: Tensor, counter: Tensor) -> Tensor:
 class Draw:
     """Initial parameters of many replicas: a unit asks for one tensor's shape and gets one tensor per seed.
 
-    seeds: int64 [replica]. Every method returns float64 [replica, *shape], a fresh stream at each call.
+    seeds: int64 [replica]. attempt: 0 at first, higher where training starts anew. Every method returns float64
+    [replica, *shape], a fresh stream at each call.
 
     >>> Draw(torch.tensor([0, 1])).uniform((2, 3), -0.5, 0.5).shape
     torch.Size([2, 2, 3])
     """
 
-    def __init__(self, seeds: Tensor):
-        self.seeds, self.calls = seeds, 0
+    def __init__(self, seeds: Tensor, attempt: int = 0):
+        self.seeds, self.calls = seeds, attempt * DRAWS
 
     def _open_unit_interval(self, shape: tuple[int, ...]) -> Tensor:
         size = torch.Size(shape).numel()
@@ -97,6 +99,18 @@ class Draw:
     def uniform(self, shape: tuple[int, ...], low: float, high: float) -> Tensor:
         """U(low, high)."""
         return self._open_unit_interval(shape) * (high - low) + low
+
+    def normal(self, shape: tuple[int, ...], mean: float, sd: float) -> Tensor:
+        """N(mean, sd²)."""
+        return torch.special.ndtri(self._open_unit_interval(shape)) * sd + mean
+
+    def orthogonal(self, shape: tuple[int, int]) -> Tensor:
+        """Orthonormal rows or columns, whichever are fewer, distributed evenly (Saxe et al. 2014)."""
+        rows, columns = shape
+        gaussian = self.normal((max(shape), min(shape)), 0.0, 1.0)
+        Q, R = torch.linalg.qr(gaussian)
+        Q = Q * R.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)
+        return Q if rows >= columns else Q.mT.contiguous()
 
     def truncated_normal(self, shape: tuple[int, ...], sd: float, cut: float = 2.0) -> Tensor:
         """N(0, sd²) cut at ± `cut` standard deviations (TensorFlow's initialiser cuts at two)."""

@@ -33,6 +33,8 @@ RANGES = {"positive": "positive", "negative": "neg_2_1", "mixed": "symmetric"}
 # The root of what is negative is not asked; that of a range on both sides of 0 is asked of its positive half.
 POSED = [(task, sign) for task in TASKS for sign in SIGNS if (task, sign) != ("sqrt", "negative")]
 SHORT = ["protocol.steps=3", "protocol.batch=8", "protocol.evaluation_size=16", "protocol.select=last"]
+UNFELT = {"mcfc": {"0.Q"}, "mul_mcfc": {"0.Q"}}  # shares out among outputs, of which there is one
+POLES = {"nru", "nmru"}  # not defined at 0, where the profile of a range on both sides of it has a point
 EXTREMES = [0.0, 1e-30, -1e-30, 1e30, -1e30, torch.inf, -torch.inf]
 
 
@@ -57,10 +59,11 @@ def drawn(net, seeds, dtype=torch.float32):
 
 
 def random_theta(net, replicas, seed=0):
-    """A flat float64 vector of parameters away from 0, and the layout that names them."""
+    """A flat float64 vector of parameters around where they start, and the layout that names them."""
     parameters = Parameters(net, replicas, torch.device("cpu"))
     generator = torch.Generator().manual_seed(seed)
-    return parameters, 0.7 * torch.randn(sum(parameters.sizes), generator=generator, dtype=torch.float64)
+    start = parameters.flat(drawn(net, range(replicas), torch.float64))
+    return parameters, start + 0.3 * torch.randn(len(start), generator=generator, dtype=torch.float64)
 
 
 def points(low, high, *shape, seed=0):
@@ -101,7 +104,7 @@ def test_stacked_replicas_equal_each_alone(model):
     together = functional_call(net, stacked, (x,))
     for r in range(3):
         alone = functional_call(net, {name: value[r] for name, value in stacked.items()}, (x[r],))
-        assert torch.allclose(alone, together[r], rtol=1e-12, atol=1e-14)
+        assert torch.allclose(alone, together[r], rtol=1e-12, atol=1e-14, equal_nan=True)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -121,7 +124,8 @@ def test_a_gradient_is_the_slope_of_the_loss(model):
         return (functional_call(net, parameters.unflat(theta), (x,)) - 3).square().mean((-2, -1)).sum()
 
     gradient, expected = gradient_and_differences(loss, theta)
-    assert all((part != 0).any() for part in parameters.unflat(gradient).values())
+    felt = {name for name, part in parameters.unflat(gradient).items() if (part != 0).any()}
+    assert set(parameters.names) - felt <= UNFELT.get(model, set())
     assert torch.allclose(gradient, expected, rtol=1e-5, atol=1e-6 * expected.abs().max().item())
 
 
@@ -150,6 +154,8 @@ def test_the_sparsity_of_each_replica_is_its_worst_weight(model):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_the_sparsity_regularizer_is_the_mean_distance_to_a_sparse_weight(model):
+    if model == "real_npu_modified":  # has its own, see test_units
+        return
     net = network(model, dtype=torch.float64)
     parameters, theta = random_theta(net, 3)
     named = parameters.unflat(theta)
@@ -226,14 +232,14 @@ def test_declared_weights_compute_their_operation(model, task, sign):
         assert declared is None or (isinstance(declared, Impossible) and re.search(r"[a-z]{3}.*[^.]$", declared.why))
         return
     for dtype, tolerance in [(torch.float32, 1e-5), (torch.float64, 1e-12)]:
-        unit = declaring_unit(model, task).to(dtype)
+        unit = declaring_unit(model, task).to(dtype).eval()
         unit.load_state_dict(declared)  # refuses a parameter too many, too few or of another shape
         x = points(*SIGNS[sign], operation.operands, 2000).to(dtype)
         x = x[:, (x.abs() > 0.5).all(0)]
         exact = operation.compute(*x.double())
         scale = x.double().abs().amax(0) if task in ("add", "sub") else exact.abs()
         if dtype is torch.float64:  # the ε of log(|x| + ε) is worth ε/|x| for each operand
-            tolerance += 2 * getattr(unit, "epsilon", 0.0) * operation.operands
+            tolerance += 2 * getattr(unit, "epsilon", 0.0) * (2 if task == "square" else operation.operands)
         assert ((unit(x)[0].double() - exact).abs() / scale).max().item() < tolerance
 
 
@@ -262,12 +268,17 @@ def test_a_few_steps_change_the_parameters_and_stay_finite(model, task, range):
     assert {name: value.shape for name, value in measured.parameters.items()} == {
         name: value.shape for name, value in start.items()
     }
+    positive = range == "positive" or model != "mul_mcfc"  # whose logarithm of what is negative is nan
+    for values in (measured.interpolation, measured.extrapolation, measured.sparsity, measured.profile_error):
+        assert len(values) == 2
+        poles = model in POLES and range == "symmetric" and values is measured.profile_error
+        assert np.isfinite(values).mean() > 0.9 if poles else np.isfinite(values).all() or not positive
+    if not positive:
+        assert np.isinf(measured.interpolation).all()
+        return
     assert all(np.isfinite(value).all() for value in measured.parameters.values())
     for r in (0, 1):
         assert any((value[r] != start[name][r].numpy()).any() for name, value in measured.parameters.items())
-    for values in (measured.interpolation, measured.extrapolation, measured.sparsity, measured.profile_error):
-        assert np.isfinite(values).all()
-        assert len(values) == 2
     assert (measured.interpolation[:, 0] != measured.interpolation[:, -1]).all()
 
 
@@ -275,7 +286,7 @@ def test_a_few_steps_change_the_parameters_and_stay_finite(model, task, range):
 @pytest.mark.parametrize("model", MODELS)
 def test_the_first_evaluation_is_of_the_untrained_network(model, name):
     member = Replica(cell(model), 5)
-    data, net = EvaluationSet.of_range(name, [member], torch.float32, torch.device("cpu")), network(model)
+    data, net = EvaluationSet.of_range(name, [member], torch.float32, torch.device("cpu")), network(model).eval()
     y = functional_call(net, drawn(net, [5]), (data.x,))[0, 0].double()
     expected = (y - data.x[0].double().sum(0)).square().mean().item()
     assert getattr(train([member], Engine()), name)[0, 0] == pytest.approx(expected, rel=1e-4)
@@ -286,7 +297,7 @@ def test_the_first_evaluation_is_of_the_untrained_network(model, name):
 @pytest.mark.parametrize("model", MODELS)
 def test_training_is_an_ordinary_torch_loop(model, optimizer, regularizers):
     usual, steps, rate = cell(model).specification, 5, 0.02
-    recipe = dataclasses.replace(usual.model.recipe, learning_rate=rate, regularizers=regularizers)
+    recipe = dataclasses.replace(usual.model.recipe, learning_rate=rate, regularizers=regularizers, restart=None)
     specification = dataclasses.replace(
         usual,
         model=dataclasses.replace(usual.model, recipe=recipe),
@@ -297,16 +308,21 @@ def test_training_is_an_ordinary_torch_loop(model, optimizer, regularizers):
     net.load_state_dict({name: value[0] for name, value in drawn(net, [2], torch.float64).items()})
     classes = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop, "sgd": torch.optim.SGD}
     torchs = classes[optimizer](net.parameters(), lr=rate)
-    x, t = Batches([member], torch.float64, torch.device("cpu"))(0, steps)
+    batches = Batches([member], torch.float64, torch.device("cpu"))
+    (x, t), noise = batches(0, steps), batches.noise(0, steps, net.noise_rows)
     for step in range(steps):
-        loss = (net(x[step, 0]) - t[step, 0]).square().mean()
+        loss = (net(x[step, 0], None, None if noise is None else noise[step, 0]) - t[step, 0]).square().mean()
         if regularizers:
-            sizes = [W.abs() for W in net.effective_weights()]
-            loss = loss + 0.3 * sum(torch.minimum(W, (1 - W).abs()).mean() for W in sizes)
-            loss = loss + 0.02 * step / steps * sum(parameter.abs().sum() for parameter in net.parameters())
+            loss = loss + 0.3 * net.regularizer("sparsity") + 0.02 * step / steps * net.regularizer("l1")
         torchs.zero_grad()
         loss.backward()
+        if recipe.clip_value:
+            torch.nn.utils.clip_grad_value_(net.parameters(), recipe.clip_value)
+        if recipe.clip_norm:
+            torch.nn.utils.clip_grad_norm_(net.parameters(), recipe.clip_norm)
         torchs.step()
+        for name, (low, high) in net.bounds.items():
+            net.get_parameter(name).data.clamp_(low, high)
     measured = train([Replica(member.cell, 7), member], Engine())
     for name, parameter in net.named_parameters():
         assert measured.parameters[name][1] == pytest.approx(parameter.detach().numpy(), rel=1e-7, abs=1e-9)

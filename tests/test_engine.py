@@ -14,6 +14,7 @@ from benchmark.errors import UsageError
 from benchmark.networks import Network, build
 from benchmark.programs import Parameters
 from benchmark.protocol import Engine
+from benchmark.recipe import Regularizer, Restart
 from benchmark.replicas import Replica
 from benchmark.streams import Draw
 from benchmark.tasks import plane_points
@@ -192,6 +193,62 @@ def test_a_gpu_that_is_not_there_is_refused(quick, monkeypatch):
     with pytest.raises(UsageError, match="needs a GPU"):
         tiles(quick().replicas(), Engine(device="cuda"), 1)
     assert tiles(quick().replicas(), Engine(), 1)[0][1].device == "cpu"
+
+
+def changed(quick, overrides, **recipe):
+    """Six replicas of NALU with this recipe."""
+    replicas = quick(overrides=["protocol.seeds=6", *overrides]).replicas()
+    usual = replicas[0].cell.specification
+    model = replace(usual.model, recipe=replace(usual.model.recipe, **recipe))
+    cell = replace(replicas[0].cell, specification=replace(usual, model=model))
+    return [replace(replica, cell=cell) for replica in replicas]
+
+
+def test_a_replica_that_gets_nowhere_starts_anew_from_other_parameters(quick, checkpoint):
+    overrides = ["protocol.select=last", "protocol.evaluate_every=1"]
+    replicas = changed(quick, overrides, learning_rate=1e-12, restart=Restart(after=1.5, above=0.0))
+    measured = train(replicas, Engine(), checkpoint=checkpoint)
+    network = build(replicas[0].cell.specification)
+    # Two evaluations make the halves: steps 1 and 2, then 3 and 4.
+    for attempt, step in ((0, 2), (1, 3), (1, 4), (2, 5), (2, 6)):
+        start = network.initial(Draw(torch.arange(6), attempt))
+        data = EvaluationSet.of_range("interpolation", replicas, torch.float32, torch.device("cpu"))
+        y = torch.func.functional_call(
+            network, {name: value.float() for name, value in start.items()}, (data.x[data.set_of],)
+        )
+        expected = (y[:, 0].double() - data.t[data.target_of]).square().mean(-1).numpy()
+        assert measured.interpolation[:, step] == pytest.approx(expected, rel=1e-4)
+    for name, value in network.initial(Draw(torch.arange(6), 2)).items():
+        assert measured.parameters[name] == pytest.approx(value.numpy(), rel=1e-6)
+    assert same(row(measured, 3), row(train([replicas[3]], Engine()), 0))
+    assert same(row(measured, 3), row(train(replicas, Engine(), checkpoint=checkpoint), 3))
+
+
+def test_a_replica_that_improves_or_is_good_enough_does_not_start_anew(quick):
+    for recipe in (
+        {"learning_rate": 0.05, "restart": Restart(after=1.5, above=0.0)},
+        {"learning_rate": 1e-12, "restart": Restart(after=1.5, above=1e3)},
+        {"learning_rate": 1e-12, "restart": Restart(after=1.0, above=0.0)},
+    ):
+        overrides = ["protocol.steps=20", "protocol.evaluate_every=10"]
+        with_ = train(changed(quick, overrides, **recipe), Engine())
+        without = train(changed(quick, overrides, **recipe | {"restart": None}), Engine())
+        assert all(same(row(with_, i), row(without, i)) for i in range(6))
+
+
+def test_a_regularizer_may_act_on_replicas_below_an_error_only(quick):
+    never, always, unconditional, none = (
+        train(changed(quick, [], regularizers=terms), Engine())
+        for terms in (
+            {"l1": Regularizer(10.0, below=1e-30)},
+            {"l1": Regularizer(10.0, below=1e30)},
+            {"l1": Regularizer(10.0)},
+            {},
+        )
+    )
+    assert all(same(row(never, i), row(none, i)) for i in range(6))
+    assert all(same(row(always, i), row(unconditional, i)) for i in range(6))
+    assert not any(same(row(always, i), row(none, i)) for i in range(6))
 
 
 def test_what_was_half_done_stays_one_tile(quick):

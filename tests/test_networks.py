@@ -3,6 +3,7 @@
 import pytest
 
 from benchmark.configs import compose
+from benchmark.errors import UsageError
 from benchmark.networks import build, representable
 
 
@@ -37,6 +38,12 @@ def test_a_hidden_layer_too_narrow_for_the_operands_cannot_select_them(hidden, e
     mixed = ["+model.nac_mul.hidden_unit=benchmark.units.nac.NAC", f"protocol.hidden={hidden}"]
     assert answer("nac_mul", "mul", "positive", *mixed)[0] == expected
     assert answer("nac_mul", "mul", "positive", *mixed, "protocol.inputs=100")[0] == expected
+
+
+def test_a_regularizer_that_a_unit_does_not_know_is_refused():
+    for name in ("l2", "saturation"):
+        with pytest.raises(UsageError, match=f"NAC has no regularizer '{name}'"):
+            answer("nac", "add", "positive", f"+model.nac.recipe.regularizers={{{name}:{{weight:1.0}}}}")
 
 
 def test_what_is_impossible_has_a_reason_and_what_is_not_has_none():

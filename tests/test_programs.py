@@ -33,8 +33,14 @@ STACK = ["+model.nmu.hidden_unit=benchmark.units.nau.NAU", "protocol.hidden=[2]"
 
 
 @pytest.mark.parametrize(
-    ("model", "overrides"), [("nalu", []), ("nmu", STACK)]
-)  # the second is regularized and bounded
+    ("model", "overrides"),
+    [
+        ("nalu", []),
+        ("nmu", STACK),  # regularized and bounded
+        ("snmu", ["protocol.optimizer=rmsprop"]),  # noisy
+        ("inalu", ["model.inalu.recipe.regularizers.saturation.start=0.0"]),  # regularized by error, clipped
+    ],
+)
 def test_a_compiled_replica_is_the_same_alone_in_company_and_for_any_steps_per_call_and_close_to_the_eager_one(
     quick, checkpoint, model, overrides
 ):

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from benchmark.errors import UsageError
-from benchmark.recipe import Recipe, Regularizer
+from benchmark.recipe import Recipe, Regularizer, Restart
 
 SCHEDULES = [
     # weight, start, end, steps of the run, {step: λ}
@@ -79,6 +79,28 @@ def test_a_learning_rate_is_above_zero(rate):
         Recipe(learning_rate=rate)
 
 
-def test_an_unknown_regularizer_is_refused_with_those_there_are():
-    with pytest.raises(UsageError, match="no regularizer 'l2'; choose from: sparsity, l1"):
-        Recipe(regularizers={"l2": Regularizer(1.0)})
+def test_a_regularizer_grows_tenfold_after_each_every_up_to_its_weight():
+    regularizer = Regularizer(1e-5, initial=1e-7, every=0.2)
+    strengths = [regularizer.strength(step, 50_000) for step in (0, 9_999, 10_000, 20_000, 30_000, 49_999)]
+    assert strengths == pytest.approx([1e-7, 1e-7, 1e-6, 1e-5, 1e-5, 1e-5])
+    in_steps = Regularizer(1e-5, initial=1e-7, every=10_000)
+    assert [in_steps.strength(step, 10**6) for step in (9_999, 25_000)] == pytest.approx([1e-7, 1e-5])
+    assert Regularizer(1.0, start=0.5, end=0.5, initial=0.1, every=0.1).strength(4, 10) == 0
+
+
+@pytest.mark.parametrize("wrong", [{"initial": 0.1}, {"every": 0.1}, {"initial": -1.0, "every": 1.0}, {"below": 0.0}])
+def test_a_growth_that_is_only_half_given_or_not_positive_is_refused(wrong):
+    with pytest.raises(UsageError, match="regularizer's"):
+        Regularizer(1.0, **wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"clip_value": 0.0}, {"clip_norm": -1.0}])
+def test_a_clip_that_is_not_positive_is_refused(wrong):
+    with pytest.raises(UsageError, match="clip"):
+        Recipe(**wrong)
+
+
+def test_a_restart_needs_a_time_and_an_error():
+    for wrong in ({"after": 0.0}, {"above": -1.0}):
+        with pytest.raises(UsageError, match="restart's"):
+            Restart(**wrong)

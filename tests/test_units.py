@@ -10,7 +10,31 @@ from torch import nn
 from torch.func import functional_call
 
 from benchmark.streams import Draw
-from benchmark.units import NAC, NALU, NAU, NMU, Dense, Impossible, NACMul, linear, product
+from benchmark.units import (
+    GNALU,
+    INALU,
+    MCFC,
+    MNAC,
+    NAC,
+    NACNMU,
+    NALU,
+    NAU,
+    NMRU,
+    NMU,
+    NPU,
+    NRU,
+    SNALU,
+    SNMU,
+    Dense,
+    GatedNAUNMU,
+    Impossible,
+    MulMCFC,
+    NACMul,
+    NACSigma,
+    NALUSeparate,
+    linear,
+    product,
+)
 from benchmark.units.nac import stable_bound
 
 ACTIVATIONS = {
@@ -45,6 +69,27 @@ UNITS = {
     "NAU": NAU,
     "NMU": NMU,
     "NALU-gate-bias": lambda i, o: NALU(i, o, gate_bias=True),
+    "NALUSeparate": NALUSeparate,
+    "GNALU": GNALU,
+    "SNALU": SNALU,
+    "INALU": INALU,
+    "INALU-shared": lambda i, o: INALU(i, o, shared=True),
+    "NACSigma": NACSigma,
+    "NACNMU": NACNMU,
+    "MNAC": MNAC,
+    "GatedNAUNMU": GatedNAUNMU,
+    "SNMU": SNMU,
+    "NPU": NPU,
+    "NPU-naive": lambda i, o: NPU(i, o, gate=False),
+    "RealNPU": lambda i, o: NPU(i, o, imaginary=False),
+    "RealNPU-modified": lambda i, o: NPU(i, o, imaginary=False, modified=True),
+    "NRU": lambda i, o: NRU(i, o).eval(),
+    "NMRU": lambda i, o: NMRU(i, o).eval(),
+    "MCFC": MCFC,
+    "MCFC-trash": lambda i, o: MCFC(i, o, trash=True),
+    "MulMCFC": MulMCFC,
+    "MulMCFC-inalu": lambda i, o: MulMCFC(i, o, sign="inalu"),
+    "MulMCFC-real-npu": lambda i, o: MulMCFC(i, o, sign="real_npu"),
 }
 
 
@@ -158,6 +203,150 @@ def test_a_product_and_its_gradient_are_exact_also_at_zero(count):
     assert torch.allclose(factors.grad, torch.stack(others, 1), rtol=1e-12)
 
 
+def each(W, factor):
+    """Π over the inputs of factor(weight, its input's number), one row an output."""
+    return np.array([np.prod([factor(w[i], i) for i in range(len(w))], axis=0) for w in W])
+
+
+def chosen(W, x):
+    """Π (W x + 1 - W)."""
+    return each(W, lambda w, i: w * x[i] + 1 - w)
+
+
+def nac_weights(p, suffix="", scale=1.0):
+    return np.tanh(scale * p[f"W_hat{suffix}"]) * sigmoid(scale * p[f"M_hat{suffix}"])
+
+
+def nalu(p, x, suffix="", scale=1.0):
+    g, powers = sigmoid(scale * p["G"] @ x), nac_weights(p, suffix, scale) @ np.log(np.abs(x) + 1e-7)
+    return g * (nac_weights(p, scale=scale) @ x) + (1 - g) * np.exp(powers)
+
+
+def snalu(p, x):
+    W, g = nac_weights(p), sigmoid(p["G"])
+    return g * (W @ x) + (1 - g) * np.prod(np.sign(x), axis=0) * np.exp(W @ np.log(np.abs(x) + 1e-8))
+
+
+def inalu(p, x):
+    a, m = nac_weights(p), nac_weights(p, "_m" if "W_hat_m" in p else "")
+    magnitude = np.exp(np.minimum(m @ np.log(np.maximum(np.abs(x), 1e-7)), 20))
+    g = sigmoid(p["g"])
+    return g * (a @ x) + (1 - g) * magnitude * chosen(np.abs(m), np.sign(x))
+
+
+def npu(p, x):
+    """The definition in complex numbers: exp(W log r + i W k), of which the real part is taken."""
+    g = np.clip(p["g"], 0, 1) if "g" in p else 1.0
+    r, k = g * (np.abs(x) + 2.0**-23) + 1 - g, g * np.where(x < 0, np.pi, 0.0)
+    return np.exp((p["W_r"] + 1j * p.get("W_i", 0.0)) @ (np.log(r) + 1j * k)).real
+
+
+def nru(p, x):
+    return each(p["W"], lambda w, i: np.sign(x[i]) * np.abs(x[i]) ** w * abs(w) + 1 - abs(w))
+
+
+def nmru(p, x):
+    v = np.concatenate([x, 1 / x])
+    return chosen(p["W"], np.abs(v)) * np.cos(np.pi * p["W"] @ (v < 0))
+
+
+def mcfc(p, x, outputs):
+    P = np.exp(p["Q"]) / np.exp(p["Q"]).sum(0)
+    return (sigmoid(p["w"] + p["b"]) * (P @ x))[:outputs]
+
+
+def signed_mcfc(p, x, outputs):
+    P = np.exp(p["Q"]) / np.exp(p["Q"]).sum(0)
+    sign = np.cos(np.pi * P @ (np.clip(p["g"], 0, 1) * (x < 0))) if "g" in p else chosen(P, np.sign(x))
+    return np.exp(mcfc(p, np.log(np.abs(x)), outputs) + p["c"]) * sign
+
+
+FORMULAS = {
+    "NALUSeparate": lambda p, x, o: nalu(p, x, "_m"),
+    "GNALU": lambda p, x, o: nalu(p, x, scale=math.log((1 + math.sqrt(5)) / 2)),
+    "SNALU": lambda p, x, o: snalu(p, x),
+    "INALU": lambda p, x, o: inalu(p, x),
+    "INALU-shared": lambda p, x, o: inalu(p, x),
+    "NACSigma": lambda p, x, o: np.exp(sigmoid(p["W_hat"]) @ np.log(np.abs(x) + 1e-7)),
+    "NACNMU": lambda p, x, o: np.exp(p["W"] @ np.log(np.abs(x) + 1e-7)),
+    "MNAC": lambda p, x, o: chosen(sigmoid(p["W_hat"]), x),
+    "GatedNAUNMU": lambda p, x, o: (g := sigmoid(p["G"] @ x)) * (p["A"] @ x) + (1 - g) * chosen(p["M"], x),
+    "SNMU": lambda p, x, o: chosen(p["W"], x),
+    "NPU": lambda p, x, o: npu(p, x),
+    "NPU-naive": lambda p, x, o: npu(p, x),
+    "RealNPU": lambda p, x, o: npu(p, x),
+    "NRU": lambda p, x, o: nru(p, x),
+    "NMRU": lambda p, x, o: nmru(p, x),
+    "MCFC": mcfc,
+    "MCFC-trash": mcfc,
+    "MulMCFC": lambda p, x, o: np.exp(mcfc(p, np.log(x), o) + p["c"]),
+    "MulMCFC-inalu": signed_mcfc,
+    "MulMCFC-real-npu": signed_mcfc,
+}
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 10])
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("name", FORMULAS)
+def test_a_unit_is_its_formula(name, size, outputs):
+    unit, arrays = filled(UNITS[name](size, outputs), scale=0.5)
+    x = inputs(size)
+    x = np.abs(x) if name == "MulMCFC" else x
+    assert output(unit, x) == pytest.approx(FORMULAS[name](arrays, x, outputs), rel=1e-9, abs=1e-12)
+
+
+def test_an_nru_in_training_takes_every_weight_that_is_not_zero_for_whole():
+    unit, arrays = filled(NRU(3, 2), scale=0.5)
+    x = inputs(3)
+    u = np.tanh(1000 * arrays["W"]) ** 2
+    expected = [np.prod([np.sign(x[i]) * np.abs(x[i]) ** w[i] * u[o, i] + 1 - u[o, i] for i in range(3)], axis=0)
+                for o, w in enumerate(arrays["W"])]  # fmt: skip
+    assert output(unit, x) == pytest.approx(np.array(expected), rel=1e-9)
+
+
+def test_an_nru_with_a_separate_sign_rounds_its_weights_for_it():
+    unit, arrays = filled(NRU(3, 2, separate_sign=True).eval(), scale=0.5)
+    x, W = inputs(3), arrays["W"]
+    magnitude = each(W, lambda w, i: np.abs(x[i]) ** w * abs(w) + 1 - abs(w))
+    assert output(unit, x) == pytest.approx(
+        magnitude * each(W, lambda w, i: np.sign(x[i]) ** abs(np.round(w))), rel=1e-9
+    )
+
+
+def test_an_nmru_in_training_keeps_the_reciprocal_finite():
+    unit = NMRU(1, 1)
+    unit.W.data = torch.tensor([[0.0, 1.0]])
+    assert unit(torch.tensor([[0.0]])).item() == 2.0**23
+    assert unit.eval()(torch.tensor([[0.0]])).item() != 2.0**23
+    assert output(NMRU(2, 1, sign=False).eval(), np.ones((2, 4), dtype=np.float32)) == pytest.approx(np.ones((1, 4)))
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_an_snmus_noise_cancels_where_its_weights_are_whole(batch):
+    unit = SNMU(3, 1, batch=batch).double()
+    noise, x = torch.rand(3, 50, dtype=torch.float64), torch.tensor(inputs(3, 50))
+    unit.W.data = torch.tensor([[1.0, 0.0, 1.0]], dtype=torch.float64)
+    assert torch.allclose(unit(x, noise), unit(x), rtol=1e-12)
+    unit.W.data = torch.tensor([[0.5, 0.2, 0.7]], dtype=torch.float64)
+    n = (1 + noise / x.std() if batch else 1 + 4 * noise).numpy()
+    W = unit.W.data.numpy()
+    assert unit(x, noise).detach().numpy() == pytest.approx(chosen(W, x.numpy() * n) / chosen(W, n), rel=1e-12)
+
+
+def test_regularizers_of_a_units_own():
+    unit, p = filled(INALU(3, 2), scale=15.0)
+    expected = sum(np.maximum(np.minimum(v, -v) + 20, 0).mean() for v in p.values())
+    assert unit.regularizer("saturation").item() == pytest.approx(expected)
+    unit, p = filled(NPU(3, 2, imaginary=False, modified=True))
+    gates = np.minimum(np.abs(p["g"]), np.abs(1 - np.abs(p["g"]))).mean()
+    assert unit.regularizer("sparsity").item() == pytest.approx(np.abs(1 - np.abs(p["W_r"])).mean() + gates)
+    unit, p = filled(MulMCFC(3, 2, sign="real_npu"))
+    assert unit.regularizer("saturation").item() == pytest.approx(-sum((p[name] ** 2).mean() for name in "Qwb"))
+    assert unit.regularizer("gate").item() == pytest.approx(np.minimum(np.abs(p["g"]), np.abs(1 - p["g"])).mean())
+    with pytest.raises(ValueError, match="no regularizer 'saturation'"):
+        NAU(2, 1).regularizer("saturation")
+
+
 @pytest.mark.parametrize("epsilon", [1e-7, 0.1])
 @pytest.mark.parametrize(("size", "outputs"), SIZES)
 def test_a_multiplicative_nac_is_its_formula(size, outputs, epsilon):
@@ -261,6 +450,30 @@ INITIALISATIONS = [
     ),
     (lambda: NAU(2, 1), {"W": uniform(0.5)}),
     (lambda: NAU(100, 20), {"W": uniform(math.sqrt(6 / 120))}),
+    *(
+        (
+            lambda i=i: INALU(2, 1, initialisation=i),
+            {
+                "W_hat": stats.norm(w, sd),
+                "W_hat_m": stats.norm(w, sd),
+                "M_hat": stats.norm(m, sd),
+                "M_hat_m": stats.norm(m, sd),
+                "g": stats.norm(0, sd),
+            },
+        )
+        for i, w, m, sd in [("experiments", 1, -1, 0.1), ("module", 0.88, 0.5, 0.2)]
+    ),
+    (lambda: NACSigma(5, 3), {"W_hat": stats.norm(0, 0.5)}),
+    (lambda: NACNMU(2, 1), {"W": stats.uniform(0.25, 0.5)}),
+    (lambda: MNAC(2, 1), {"W_hat": uniform(math.sqrt(3) / 2)}),
+    (lambda: SNALU(2, 1), {"W_hat": uniform(math.sqrt(2)), "M_hat": uniform(math.sqrt(2)), "G": uniform(math.sqrt(3))}),
+    (lambda: GatedNAUNMU(2, 1), {"A": uniform(0.5), "M": stats.uniform(0.25, 0.5), "G": uniform(math.sqrt(2))}),
+    (lambda: NPU(100, 20, modified=True, gate=False, imaginary=False), {"W_r": uniform(math.sqrt(6 / 120))}),
+    (lambda: NPU(2, 1, modified=True, gate=False, imaginary=False), {"W_r": uniform(0.5)}),
+    (lambda: NPU(2, 1, gate=False, imaginary=False), {"W_r": uniform(math.sqrt(2))}),
+    (lambda: NRU(2, 1), {"W": uniform(0.5)}),
+    (lambda: NMRU(2, 1), {"W": stats.uniform(0.25, 0.5)}),
+    (lambda: SNMU(2, 1), {"W": stats.uniform(0.25, 0.5)}),
     (lambda: NMU(2, 1), {"W": stats.uniform(0.25, 0.5)}),
     (lambda: NAC(2, 1, "stable_nalu"), dict.fromkeys(["W_hat", "M_hat"], uniform(stable_bound(2, 1)))),
     (lambda: NACMul(10, 1, "stable_nalu"), dict.fromkeys(["W_hat", "M_hat"], uniform(stable_bound(10, 1)))),
@@ -278,8 +491,9 @@ def test_initial_values_have_the_law_of_their_initialisation(make, laws):
     for name, law in laws.items():
         values = start[name].flatten().numpy()
         low, high = law.support()
-        assert low < values.min() < low + 0.02 * (high - low)
-        assert high - 0.02 * (high - low) < values.max() < high
+        if np.isfinite(high - low):
+            assert low < values.min() < low + 0.02 * (high - low)
+            assert high - 0.02 * (high - low) < values.max() < high
         assert values.std() == pytest.approx(law.std(), rel=0.04)
         assert stats.kstest(values, law.cdf).pvalue > 1e-3
 
@@ -300,6 +514,28 @@ def test_a_gates_bias_starts_at_zero_and_leaves_the_other_parameters_as_they_are
         assert torch.equal(start[name], value)
 
 
+def test_a_power_units_gates_start_half_open_and_its_imaginary_weights_at_zero():
+    start = NPU(3, 2).initial(Draw(torch.arange(4)))
+    assert (start["g"] == 0.5).all() and (start["W_i"] == 0).all()
+
+
+@pytest.mark.parametrize(("size", "outputs", "trash"), [(1, 1, False), (2, 1, True), (3, 3, False)])
+def test_a_square_mass_conserving_layer_starts_with_the_identity(size, outputs, trash):
+    Q = MCFC(size, outputs, trash).initial(Draw(torch.arange(4)))["Q"]
+    assert torch.equal(Q, torch.eye(size).double().expand(4, -1, -1))
+
+
+@pytest.mark.parametrize(("size", "outputs"), [(2, 1), (5, 3), (3, 5)])
+def test_other_mass_conserving_layers_start_orthogonal(size, outputs):
+    start = MCFC(size, outputs).initial(Draw(torch.arange(4000)))
+    Q = start["Q"] if outputs <= size else start["Q"].mT
+    eye = torch.eye(min(size, outputs)).double().expand(4000, -1, -1)
+    assert torch.allclose(Q @ Q.mT, eye, atol=1e-12)
+    assert Q.mean((0, 1)).abs().max() < 0.05  # no direction is preferred
+    assert torch.allclose(start["w"].square().sum((-2, -1)), torch.ones(4000).double())
+    assert (start["b"] == 0).all()
+
+
 def test_a_learned_slope_starts_at_a_quarter():
     assert (Dense(2, 3, "prelu").initial(Draw(torch.arange(5)))["slope"] == 0.25).all()
 
@@ -317,6 +553,7 @@ def test_replicas_of_a_unit_equal_single_ones_to_rounding(name, size, outputs, d
     unit = UNITS[name](size, outputs).to(dtype)
     stacked = {key: value.to(dtype) for key, value in unit.initial(Draw(torch.arange(6))).items()}
     x = torch.tensor(np.random.default_rng(0).uniform(-2, 2, (6, size, 13)), dtype=dtype)
+    x = x.abs() if name == "MulMCFC" else x
     together = functional_call(unit, stacked, (x,))
     assert together.shape == (6, outputs, 13)
     assert together.dtype == dtype
@@ -333,6 +570,7 @@ def test_a_replica_is_the_same_bit_for_bit_in_any_full_company(name, dtype):
     unit = UNITS[name](2, 3).to(dtype)
     stacked = {key: value.to(dtype) for key, value in unit.initial(Draw(torch.arange(64))).items()}
     x = torch.tensor(np.random.default_rng(0).uniform(-2, 2, (64, 2, 13)), dtype=dtype)
+    x = x.abs() if name == "MulMCFC" else x
     together = functional_call(unit, stacked, (x,))
     for r in (0, 17, 63):
         copies = {key: value[[r] * 32] for key, value in stacked.items()}
@@ -365,12 +603,33 @@ def test_a_layer_with_an_activation_declares_nothing():
     assert Dense(2, 1, "relu").ideal("add", "positive") is None
 
 
+POWERS = {"mul": "+-±", "div": "+-±", "sqrt": "+", "identity": "+-±", "reciprocal": "+-±"}
+ANY_SIGN = POWERS | {"add": "+-±", "sub": "+-±"}
 REPRESENTED = {
     # Rows of the table of what one layer can represent, with its corrections: "+" positive, "-" negative, "±" mixed.
     "Dense": {"add": "+-±", "sub": "+-±", "identity": "+-±"},
     "NAC": {"add": "+-±", "sub": "+-±", "identity": "+-±"},
     "NAU": {"add": "+-±", "sub": "+-±", "identity": "+-±"},
     "NMU": {"mul": "+-±", "identity": "+-±"},
+    "NALUSeparate": {
+        "add": "+-", "sub": "+-", "mul": "+-", "div": "+-", "sqrt": "+", "identity": "+-±", "reciprocal": "+"
+    },
+    "GNALU": {"add": "+-", "sub": "+-", "mul": "+-", "div": "+-", "sqrt": "+", "identity": "+-±", "reciprocal": "+"},
+    "SNALU": ANY_SIGN, "INALU": ANY_SIGN, "INALU-shared": ANY_SIGN,
+    "NACSigma": {"mul": "+-", "sqrt": "+", "identity": "+"},
+    "NACNMU": {"mul": "+-", "sqrt": "+", "identity": "+"},
+    "MNAC": {"mul": "+-±", "identity": "+-±"},
+    "SNMU": {"mul": "+-±", "identity": "+-±"},
+    "GatedNAUNMU": {"add": "+-", "sub": "+-", "mul": "+-", "identity": "+-±"},
+    "NPU": POWERS | {"square": "+-±"}, "NPU-naive": POWERS | {"square": "+-±"}, "RealNPU": POWERS | {"square": "+-±"},
+    "RealNPU-modified": POWERS,
+    "NRU": {"mul": "+-±", "div": "+-±", "identity": "+-±", "reciprocal": "+-±"},
+    "NMRU": {"mul": "+-±", "div": "+-±", "identity": "+-±", "reciprocal": "+-±"},
+    "MCFC": {"add": "+-±", "identity": "+-±"},
+    "MCFC-trash": {"add": "+-±", "identity": "+-±"},
+    "MulMCFC": {"mul": "+", "sqrt": "+", "identity": "+"},
+    "MulMCFC-inalu": {"mul": "+-±", "sqrt": "+", "identity": "+-±"},
+    "MulMCFC-real-npu": {"mul": "+-±", "sqrt": "+", "identity": "+-±"},
     "NACMul": {"mul": "+-", "div": "+-", "sqrt": "+", "identity": "+", "reciprocal": "+"},
     "NALU": {
         "add": "+-", "sub": "+-", "mul": "+-", "div": "+-", "sqrt": "+", "identity": "+-±", "reciprocal": "+"

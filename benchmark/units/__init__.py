@@ -1,22 +1,27 @@
 """The arithmetic units, one paper's unit to a file."""
 
 from benchmark.units.dense import Dense
+from benchmark.units.gated_nau_nmu import GatedNAUNMU
+from benchmark.units.gnalu import GNALU
+from benchmark.units.inalu import INALU
+from benchmark.units.mcfc import MCFC, MulMCFC
+from benchmark.units.mnac import MNAC
 from benchmark.units.nac import NAC, NACMul
+from benchmark.units.nac_nmu import NACNMU
+from benchmark.units.nac_sigma import NACSigma
 from benchmark.units.nalu import NALU
+from benchmark.units.nalu_separate import NALUSeparate
 from benchmark.units.nau import NAU
+from benchmark.units.nmru import NMRU
 from benchmark.units.nmu import NMU
-from benchmark.units.unit import Impossible, Unit, distance_from_sparse, linear, product
+from benchmark.units.npu import NPU
+from benchmark.units.nru import NRU
+from benchmark.units.snalu import SNALU
+from benchmark.units.snmu import SNMU
+from benchmark.units.unit import Impossible, Unit, distance_from_sparse, linear, multiply, product
 
 __all__ = [
-    "NAC",
-    "NALU",
-    "NAU",
-    "NMU",
-    "Dense",
-    "Impossible",
-    "NACMul",
-    "Unit",
-    "distance_from_sparse",
-    "linear",
-    "product",
-]
+    "GNALU", "INALU", "MCFC", "MNAC", "NAC", "NACNMU", "NALU", "NAU", "NMRU", "NMU", "NPU", "NRU", "SNALU", "SNMU",
+    "Dense", "GatedNAUNMU", "Impossible", "MulMCFC", "NACMul", "NACSigma", "NALUSeparate", "Unit",
+    "distance_from_sparse", "linear", "multiply", "product",
+]  # fmt: skip

@@ -64,11 +64,19 @@ class NALU(NAC):
             return weights | {"G": torch.full_like(weights["W_hat"], steep)}
         return weights | {"G": torch.zeros_like(weights["W_hat"]), "b": torch.full((1, 1), path * SHARP)}
 
+    @property
+    def W_m(self) -> Tensor:
+        """The weights of the multiplicative path: those of the additive one."""
+        return self.W
+
+    def gate(self, x: Tensor) -> Tensor:
+        """g = σ(G x), [..., out, batch]."""
+        z = linear(self.G, x)
+        return torch.sigmoid(z if self.b is None else z + self.b)
+
     def forward(self, x: Tensor) -> Tensor:
         """y = g ⊙ a + (1 - g) ⊙ m."""
-        W = self.W
-        a = linear(W, x)
-        m = torch.exp(linear(W, torch.log(x.abs() + self.epsilon)))
-        gate = linear(self.G, x)
-        g = torch.sigmoid(gate if self.b is None else gate + self.b)
+        a = linear(self.W, x)
+        m = torch.exp(linear(self.W_m, torch.log(x.abs() + self.epsilon)))
+        g = self.gate(x)
         return g * a + (1 - g) * m

@@ -1,7 +1,6 @@
 """The neural addition unit (Madsen & Johansen 2020, section 2.3)."""
 
 import math
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -17,10 +16,10 @@ class NAU(Unit):
     """
 
     closed = True
-    bounds: ClassVar = {"W": (-1.0, 1.0)}
 
     def __init__(self, inputs: int, outputs: int):
         super().__init__(inputs, outputs)
+        self.bounds = {"W": (-1.0, 1.0)}
         self.W = self.parameter()
 
     def initial(self, draw: Draw) -> dict[str, Tensor]:

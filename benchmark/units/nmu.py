@@ -1,12 +1,10 @@
 """The neural multiplication unit (Madsen & Johansen 2020, section 2.4)."""
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
 from benchmark.streams import Draw
-from benchmark.units.unit import Ideal, Impossible, Unit, product
+from benchmark.units.unit import Ideal, Impossible, Unit, multiply
 
 
 class NMU(Unit):
@@ -15,11 +13,9 @@ class NMU(Unit):
     W is clamped after every step and starts as U(¼, ¾), the paper's mean of ½ with as much variance as fits.
     """
 
-    closed = True
-    bounds: ClassVar = {"W": (0.0, 1.0)}
-
     def __init__(self, inputs: int, outputs: int):
         super().__init__(inputs, outputs)
+        self.bounds = {"W": (0.0, 1.0)}
         self.W = self.parameter()
 
     def initial(self, draw: Draw) -> dict[str, Tensor]:
@@ -41,5 +37,4 @@ class NMU(Unit):
 
     def forward(self, x: Tensor) -> Tensor:
         """y = Π (W x + 1 - W)."""
-        W = self.W.unsqueeze(-1)  # [..., out, in, 1]
-        return product(W * x.unsqueeze(-3) + 1 - W)
+        return multiply(self.W, x)

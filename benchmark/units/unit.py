@@ -1,9 +1,7 @@
 """What every arithmetic unit is: a module on its last two axes, examples as columns, as the papers write y = W x."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +38,12 @@ def product(factors: Tensor) -> Tensor:
     return factors.squeeze(-2)
 
 
+def multiply(W: Tensor, x: Tensor) -> Tensor:
+    """Π_i (W_oi x_i + 1 - W_oi), the product of what W selects; shapes as for `linear`."""
+    W = W.unsqueeze(-1)  # [..., out, in, 1]
+    return product(W * x.unsqueeze(-3) + 1 - W)
+
+
 def distance_from_sparse(W: Tensor) -> Tensor:
     """min(|W|, |1 - |W||), elementwise: how far each weight is from -1, 0 or 1."""
     return torch.minimum(W.abs(), (1 - W.abs()).abs())
@@ -52,12 +56,13 @@ class Unit(nn.Module, ABC):
     in `initial` how its authors draw them, and may declare what it can represent in `ideal`.
     """
 
-    bounds: ClassVar[Mapping[str, tuple[float, float]]] = {}  # parameters that are clamped after every step
+    noisy = False  # whether `forward` takes in training, as its second argument, noise in [0, 1) of the shape of x
     closed = False  # whether layers of this kind on top of each other compute no more than one, but for powers
 
     def __init__(self, inputs: int, outputs: int):
         super().__init__()
         self.inputs, self.outputs = inputs, outputs
+        self.bounds: dict[str, tuple[float, float]] = {}  # parameters that are clamped after every step
 
     def parameter(self, *shape: int) -> nn.Parameter:
         """An unfilled parameter of this shape (default: [out, in])."""
@@ -76,8 +81,8 @@ class Unit(nn.Module, ABC):
 
         Raises ValueError for what the unit does not know.
         """
-        if name == "sparsity":
-            return torch.stack([distance_from_sparse(W).mean((-2, -1)) for W in self.effective_weights()]).sum(0)
+        if name == "sparsity" and (weights := self.effective_weights()):
+            return torch.stack([distance_from_sparse(W).mean((-2, -1)) for W in weights]).sum(0)
         if name == "l1":
             return torch.stack([parameter.abs().sum((-2, -1)) for parameter in self.parameters()]).sum(0)
         raise ValueError(f"{type(self).__name__} has no regularizer {name!r}")
