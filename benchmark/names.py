@@ -9,10 +9,10 @@ MODELS = [
     *("mlp_tanhshrink", "mlp_hardshrink", "mlp_softshrink"),
     *("mlp_relu", "mlp_leakyrelu", "mlp_prelu"),
     *("mlp_softplus", "mlp_elu", "mlp_selu", "mlp_gelu", "mlp_silu", "mlp_mish"),
-    *("nac", "nac_mul", "nac_sigma", "nac_nmu", "mnac"),
-    *("nalu", "nalu_separate", "gnalu", "snalu", "inalu", "inalu_shared"),
-    *("nau", "nmu", "gated_nau_nmu", "snmu", "mcfc", "mul_mcfc"),
-    *("npu", "real_npu", "real_npu_modified", "naive_npu", "nru", "nmru"),
+    *("nac", "nac_mul", "nalu"),
+    *("nau", "nmu", "inalu", "npu", "real_npu", "nru"),
+    *("nac_sigma", "nac_nmu", "mnac", "nalu_separate", "gnalu", "snalu", "inalu_shared"),  # relatives of these
+    *("gated_nau_nmu", "snmu", "real_npu_modified", "naive_npu", "nmru", "mcfc", "mul_mcfc"),
 ]
 LABELS = {
     "nac_mul": "NAC•", "nac_sigma": "NAC•,σ", "nac_nmu": "NAC•,NMU", "gnalu": "G-NALU", "inalu": "iNALU",

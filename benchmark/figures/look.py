@@ -16,6 +16,7 @@ COLORS = [
     *["black"], *sns.color_palette("Blues", 9)[3:], *sns.color_palette("Greens", 7)[2::2],
     *sns.color_palette("YlOrBr", 7)[2::2], *sns.color_palette("Purples", 9)[3:],
     *["#e41a1c", "#f0b400", "#d6006e"], *["#00a6a6", "#8c510a", "#ff7fbf", "#00b84a", "#7f8c00", "#a00000"],
+    *sns.husl_palette(14, h=0.05, s=0.75, l=0.45),
 ]  # fmt: skip
 # Thirteen markers and five dashes have no common factor: 65 pairs before one repeats tell models apart in grey print.
 MARKERS = "os^DvP<X>ph*d"
