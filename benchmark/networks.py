@@ -18,6 +18,10 @@ from benchmark.units import Impossible, Unit, distance_from_sparse
 class Network(nn.Sequential):
     """Units in a row, [..., in, batch] -> [..., 1, batch]."""
 
+    def __init__(self, *units: Unit):
+        super().__init__(*units)
+        self.axes = next(self.parameters()).dim()  # of the first parameter, without those of replicas
+
     def forward(self, x: Tensor, regularizers: Sequence[str] | None = None, noise: Tensor | None = None) -> Any:
         """The output, or with names of regularizers (output, their terms): both of one set of parameters.
 
@@ -64,8 +68,8 @@ class Network(nn.Sequential):
         """Largest min(|W|, |1 - |W||) over all effective weights: [...]; nan if no unit names any."""
         errors = [distance_from_sparse(W).flatten(-2).amax(-1) for W in self.effective_weights()]
         if not errors:
-            replicas = next(self.parameters()).shape[:-2]
-            return torch.full(replicas, torch.nan)
+            first = next(self.parameters())
+            return torch.full(first.shape[: first.dim() - self.axes], torch.nan)
         return torch.stack(errors).amax(0)
 
 

@@ -17,7 +17,7 @@ FLOORS = [
     {"configs", "store", "figures", "texts"},
     {"published", "workers"},
     {"run"},
-    {"report", "compare", "speed"},
+    {"report", "compare", "representable", "speed"},
     {"__main__"},
 ]
 

@@ -109,16 +109,17 @@ def blocks(language):
 
 def test_the_unit_of_ones_own_trains_as_the_readme_says(tmp_path):
     (unit,) = [block for block in blocks("python") if block.startswith("# mine.py")]
-    (model,) = [block for block in blocks("yaml") if "mine/model" in block]
+    models = [block for block in blocks("yaml") if "mine/model" in block]
     (command,) = [line for block in blocks("sh") for line in block.splitlines() if "--config-dir mine" in line]
     (tmp_path / "mine" / "model").mkdir(parents=True)
     (tmp_path / "mine.py").write_text(unit)
-    (tmp_path / "mine" / "model" / "doubled.yaml").write_text(model)
+    for model in models:
+        (tmp_path / re.search(r"# (mine/model/\w+\.yaml)", model)[1]).write_text(model)
     few = ["protocol.seeds=2", "protocol.steps=4", "protocol.evaluation_size=100", "engine.workers=1"]
     arguments = [sys.executable, *shlex.split(command)[1:], *few]
     done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    assert set(pd.read_csv(tmp_path / "results/default/outcomes.csv")["model"]) == {"doubled", "nac"}
+    assert set(pd.read_csv(tmp_path / "results/default/outcomes.csv")["model"]) == {"doubled", "net", "nac"}
 
 
 def test_every_model_and_protocol_is_in_the_readmes_tables():

@@ -22,6 +22,7 @@ from benchmark.figures.inputs import error_by_input, error_by_input_heatmap, one
 from benchmark.figures.look import COMBINATION, style
 from benchmark.figures.plane import operand_plane
 from benchmark.figures.ranges import solved_somewhere, success_by_range
+from benchmark.figures.representable import representable_heatmap
 from benchmark.figures.untrained import initialisation
 from benchmark.figures.verdicts import verdict_bars
 from benchmark.names import label
@@ -38,6 +39,7 @@ __all__ = [
     "label",
     "learning_curves",
     "operand_plane",
+    "representable_heatmap",
     "save",
     "style",
     "success_by_range",

@@ -16,12 +16,13 @@ from benchmark.units.nmru import NMRU
 from benchmark.units.nmu import NMU
 from benchmark.units.npu import NPU
 from benchmark.units.nru import NRU
+from benchmark.units.rows import Rows
 from benchmark.units.snalu import SNALU
 from benchmark.units.snmu import SNMU
 from benchmark.units.unit import Impossible, Unit, distance_from_sparse, linear, multiply, product
 
 __all__ = [
     "GNALU", "INALU", "MCFC", "MNAC", "NAC", "NACNMU", "NALU", "NAU", "NMRU", "NMU", "NPU", "NRU", "SNALU", "SNMU",
-    "Dense", "GatedNAUNMU", "Impossible", "MulMCFC", "NACMul", "NACSigma", "NALUSeparate", "Unit",
+    "Dense", "GatedNAUNMU", "Impossible", "MulMCFC", "NACMul", "NACSigma", "NALUSeparate", "Rows", "Unit",
     "distance_from_sparse", "linear", "multiply", "product",
 ]  # fmt: skip

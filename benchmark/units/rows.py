@@ -1,0 +1,59 @@
+"""Any row-wise module as a unit: what is written for examples in rows, [batch, in] -> [batch, out]."""
+
+import pkgutil
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, vmap
+
+from benchmark.streams import Draw
+from benchmark.units.unit import Unit
+
+
+class Rows(Unit):
+    """y = module(xᵀ)ᵀ, for an ordinary `torch.nn.Module` that is made with (in, out, **options).
+
+    module: its importable name, or the class. Its parameters start as its own constructor draws them, with a seed of
+    the replica's own. It runs for all replicas at once under `torch.func.vmap`, which costs up to 2.5 times what a unit
+    written for columns does. It may have no buffers, and nothing random in its forward pass.
+    """
+
+    def __init__(self, inputs: int, outputs: int, module: str, **options):
+        super().__init__(inputs, outputs)
+        self.make = lambda: pkgutil.resolve_name(module)(inputs, outputs, **options)
+        with torch.random.fork_rng(devices=()):
+            self.module = self.make()
+        # Each parameter's own axes, counted from the last: replicas stand before them.
+        self.dims = {name: tuple(range(-p.dim(), 0)) for name, p in self.module.named_parameters()}
+        if any(True for _ in self.module.buffers()):
+            raise ValueError(f"{module} has buffers, and replicas could not have their own")
+
+    def regularizer(self, name: str) -> Tensor:
+        """Only "l1": it has no weights that ought to become −1, 0 or 1."""
+        if name == "l1":
+            sums = [p.abs().sum(self.dims[key]) for key, p in self.module.named_parameters()]
+            return torch.stack(sums).sum(0)
+        return super().regularizer(name)
+
+    def initial(self, draw: Draw) -> dict[str, Tensor]:
+        """What the module's constructor draws, one seed of torch's generator a replica."""
+        seeds = (draw.uniform((1,), 0.0, 1.0) * 2.0**53).long().flatten().tolist()
+        drawn = []
+        with torch.random.fork_rng(devices=()):
+            for seed in seeds:
+                torch.manual_seed(seed)
+                drawn.append({name: p.detach().double() for name, p in self.make().named_parameters()})
+        return {f"module.{name}": torch.stack([one[name] for one in drawn]) for name in drawn[0]}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """y = module(xᵀ)ᵀ."""
+        parameters = dict(self.module.named_parameters())
+
+        def one(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
+            return functional_call(self.module, parameters, (x.mT,)).mT
+
+        replicas = x.dim() - 2
+        call = one
+        for _ in range(replicas):
+            call = vmap(call)
+        return call(parameters, x)
