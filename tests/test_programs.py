@@ -37,8 +37,6 @@ STACK = ["+model.nmu.hidden_unit=benchmark.units.nau.NAU", "protocol.hidden=[2]"
     [
         ("nalu", []),
         ("nmu", STACK),  # regularized and bounded
-        ("snmu", ["protocol.optimizer=rmsprop"]),  # noisy
-        ("inalu", ["model.inalu.recipe.regularizers.saturation.start=0.0"]),  # regularized by error, clipped
     ],
 )
 def test_a_compiled_replica_is_the_same_alone_in_company_and_for_any_steps_per_call_and_close_to_the_eager_one(
@@ -59,6 +57,21 @@ def test_a_compiled_replica_is_the_same_alone_in_company_and_for_any_steps_per_c
     np.testing.assert_allclose(together.extrapolation, eager.extrapolation, rtol=1e-3)
     for name, value in eager.parameters.items():
         np.testing.assert_allclose(together.parameters[name], value, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("model", "overrides"),
+    [
+        ("snmu", ["protocol.optimizer=rmsprop"]),  # noisy
+        ("inalu", ["model.inalu.recipe.regularizers.saturation.start=0.0"]),  # regularized by error, clipped
+    ],
+)
+def test_units_that_ask_more_of_the_engine_train_compiled_as_eagerly(quick, model, overrides):
+    replicas = quick([model], ["mul"], ["symmetric", "positive"], [*overrides, "protocol.seeds=5"]).replicas()
+    compiled, eager = (train(replicas, Engine(mode=mode, steps_per_call=1)) for mode in ("compiled", "eager"))
+    np.testing.assert_allclose(compiled.interpolation, eager.interpolation, rtol=1e-4)
+    for name, value in eager.parameters.items():
+        np.testing.assert_allclose(compiled.parameters[name], value, atol=1e-4)
 
 
 def test_auto_compiles_where_that_saves_time(quick):

@@ -9,7 +9,7 @@ from benchmark.networks import build
 
 
 def test_its_table_holds_what_was_measured(tmp_path, capsys):
-    arguments = ["--workloads", "nalu", "--engines", "eager", "--tile", "32", "--blocks", "2", "--seconds", "0.2"]
+    arguments = ["--workloads", "nalu", "--engines", "eager", "--tile", "32", "--blocks", "1", "--seconds", "0.2"]
     speed.command_line([str(tmp_path), *arguments])
     table, blocks = pd.read_csv(tmp_path / "speed.csv"), pd.read_csv(tmp_path / "blocks.csv")
     assert list(table) == speed.SPEED

@@ -69,6 +69,11 @@ UNITS = {
     "NAU": NAU,
     "NMU": NMU,
     "NALU-gate-bias": lambda i, o: NALU(i, o, gate_bias=True),
+    "NALU-vector": lambda i, o: NALU(i, o, gate="vector"),
+    "NALU-scalar": lambda i, o: NALU(i, o, gate="scalar"),
+    "NALU-two": lambda i, o: NALU(i, o, gate="two"),
+    "NALU-safe": lambda i, o: NALU(i, o, logarithm="safe"),
+    "NALU-max-safe": lambda i, o: NALU(i, o, logarithm="max_safe"),
     "NALUSeparate": NALUSeparate,
     "GNALU": GNALU,
     "SNALU": SNALU,
@@ -217,8 +222,9 @@ def nac_weights(p, suffix="", scale=1.0):
     return np.tanh(scale * p[f"W_hat{suffix}"]) * sigmoid(scale * p[f"M_hat{suffix}"])
 
 
-def nalu(p, x, suffix="", scale=1.0):
-    g, powers = sigmoid(scale * p["G"] @ x), nac_weights(p, suffix, scale) @ np.log(np.abs(x) + 1e-7)
+def nalu(p, x, suffix="", scale=1.0, gate=None, logs=None):
+    g = sigmoid(scale * p["G"] @ x) if gate is None else gate
+    powers = nac_weights(p, suffix, scale) @ (np.log(np.abs(x) + 1e-7) if logs is None else logs)
     return g * (nac_weights(p, scale=scale) @ x) + (1 - g) * np.exp(powers)
 
 
@@ -264,6 +270,14 @@ def signed_mcfc(p, x, outputs):
 FORMULAS = {
     "NALUSeparate": lambda p, x, o: nalu(p, x, "_m"),
     "GNALU": lambda p, x, o: nalu(p, x, scale=math.log((1 + math.sqrt(5)) / 2)),
+    "NALU-vector": lambda p, x, o: nalu(p, x),
+    "NALU-scalar": lambda p, x, o: nalu(p, x, gate=sigmoid(p["G"])),
+    "NALU-two": lambda p, x, o: (
+        sigmoid(p["G"] @ x) * (nac_weights(p) @ x)
+        + sigmoid(p["G_m"] @ x) * np.exp(nac_weights(p) @ np.log(np.abs(x) + 1e-7))
+    ),
+    "NALU-safe": lambda p, x, o: nalu(p, x, logs=np.log(np.abs(x - 1) + 1)),
+    "NALU-max-safe": lambda p, x, o: nalu(p, x, logs=np.log(np.maximum(x - 1, 0) + 1)),
     "SNALU": lambda p, x, o: snalu(p, x),
     "INALU": lambda p, x, o: inalu(p, x),
     "INALU-shared": lambda p, x, o: inalu(p, x),
@@ -611,6 +625,11 @@ REPRESENTED = {
     "NAC": {"add": "+-±", "sub": "+-±", "identity": "+-±"},
     "NAU": {"add": "+-±", "sub": "+-±", "identity": "+-±"},
     "NMU": {"mul": "+-±", "identity": "+-±"},
+    "NALU-scalar": {
+        "add": "+-±", "sub": "+-±", "mul": "+-", "div": "+-", "sqrt": "+", "identity": "+-±", "reciprocal": "+"
+    },
+    "NALU-two": {"add": "+-", "sub": "+-", "mul": "+-", "div": "+-", "sqrt": "+", "identity": "+-", "reciprocal": "+"},
+    "NALU-safe": {"add": "+-", "sub": "+-", "identity": "+-"},
     "NALUSeparate": {
         "add": "+-", "sub": "+-", "mul": "+-", "div": "+-", "sqrt": "+", "identity": "+-±", "reciprocal": "+"
     },

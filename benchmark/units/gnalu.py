@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from benchmark.units.nalu import NALU
-from benchmark.units.unit import Ideal, linear
+from benchmark.units.unit import Ideal
 
 LN_PHI = math.log((1 + math.sqrt(5)) / 2)
 
@@ -28,10 +28,9 @@ class GNALU(NALU):
         weights = super().ideal(operation, sign)
         return {name: value / LN_PHI for name, value in weights.items()} if isinstance(weights, dict) else weights
 
-    def gate(self, x: Tensor) -> Tensor:
+    def gate(self, G: Tensor, x: Tensor) -> Tensor:
         """g = σ_φ(G x)."""
-        z = linear(self.G, x)
-        return torch.sigmoid(LN_PHI * (z if self.b is None else z + self.b))
+        return super().gate(LN_PHI * G, x)
 
     def forward(self, x: Tensor) -> Tensor:
         """y = g ⊙ a + (1 - g) ⊙ m."""

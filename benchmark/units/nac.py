@@ -49,9 +49,9 @@ class NAC(Unit):
         """Ŵ and M̂ by the chosen initialisation."""
         return {name: self.draw_matrix(draw) for name in ("W_hat", "M_hat")}
 
-    def draw_matrix(self, draw: Draw) -> Tensor:
-        """One matrix [replica, out, in] by the chosen initialisation."""
-        shape = (self.outputs, self.inputs)
+    def draw_matrix(self, draw: Draw, shape: tuple[int, int] | None = None) -> Tensor:
+        """One matrix [replica, out, in], or of another shape, by the chosen initialisation."""
+        shape = shape or (self.outputs, self.inputs)
         if self.initialisation == "tutorial_normal":
             return draw.truncated_normal(shape, sd=0.02)
         r = 2.0 if self.initialisation == "tutorial_uniform" else stable_bound(self.inputs, self.outputs)

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from benchmark.streams import Draw
-from benchmark.units.nac import NAC, additive, multiplicative
+from benchmark.units.nac import NAC, SATURATED, additive, multiplicative
 from benchmark.units.unit import Ideal, Impossible, linear
 
+GATES, LOGARITHMS = ("matrix", "vector", "scalar", "two"), ("plain", "safe", "max_safe")
 SHARP = 1e6  # a gate this steep is 0 or 1 in float64 for |x| ≥ 4e-5
 
 
@@ -19,6 +20,10 @@ class NALU(NAC):
     represent no operation of two operands there, addition included. (The identity it can: x below 0, |x|
     above.) `gate_bias` adds one, g = σ(G x + b), as NeuralArithmetic.jl does. Initialisations as NAC's, for G as for
     Ŵ and M̂, but with "stable_nalu" G is Xavier-uniform and with `gate_bias` b starts at 0.
+
+    gate: "matrix"; "vector", one gate for all outputs; "scalar", σ of one number that depends on no input; "two", a
+    gate for each path, y = σ(G x) ⊙ a + σ(G_m x) ⊙ m. logarithm: "plain"; "safe", log(|x - 1| + 1); "max_safe",
+    log(max(x - 1, 0) + 1). All of these are variants in Madsen & Johansen's code.
     """
 
     closed = False
@@ -30,20 +35,27 @@ class NALU(NAC):
         initialisation: str = "tutorial_normal",
         epsilon: float = 1e-7,
         gate_bias: bool = False,
+        gate: str = "matrix",
+        logarithm: str = "plain",
     ):
         super().__init__(inputs, outputs, initialisation)
-        self.epsilon = epsilon
-        self.G = self.parameter()
+        self.form, self.logarithm, self.epsilon = gate, logarithm, epsilon
+        if gate not in GATES or logarithm not in LOGARITHMS:
+            raise ValueError(f"gates are {', '.join(GATES)}; logarithms {', '.join(LOGARITHMS)}")
+        self.G = self.parameter(*{"vector": (1, inputs), "scalar": (1, 1)}.get(gate, (outputs, inputs)))
+        self.G_m = self.parameter() if gate == "two" else None
         self.b = self.parameter(outputs, 1) if gate_bias else None
 
     def initial(self, draw: Draw) -> dict[str, Tensor]:
-        """Ŵ, M̂ and G by the chosen initialisation, b = 0."""
+        """Ŵ, M̂ and the gates by the chosen initialisation, b = 0."""
         start = super().initial(draw)
-        if self.initialisation == "stable_nalu":
-            bound = math.sqrt(6 / (self.inputs + self.outputs))
-            start["G"] = draw.uniform((self.outputs, self.inputs), -bound, bound)
-        else:
-            start["G"] = self.draw_matrix(draw)
+        gates = {name: tuple(p.shape[-2:]) for name, p in (("G", self.G), ("G_m", self.G_m)) if p is not None}
+        for name, (rows, columns) in gates.items():
+            if self.initialisation == "stable_nalu":
+                bound = math.sqrt(6 / (columns + rows))
+                start[name] = draw.uniform((rows, columns), -bound, bound)
+            else:
+                start[name] = self.draw_matrix(draw, (rows, columns))
         return start if self.b is None else start | {"b": draw.constant((self.outputs, 1), 0.0)}
 
     def ideal(self, operation: str, sign: str) -> Ideal:
@@ -51,17 +63,23 @@ class NALU(NAC):
         weights, path = additive(operation), 1.0
         if isinstance(weights, Impossible):
             weights, path = multiplicative(operation, sign), -1.0
+            if self.logarithm != "plain":
+                return None  # they are the logarithm above 1, and nobody has said what they can do below
+        free = self.b is not None or self.form == "scalar"
         reasons = [weights.why] if isinstance(weights, Impossible) else []
-        if self.b is None and sign == "mixed":
-            if operation == "identity":
+        if not free and sign == "mixed":
+            if operation == "identity" and (self.form, self.logarithm) in (("matrix", "plain"), ("vector", "plain")):
                 path = -1.0  # a = x where x < 0, m = |x| where x > 0
             else:
                 reasons.append("a gate without bias, g(-x) = 1 - g(x), cannot choose one path on both sides of 0")
         if not isinstance(weights, dict) or reasons:
             return Impossible(", and ".join(reasons))
+        if self.form == "scalar":
+            return weights | {"G": torch.full((1, 1), path * SATURATED)}
         if self.b is None:
             steep = path * SHARP * (-1 if sign == "negative" else 1)
-            return weights | {"G": torch.full_like(weights["W_hat"], steep)}
+            G = torch.full_like(weights["W_hat"], steep)
+            return weights | {"G": G} | ({} if self.G_m is None else {"G_m": -G})
         return weights | {"G": torch.zeros_like(weights["W_hat"]), "b": torch.full((1, 1), path * SHARP)}
 
     @property
@@ -69,14 +87,20 @@ class NALU(NAC):
         """The weights of the multiplicative path: those of the additive one."""
         return self.W
 
-    def gate(self, x: Tensor) -> Tensor:
+    def log(self, x: Tensor) -> Tensor:
+        """The chosen logarithm."""
+        if self.logarithm == "safe":
+            return torch.log((x - 1).abs() + 1)
+        return torch.log((x - 1).clamp(min=0) + 1 if self.logarithm == "max_safe" else x.abs() + self.epsilon)
+
+    def gate(self, G: Tensor, x: Tensor) -> Tensor:
         """g = σ(G x), [..., out, batch]."""
-        z = linear(self.G, x)
+        z = G if self.form == "scalar" else linear(G, x)
         return torch.sigmoid(z if self.b is None else z + self.b)
 
     def forward(self, x: Tensor) -> Tensor:
         """y = g ⊙ a + (1 - g) ⊙ m."""
         a = linear(self.W, x)
-        m = torch.exp(linear(self.W_m, torch.log(x.abs() + self.epsilon)))
-        g = self.gate(x)
-        return g * a + (1 - g) * m
+        m = torch.exp(linear(self.W_m, self.log(x)))
+        g = self.gate(self.G, x)
+        return g * a + (1 - g if self.G_m is None else self.gate(self.G_m, x)) * m

@@ -18,8 +18,7 @@ class SNALU(NALU):
     """
 
     def __init__(self, inputs: int, outputs: int, epsilon: float = 1e-8):
-        super().__init__(inputs, outputs, epsilon=epsilon)
-        self.G = self.parameter(1, 1)
+        super().__init__(inputs, outputs, epsilon=epsilon, gate="scalar")
 
     def initial(self, draw: Draw) -> dict[str, Tensor]:
         """U(-r, r), r = √(6 / (in + out)); for G, √3."""
