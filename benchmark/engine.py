@@ -190,16 +190,17 @@ def train(
 ) -> Measured:
     """Train the replicas of a tile from their first to their last step.
 
-    All have the same architecture, protocol and kind of range (see `tiles.tiles`). A compiled tile is filled up to
-    engine.tile replicas, so that all tiles of an architecture share one program. `report` receives the replica-steps
-    done since its last call and how many replicas are under their threshold. With a checkpoint training goes on from
-    what it holds, and is saved there every minute.
+    All have the same architecture, protocol and kind of range (see `tiles.tiles`). A tile that is compiled or on a GPU
+    is filled up to engine.tile replicas, so that all tiles of an architecture share one program. `report` receives the
+    replica-steps done since its last call and how many replicas are under their threshold. With a checkpoint training
+    goes on from what it holds, and is saved there every minute.
     """
     began = time.perf_counter()
     torch.set_num_threads(1)  # the batches are too small to share: a second thread costs more than it brings
     device = torch.device("cuda" if engine.device == "cuda" else "cpu")
     compiled = engine.mode == "compiled"
-    width = padded_size(max(len(tile), engine.tile or 0) if compiled else len(tile))
+    full = compiled or device.type == "cuda"  # one program, and on a GPU the bits depend on the size
+    width = padded_size(max(len(tile), engine.tile or 0) if full else len(tile))
     padded = [*tile, *[tile[0]] * (width - len(tile))]
     specifications = [replica.cell.specification for replica in padded]
     first = specifications[0]

@@ -30,7 +30,7 @@ class Parameters:
         self.owner = torch.cat(owners).to(device)  # the replica of each element
         self.bounds: tuple[Tensor, Tensor] | None = None
         if bounds := network.bounds:
-            ends = torch.tensor([bounds.get(name, (-torch.inf, torch.inf)) for name in self.names], dtype=torch.float64)
+            ends = torch.tensor([bounds.get(name, (-torch.inf, torch.inf)) for name in self.names], dtype=torch.float32)
             low, high = ends.repeat_interleave(torch.tensor(self.sizes), 0).to(device).unbind(-1)
             self.bounds = low, high
 
