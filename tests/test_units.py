@@ -32,6 +32,7 @@ from benchmark.units import (
     NACMul,
     NACSigma,
     NALUSeparate,
+    Rows,
     linear,
     product,
 )
@@ -666,3 +667,55 @@ def test_units_represent_what_the_field_says_they_do(name, operation):
     signs = {"+": "positive", "-": "negative", "±": "mixed"}
     can = {mark for mark, sign in signs.items() if isinstance(unit.ideal(operation, sign), dict)}
     assert can == set(REPRESENTED[name].get(operation, ""))
+
+
+class Net(nn.Module):
+    """An ordinary module with examples in rows, made for `Rows`."""
+
+    def __init__(self, inputs, outputs, width=5, buffered=False):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(inputs, width), nn.Tanh(), nn.Linear(width, outputs))
+        if buffered:
+            self.register_buffer("mean", torch.zeros(1))
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+def test_a_row_wise_module_computes_for_each_replica_what_it_computes_alone():
+    unit = Rows(3, 2, module=Net, width=7)
+    start = {name: value.float() for name, value in unit.initial(Draw(torch.tensor([4, 9]))).items()}
+    x = torch.tensor(inputs(3), dtype=torch.float32).expand(2, -1, -1)
+    together = functional_call(unit, start, (x,))
+    assert together.shape == (2, 2, 13)
+    for r in range(2):
+        net = Net(3, 2, width=7)
+        net.load_state_dict({name.removeprefix("module."): value[r] for name, value in start.items()})
+        assert torch.allclose(together[r], net(x[r].T).T, rtol=1e-5, atol=1e-6)
+        l1 = sum(parameter.abs().sum() for parameter in net.parameters())
+        assert functional_call(L1(unit), {f"unit.{k}": v for k, v in start.items()}, ())[r] == pytest.approx(l1.item())
+
+
+class L1(nn.Module):
+    def __init__(self, unit):
+        super().__init__()
+        self.unit = unit
+
+    def forward(self):
+        return self.unit.regularizer("l1")
+
+
+def test_a_row_wise_module_starts_as_its_constructor_draws_it_by_the_replicas_own_seed():
+    unit = Rows(3, 2, module=Net)
+    state = torch.random.get_rng_state()
+    alone, together = unit.initial(Draw(torch.tensor([9]))), unit.initial(Draw(torch.tensor([4, 9, 9])))
+    assert torch.equal(torch.random.get_rng_state(), state)
+    for name, value in together.items():
+        assert torch.equal(value[1], alone[name][0]) and torch.equal(value[1], value[2])
+        assert not torch.equal(value[0], value[1])
+    assert together["module.layers.0.weight"].abs().max() <= 1 / math.sqrt(3)
+
+
+def test_a_row_wise_module_with_buffers_is_refused():
+    with pytest.raises(ValueError, match="buffers"):
+        Rows(3, 2, module=Net, buffered=True)

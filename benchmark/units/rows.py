@@ -3,7 +3,7 @@
 import pkgutil
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from benchmark.streams import Draw
@@ -18,9 +18,10 @@ class Rows(Unit):
     written for columns does. It may have no buffers, and nothing random in its forward pass.
     """
 
-    def __init__(self, inputs: int, outputs: int, module: str, **options):
+    def __init__(self, inputs: int, outputs: int, module: str | type[nn.Module], **options):
         super().__init__(inputs, outputs)
-        self.make = lambda: pkgutil.resolve_name(module)(inputs, outputs, **options)
+        kind = pkgutil.resolve_name(module) if isinstance(module, str) else module
+        self.make = lambda: kind(inputs, outputs, **options)
         with torch.random.fork_rng(devices=()):
             self.module = self.make()
         # Each parameter's own axes, counted from the last: replicas stand before them.
