@@ -117,18 +117,8 @@ def program(specification: Specification, replicas: int, compile: bool, device: 
     model, protocol = specification.model, specification.protocol
     architecture = model.unit, model.options, model.hidden_unit, model.hidden_options, specification.hidden
     form = specification.problem.inputs, protocol.batch, protocol.dtype, protocol.optimizer
-    key = repr(
-        (
-            architecture,
-            form,
-            _terms(model.recipe),
-            model.recipe.clip_value,
-            model.recipe.clip_norm,
-            replicas,
-            compile,
-            device,
-        )
-    )
+    loss = _terms(model.recipe), model.recipe.clip_value, model.recipe.clip_norm
+    key = repr((architecture, form, loss, replicas, compile, device))
     if key not in _made:
         _made.clear()
         _made[key] = _make(specification, replicas, compile, device)

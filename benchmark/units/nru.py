@@ -1,11 +1,10 @@
 """The neural reciprocal unit (Mistry et al. 2023, division)."""
 
-import math
-
 import torch
 from torch import Tensor
 
 from benchmark.streams import Draw
+from benchmark.units.nau import NAU
 from benchmark.units.unit import Ideal, Impossible, Unit, product
 
 SHARPNESS = 1000.0
@@ -27,9 +26,8 @@ class NRU(Unit):
         self.W = self.parameter()
 
     def initial(self, draw: Draw) -> dict[str, Tensor]:
-        """U(-r, r), r = min(½, √3 √(2 / (in + out)))."""
-        r = min(0.5, math.sqrt(6 / (self.inputs + self.outputs)))
-        return {"W": draw.uniform((self.outputs, self.inputs), -r, r)}
+        """As a NAU's."""
+        return NAU(self.inputs, self.outputs).initial(draw)
 
     def effective_weights(self) -> tuple[Tensor, ...]:
         """W."""
