@@ -135,7 +135,7 @@ class Targets:
         if self.members is None:
             x = x.double()
             return x[..., :1, :], x[..., -1:, :]
-        if torch.compiler.is_compiling():  # to what cannot vectorise a gather; the sums are exact in whatever order
+        if torch.compiler.is_compiling():  # which does not vectorise a gather
             sums = linear(self.belongs, x.double())
         else:
             sets, operands, size = self.members.shape

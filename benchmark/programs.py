@@ -143,16 +143,7 @@ def _make(specification: Specification, replicas: int, compile: bool, device: to
     def squares(theta: Tensor, x: Tensor, set_of: Tensor, t: Tensor, target_of: Tensor, real: Tensor) -> Tensor:
         return ((forward(theta, x[set_of]).double() - t[target_of]).square() * real).sum(-1)
 
-    def step(
-        theta: Tensor,
-        slots: list[Tensor],
-        x: Tensor,
-        t: Tensor,
-        noise: Tensor | None,
-        rate: Tensor,
-        correction: Tensor,
-        strengths: Tensor,
-    ) -> None:
+    def gradient(theta: Tensor, x: Tensor, t: Tensor, noise: Tensor | None, strengths: Tensor) -> Tensor:
         def loss(theta: Tensor) -> Tensor:
             y, penalties = functional_call(training, parameters.unflat(theta), (x, list(terms), noise))
             each = error = (y - t).square().mean((-2, -1))  # [replica]
@@ -161,9 +152,7 @@ def _make(specification: Specification, replicas: int, compile: bool, device: to
                 each = each + (term if below is None else torch.where(error < below, term, 0.0))
             return each.sum()
 
-        gradient = _clip(differentiate(loss)(theta), parameters, recipe.clip_value, recipe.clip_norm)
-        update(theta, gradient, slots, rate, correction)
-        parameters.project(theta)
+        return _clip(differentiate(loss)(theta), parameters, recipe.clip_value, recipe.clip_norm)
 
     def advance(
         theta: Tensor,
@@ -176,8 +165,9 @@ def _make(specification: Specification, replicas: int, compile: bool, device: to
         strengths: Tensor,
     ) -> None:
         for k in range(len(x)):
-            u = None if noise is None else noise[k]
-            step(theta, slots, x[k], t[k], u, rate, corrections[k], strengths[k])
+            slope = gradient(theta, x[k], t[k], None if noise is None else noise[k], strengths[k])
+            update(theta, slope, slots, rate, corrections[k])
+            parameters.project(theta)
 
     if compile:
         advance, squares = compiled(advance), compiled(squares)

@@ -59,7 +59,7 @@ class Regularizer:
 
 @dataclass
 class Restart:
-    """When a replica that gets nowhere starts anew from other initial parameters (Schlör et al. 2020, section 3.4).
+    """When a replica that gets nowhere starts anew from other initial parameters (Schlör et al. 2020).
 
     That is when more than `after` (a fraction of the run up to 1, steps above it) has passed since it last started, the
     mean interpolation error of the second half of its evaluations since then is above `above`, and that of the first

@@ -72,8 +72,8 @@ def run(request: Request | None = None, /, **names) -> Results:
                 from benchmark.tiles import tiles
 
                 _check_units(missing)
-                store.prepare()
                 work = tiles(missing, engine, workers, replicas, store.begun(missing))
+                store.prepare()
                 with Progress(missing, len(work)) as progress:
                     if pool is not None:
                         pool.train(work, progress)

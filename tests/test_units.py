@@ -551,6 +551,23 @@ def test_other_mass_conserving_layers_start_orthogonal(size, outputs):
     assert (start["b"] == 0).all()
 
 
+@pytest.mark.parametrize("gate", ["matrix", "vector", "scalar", "two"])
+@pytest.mark.parametrize(("operation", "sign"), [("add", "positive"), ("mul", "negative"), ("identity", "mixed")])
+def test_every_gate_form_computes_with_its_ideal_weights(gate, operation, sign):
+    unit = NALU(1 if operation == "identity" else 2, 1, gate=gate).double()
+    unit.load_state_dict(unit.ideal(operation, sign))
+    low, high = {"positive": (1, 5), "negative": (-5, -1), "mixed": (-5, 5)}[sign]
+    x = np.random.default_rng(0).uniform(low, high, (unit.inputs, 200))
+    expected = {"add": x.sum(0), "mul": x.prod(0), "identity": x[0]}[operation]
+    assert output(unit, x)[0] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("options", [{"gate": "wide"}, {"logarithm": "log2"}, {"gate": "two", "gate_bias": True}])
+def test_gates_and_logarithms_that_there_are_not_are_refused(options):
+    with pytest.raises(ValueError, match="gate"):
+        NALU(2, 1, **options)
+
+
 def test_a_learned_slope_starts_at_a_quarter():
     assert (Dense(2, 3, "prelu").initial(Draw(torch.arange(5)))["slope"] == 0.25).all()
 
@@ -629,7 +646,7 @@ REPRESENTED = {
     "NALU-scalar": {
         "add": "+-±", "sub": "+-±", "mul": "+-", "div": "+-", "sqrt": "+", "identity": "+-±", "reciprocal": "+"
     },
-    "NALU-two": {"add": "+-", "sub": "+-", "mul": "+-", "div": "+-", "sqrt": "+", "identity": "+-", "reciprocal": "+"},
+    "NALU-two": {"add": "+-", "sub": "+-", "mul": "+-", "div": "+-", "sqrt": "+", "identity": "+-±", "reciprocal": "+"},
     "NALU-safe": {"add": "+-", "sub": "+-", "identity": "+-"},
     "NALUSeparate": {
         "add": "+-", "sub": "+-", "mul": "+-", "div": "+-", "sqrt": "+", "identity": "+-±", "reciprocal": "+"

@@ -1,4 +1,4 @@
-"""The improved NALU (Schlör et al. 2020, section 3)."""
+"""The improved NALU (Schlör et al. 2020)."""
 
 import torch
 from torch import Tensor

@@ -3,14 +3,14 @@
 import torch
 from torch import Tensor
 
-from benchmark.streams import Draw
-from benchmark.units.unit import Impossible, Unit, linear
+from benchmark.units.nmu import NMU
+from benchmark.units.unit import Impossible, linear
 
 
-class NACNMU(Unit):
+class NACNMU(NMU):
     """NAC•,NMU: y = exp(W log(|x| + ε)),  W ∈ [0, 1]: products of magnitudes.
 
-    W is clamped after every step and starts as U(¼, ¾). ε = 1e-7 as in the authors' code.
+    W starts and is clamped as an NMU's. ε = 1e-7 as in the authors' code.
     """
 
     closed = True
@@ -18,16 +18,6 @@ class NACNMU(Unit):
     def __init__(self, inputs: int, outputs: int, epsilon: float = 1e-7):
         super().__init__(inputs, outputs)
         self.epsilon = epsilon
-        self.bounds = {"W": (0.0, 1.0)}
-        self.W = self.parameter()
-
-    def initial(self, draw: Draw) -> dict[str, Tensor]:
-        """U(¼, ¾)."""
-        return {"W": draw.uniform((self.outputs, self.inputs), 0.25, 0.75)}
-
-    def effective_weights(self) -> tuple[Tensor, ...]:
-        """W."""
-        return (self.W,)
 
     def ideal(self, operation: str, sign: str) -> dict[str, Tensor] | Impossible:
         """Weights of 1, or ½ for a root."""

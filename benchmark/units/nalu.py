@@ -42,6 +42,8 @@ class NALU(NAC):
         self.form, self.logarithm, self.epsilon = gate, logarithm, epsilon
         if gate not in GATES or logarithm not in LOGARITHMS:
             raise ValueError(f"gates are {', '.join(GATES)}; logarithms {', '.join(LOGARITHMS)}")
+        if gate_bias and gate in ("scalar", "two"):
+            raise ValueError(f"gate_bias is for the gates matrix and vector, not for {gate}")
         self.G = self.parameter(*{"vector": (1, inputs), "scalar": (1, 1)}.get(gate, (outputs, inputs)))
         self.G_m = self.parameter() if gate == "two" else None
         self.b = self.parameter(outputs, 1) if gate_bias else None
@@ -68,7 +70,9 @@ class NALU(NAC):
         free = self.b is not None or self.form == "scalar"
         reasons = [weights.why] if isinstance(weights, Impossible) else []
         if not free and sign == "mixed":
-            if operation == "identity" and (self.form, self.logarithm) in (("matrix", "plain"), ("vector", "plain")):
+            if operation == "identity":
+                if self.logarithm != "plain":
+                    return None
                 path = -1.0  # a = x where x < 0, m = |x| where x > 0
             else:
                 reasons.append("a gate without bias, g(-x) = 1 - g(x), cannot choose one path on both sides of 0")

@@ -34,8 +34,9 @@ class NALUSeparate(NALU):
     def ideal(self, operation: str, sign: str) -> Ideal:
         """NALU's, the same in both paths."""
         weights = super().ideal(operation, sign)
-        both = ("W_hat", "M_hat") if isinstance(weights, dict) else ()
-        return weights | {f"{name}_m": weights[name] for name in both} if isinstance(weights, dict) else weights
+        if not isinstance(weights, dict):
+            return weights
+        return weights | {"W_hat_m": weights["W_hat"], "M_hat_m": weights["M_hat"]}
 
     def forward(self, x: Tensor) -> Tensor:
         """y = g ⊙ a + (1 - g) ⊙ m."""

@@ -1,4 +1,4 @@
-"""The neural addition unit (Madsen & Johansen 2020, section 2.3)."""
+"""The neural addition unit (Madsen & Johansen 2020, on the addition unit)."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The neural multiplication unit (Madsen & Johansen 2020, section 2.4)."""
+"""The neural multiplication unit (Madsen & Johansen 2020, on the multiplication unit)."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""The neural power unit and its simpler forms (Heim et al. 2020, section 3; the modified one: Mistry et al. 2023)."""
+"""The neural power unit and its simpler forms (Heim et al. 2020; the modified one: Mistry et al. 2022)."""
 
 import math
 
@@ -15,7 +15,7 @@ class NPU(Unit):
     """y = exp(W_r log r - W_i k) ⊙ cos(W_r k + W_i log r),  r = ĝ (|x| + ε) + 1 - ĝ,  k = π ĝ 1[x < 0].
 
     ĝ = min(max(g, 0), 1), one gate an input. `imaginary=False` is the RealNPU, without W_i; `gate=False` the NaiveNPU,
-    ĝ = 1. `modified` is the RealNPU of Mistry et al. 2023, that clamps W_r to [-1, 1] and g to [0, 1] and whose
+    ĝ = 1. `modified` is the RealNPU of Mistry et al. 2022, that clamps W_r to [-1, 1] and g to [0, 1] and whose
     regularizer "sparsity" is the mean of |1 - |W|| and that of min(|g|, |1 - g|).
 
     W_r starts Xavier-uniform (modified: at most ±½), W_i at 0, g at ½. ε = 2^-23, the spacing of float32 at 1.

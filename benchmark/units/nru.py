@@ -1,4 +1,4 @@
-"""The neural reciprocal unit (Mistry et al. 2023, division)."""
+"""The neural reciprocal unit (Mistry et al. 2022, the division modules)."""
 
 import torch
 from torch import Tensor
