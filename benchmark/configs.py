@@ -105,23 +105,42 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str]) -> Request:
     for group in ("model", "task", "range"):
         if not getattr(config, group):
             raise UsageError(f"Choose a {group}: {group}=<one or [several] of {', '.join(choices_of(group))}>")
-    for name in config.protocol.models:
-        if name not in {*choices_of("model"), *config.model}:
-            raise unknown("model", str(name), {*choices_of("model"), *config.model})
+    _check_names(config)
     protocol_name = choices.get("protocol") or "default"
     given = canonical(overrides, cfg)
     cells = []
+    for changed, protocol in config.protocol.varied(_settings("protocol", given, cfg)):
+        told = {name: value for name, value in changed.items() if name not in ("models", "tasks")}
+        spelled = given | {f"protocol.{name}": _spell(value) for name, value in told.items()}
+        cells += _cells(config, protocol_name, protocol, spelled, cfg)
+    if not cells:
+        published = ", ".join(f"{task} with {' '.join(map(str, models))}" for task, models in protocol.tasks.items())
+        raise UsageError(f"Protocol {protocol_name} trains none of these models on these tasks; it has {published}")
+    folder = Path(config.results or Path("results") / (choices.get("experiment") or protocol_name))
+    first = config.protocol.first_seed
+    seeds = range(first, first + config.protocol.seeds)
+    return Request(cells, seeds, config.engine, folder, config.published)
+
+
+def _settings(prefix: str, given: Iterable[str], cfg: DictConfig) -> dict[str, Any]:
+    """The values of the given keys under this one, by what is left of the key."""
+    return {key.removeprefix(f"{prefix}."): _value(cfg, key) for key in given if key.startswith(f"{prefix}.")}
+
+
+def _cells(
+    config: Config, protocol_name: str, protocol: Protocol, given: Mapping[str, str], cfg: DictConfig
+) -> list[Cell]:
+    """Every model × task × range under one protocol. given: what the command line and the variant set, spelled."""
+    cells = []
     for model_name, model in config.model.items():
-        own_prefix = f"model.{model_name}."
-        model = adapt(
-            model_name,
-            model,
-            config.protocol,
-            {key.removeprefix(own_prefix): _value(cfg, key) for key in given if key.startswith(own_prefix)},
-        )
+        own_settings = _settings(f"model.{model_name}", given, cfg)
         for task_name, task in config.task.items():
+            if model_name not in protocol.tasks.get(task_name, config.model):
+                continue
+            changes = [protocol.models.get(model_name), protocol.tasks.get(task_name, {}).get(model_name)]
+            trained = adapt(model_name, model, protocol, [*filter(None, changes)], own_settings)
             for range_name, ranges in config.range.items():
-                specification = Specification(model, task, ranges, config.protocol)
+                specification = Specification(trained, task, ranges, protocol)
                 try:
                     specification.problem  # noqa: B018
                 except UsageError as error:
@@ -129,16 +148,25 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str]) -> Request:
                 own = {"model": model_name, "task": task_name, "range": range_name}
                 text = ";".join(f"{k}={v}" for k, v in sorted(given.items()) if _concerns(k, own))
                 cells.append(Cell(model_name, task_name, range_name, protocol_name, text, specification))
-    folder = Path(config.results or Path("results") / (choices.get("experiment") or protocol_name))
-    first = config.protocol.first_seed
-    seeds = range(first, first + config.protocol.seeds)
-    return Request(cells, seeds, config.engine, folder, config.published)
+    return cells
 
 
-def adapt(name: str, model: Model, protocol: Protocol, given: Mapping[str, Any]) -> Model:
+def _check_names(config: Config) -> None:
+    """UsageError where the protocol speaks of models or tasks that there are not."""
+    models, tasks = {*choices_of("model"), *config.model}, {*choices_of("task"), *config.task}
+    for name in config.protocol.tasks:
+        if name not in tasks:
+            raise unknown("task", str(name), tasks)
+    for name in (name for named in (config.protocol.models, *config.protocol.tasks.values()) for name in named):
+        if name not in models:
+            raise unknown("model", str(name), models)
+
+
+def adapt(name: str, model: Model, protocol: Protocol, changes: Sequence[Any], given: Mapping[str, Any]) -> Model:
     """The model as it is trained: its own configuration, the protocol's over it, and the command line's over both.
 
-    given: what the command line sets of this model, dotted key -> value.
+    changes: what the protocol changes of this model, the last one having the last word. given: what the command line
+    sets of it, dotted key -> value.
     """
     adapted = OmegaConf.structured(copy.deepcopy(model))
     try:
@@ -146,7 +174,7 @@ def adapt(name: str, model: Model, protocol: Protocol, given: Mapping[str, Any])
             adapted.recipe.learning_rate = protocol.learning_rate
         if protocol.hidden is not None:
             adapted.hidden = protocol.hidden
-        adapted = OmegaConf.merge(adapted, protocol.models.get(name, {}))
+        adapted = OmegaConf.merge(adapted, *changes)
         for key, value in given.items():
             OmegaConf.update(adapted, key, value)
         result = OmegaConf.to_object(adapted)

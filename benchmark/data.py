@@ -111,16 +111,13 @@ class Targets:
         self.operations, self.code = number_unique([problem.operation for problem in problems])
         self.code = self.code.to(device)[:, None, None]
         subsets = problems[0].subsets
-        if subsets is None:
-            self.members = None
-        else:
-            start = torch.tensor(offsets, device=device)[:, None, None]
-            operand = torch.arange(2, device=device)[:, None] * subsets.stride
-            # A single operand has no second subset; its index is clipped and its sum unused.
-            index = start + operand + torch.arange(subsets.size, device=device)  # [set, operand, member]
-            self.members = index.clamp(max=subsets.inputs - 1)
-            place = torch.arange(subsets.inputs, device=device) - start - operand  # [set, operand, input]
-            self.belongs = ((place >= 0) & (place < subsets.size)).double()
+        self.members: list[Tensor] = []  # of each operand, [set, member, 1]
+        if subsets is not None:
+            shift = torch.tensor(offsets, device=device)[:, None]
+            self.members = [(shift + torch.arange(*span, device=device)).unsqueeze(-1) for span in subsets.spans]
+            place = (torch.arange(subsets.inputs, device=device) - shift).unsqueeze(1)  # [set, 1, input]
+            start, stop = torch.tensor(subsets.spans, device=device).unsqueeze(-1).unbind(1)  # [operand, 1]
+            self.belongs = ((place >= start) & (place < stop)).double()  # [set, operand, input]
 
     def __call__(self, x: Tensor) -> Tensor:
         """[..., set, input, lane] -> float64 [..., set, 1, lane]."""
@@ -132,16 +129,15 @@ class Targets:
         return t
 
     def _operands(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        if self.members is None:
+        if not self.members:
             x = x.double()
             return x[..., :1, :], x[..., -1:, :]
         if torch.compiler.is_compiling():  # which does not vectorise a gather
             sums = linear(self.belongs, x.double())
-        else:
-            sets, operands, size = self.members.shape
-            index = self.members.reshape(sets, operands * size, 1).expand(*x.shape[:-2], operands * size, x.shape[-1])
-            sums = x.gather(-2, index).double().unflatten(-2, (operands, size)).sum(-2)
-        return sums[..., :1, :], sums[..., 1:, :]
+            return sums[..., :1, :], sums[..., -1:, :]
+        gathered = [x.gather(-2, index.expand(*x.shape[:-2], -1, x.shape[-1])) for index in self.members]
+        sums = [members.double().sum(-2, keepdim=True) for members in gathered]
+        return sums[0], sums[-1]
 
 
 class Batches:

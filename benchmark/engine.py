@@ -219,7 +219,10 @@ def train(
     inside, outside = (
         EvaluationSet.of_range(name, padded, dtype, device) for name in ("interpolation", "extrapolation")
     )
-    thresholds = {s.digest: threshold(s.problem, protocol.epsilon) for s in {id(s): s for s in specifications}.values()}
+    thresholds = {
+        s.digest: threshold(s.problem, protocol.epsilon, protocol.threshold)
+        for s in {id(s): s for s in specifications}.values()
+    }
     limits = np.array([thresholds[s.digest] for s in specifications])
     evaluated = protocol.evaluated_steps
     per_call = steps_per_call(first, width, engine) if compiled else 1

@@ -1,6 +1,7 @@
 """How much is trained and how it is judged; and, apart from that, how it is computed."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from benchmark.errors import UsageError, number, unknown
@@ -27,8 +28,11 @@ class Protocol:
     for each replica's own. evaluate_every: in steps; None for twenty evaluations a run. epsilon: of the success
     threshold. fits: largest relative interpolation error of a network that fits its training range. select: the judged
     step, "best" (by interpolation error) or "last". learning_rate, hidden: instead of the models' own, where not None.
-    inputs, subset, overlap: the arithmetic data set's, see `tasks.pose`. models: a model's name -> what this protocol
-    changes of its configuration.
+    inputs, subset, overlap, spans: the arithmetic data set's, see `tasks.pose`. threshold: how it follows from epsilon,
+    or what it is, see `tasks.threshold`. models: a model's name -> what this protocol
+    changes of its configuration. tasks: a task's name -> the models that are trained on it, each -> what is changed of
+    it for this task; every model is if a task is not named. variants: settings of this protocol that are tried one after the other, each as a
+    mapping from names to values; one run with what stands here if there are none.
     """
 
     seeds: int = 25
@@ -48,7 +52,11 @@ class Protocol:
     inputs: int | None = None
     subset: float = 0.25
     overlap: float = 0.5
+    spans: list[Any] | None = None
+    threshold: Any = None
     models: dict[str, Any] = field(default_factory=dict)
+    tasks: dict[str, Any] = field(default_factory=dict)
+    variants: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         _check(self, seeds=1, steps=1, batch=1, evaluate_every=1, evaluation_size=2, inputs=1)
@@ -68,9 +76,38 @@ class Protocol:
         for name, most in limits.items():
             if (getattr(self, name) or 0) > most:
                 raise UsageError(f"{name} ({getattr(self, name)}) must be at most {most:,}")
+        if isinstance(self.threshold, str):
+            _one_of("threshold", self.threshold, ("inclusive", "module"))
+        elif self.threshold is not None:
+            number("threshold", self.threshold, above=0)
+        if self.spans is not None:
+            self._check_spans()
         _one_of("select", self.select, ("best", "last"))
         _one_of("optimizer", self.optimizer, OPTIMIZERS)
         _one_of("dtype", self.dtype, ("float32", "float64"))
+
+    def varied(self, given: Mapping[str, Any]) -> list[tuple[dict[str, Any], "Protocol"]]:
+        """(what it changes, the protocol) of each variant, or of the protocol itself.
+
+        given: the settings of the command line. A variant that would change one of them to something else is left out;
+        UsageError where nothing is left.
+        """
+        if not self.variants:
+            return [({}, self)]
+        for name in {name for variant in self.variants for name in variant}:
+            if name not in (known := {f.name for f in fields(self)} - {"variants"}):
+                raise unknown("key of protocol in its variants", str(name), known)
+        kept = [v for v in self.variants if all(given[name] == v[name] for name in given if name in v)]
+        if not kept:
+            raise UsageError(f"No variant of this protocol has {', '.join(f'{k}={v}' for k, v in given.items())}")
+        return [(dict(variant), Protocol(**(asdict(self) | variant | {"variants": []}))) for variant in kept]
+
+    def _check_spans(self) -> None:
+        pairs = [isinstance(span, list) and [type(end) for end in span] == [int, int] for span in self.spans or ()]
+        if not all(pairs) or len(pairs) != 2:
+            raise UsageError(f"spans ({self.spans}) must be two pairs of whole numbers, [[start, stop], [start, stop]]")
+        if self.inputs is None:
+            raise UsageError("spans are of the arithmetic data set; set protocol.inputs as well")
 
     @property
     def evaluated_steps(self) -> list[int]:

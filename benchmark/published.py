@@ -7,12 +7,24 @@ import pandas as pd
 from scipy import stats
 
 from benchmark import texts
+from benchmark.agreement import ERRORS, RATE_MARGIN, RATES, UNTESTED, Table, differences
 from benchmark.conf_files import PUBLISHED
 from benchmark.errors import unknown
 from benchmark.names import MODELS, TASKS, label, ordered
 from benchmark.replicas import CELL, Replica
 
 ORIGIN = ["source", "standing"]
+VALUES = ["value", "low", "high", "seeds"]
+COMPARABLE = (*RATES, *ERRORS, *UNTESTED)
+COMPARISON = [
+    *(*CELL, "metric", *VALUES, "published", "published_low", "published_high", "published_seeds"),
+    *("difference", "difference_low", "difference_high", "p", "p_adjusted", "verdict", *ORIGIN),
+]
+AGREES = {"same": " =", "better": " ▲", "worse": " ▼", "inconclusive": " ?"}
+RULE = (
+    f"(= agrees: Boschloo's test, Holm-corrected over the table, does not reject and the 95% interval of the difference "
+    f"lies within ±{RATE_MARGIN:g}; ▲ ours, ▼ theirs is higher: it rejects; ? inconclusive, which is not agreement.)"
+)
 
 
 def load(name: str) -> pd.DataFrame:
@@ -36,7 +48,7 @@ def compare(results: Any) -> pd.DataFrame:
     table = load(results.request.published)
     if "x" in table:
         return _errors_at_inputs(table, results.tables["profile"])
-    return _metrics(table, results.summary) if "metric" in table else _predictions(table, results)
+    return _metrics(table, results) if "metric" in table else _predictions(table, results)
 
 
 def tell(comparison: pd.DataFrame, outcomes: pd.DataFrame | None) -> str:
@@ -85,19 +97,36 @@ def _rank_correlation(ours: pd.Series, theirs: pd.Series) -> float:
     return float(stats.spearmanr(both["ours"], both["theirs"]).statistic) if len(both) > 2 else float("nan")
 
 
-def _metrics(published: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
-    """Each published metric of a cell beside ours, whatever the protocol of either is called."""
-    on = ["model", "task", "range", "metric"]
-    theirs = published.rename(columns={"value": "published"})[[*on, "published", *ORIGIN]]
-    return summary.merge(theirs, on=on)
+def _metrics(published: pd.DataFrame, results: Any) -> pd.DataFrame:
+    """Each published metric of a cell beside ours, with the verdict of the agreement rule.
+
+    They are joined by model, task and range, whatever the protocol of either is called.
+    """
+    on = ["model", "task", "range"]
+    parts = []
+    for (protocol, overrides), own in results.summary.groupby(["protocol", "overrides"], sort=False):
+        metrics = [metric for metric in COMPARABLE if metric in set(own["metric"]) & set(published["metric"])]
+        if not metrics or own[on].merge(published[on]).empty:
+            continue
+        of = results.outcomes[(results.outcomes[["protocol", "overrides"]] == [protocol, overrides]).all(axis=1)]
+        table = differences(Table("these results", own, of), Table("the published table", published), on, metrics)
+        parts.append(table.assign(protocol=protocol, overrides=overrides))
+    if not parts:
+        return pd.DataFrame(columns=COMPARISON)
+    table = pd.concat(parts, ignore_index=True).rename(columns={"low": "difference_low", "high": "difference_high"})
+    table = table.rename(columns={f"{name}_a": name for name in VALUES})
+    table = table.rename(columns={f"{name}_b": f"published_{name}".removesuffix("_value") for name in VALUES})
+    table = table.merge(published[[*on, "metric", *ORIGIN]], on=[*on, "metric"])[COMPARISON]
+    return table.sort_values("metric", key=lambda names: names.map(COMPARABLE.index), kind="stable")
 
 
 def _tell_metrics(table: pd.DataFrame) -> str:
     lines: list[str] = []
-    for (metric, range_, protocol, overrides), group in table.groupby(["metric", "range", "protocol", "overrides"]):
+    groups = ["metric", "range", "protocol", "overrides"]
+    for (metric, range_, protocol, overrides), group in table.groupby(groups, sort=False):
         cell = lambda row: (
             f"{texts.number(row['value'])} [{texts.number(row['low'])}, {texts.number(row['high'])}] "
-            f"({texts.number(row['published'])})"
+            f"({texts.number(row['published'])}){AGREES.get(row['verdict'], '') if row['p'] == row['p'] else ''}"
         )
         shown = group.assign(text=[cell(row) for row in group.to_dict("records")])
         wide = shown.pivot(index="model", columns="task", values="text").fillna("")
@@ -106,7 +135,12 @@ def _tell_metrics(table: pd.DataFrame) -> str:
         seeds = ", ".join(f"{seeds:.0f}" for seeds in sorted(group["seeds"].unique()))
         rows = [{"model": label(str(model))} | row for model, row in wide.to_dict("index").items()]
         lines += ["", f"{metric}, ours [95%] (published), {where}, {seeds} seeds:", texts.table(rows)]
-    for standing, source in table[["standing", "source"]].drop_duplicates().itertuples(index=False, name=None):
+        if metric in RATES and group["p"].notna().any():
+            same, unknown = ((group["verdict"] == verdict).sum() for verdict in ("same", "inconclusive"))
+            told = f"{same} of {len(group)} agree, {len(group) - same - unknown} differ, {unknown} inconclusive"
+            lines.append(f"Beside the published rates: {told}. {RULE}")
+    origin = table.assign(standing=table["standing"].str.partition(":")[0])[["standing", "source"]].drop_duplicates()
+    for standing, source in origin.itertuples(index=False, name=None):
         lines += ["", f"Published: {standing}, {source}."]
     return "\n".join(lines)
 

@@ -29,7 +29,7 @@ class Specification:
     def digest(self) -> str:
         """64 bits over the specification without its names and its choice of seeds, and over the semantics."""
         content: dict[str, Any] = asdict(self)
-        for name in ("seeds", "first_seed", "models"):
+        for name in ("seeds", "first_seed", "models", "tasks", "variants"):
             del content["protocol"][name]
         text = json.dumps([SEMANTICS, _given(content)], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -37,7 +37,13 @@ class Specification:
     @cached_property
     def problem(self) -> Problem:
         """What the network is trained and judged on."""
-        return pose(self.task, self.ranges, self.protocol.inputs, self.protocol.subset, self.protocol.overlap)
+        protocol = self.protocol
+        return pose(self.task, self.ranges, protocol.inputs, protocol.subset, protocol.overlap, protocol.spans)
+
+    @cached_property
+    def trained(self) -> str:
+        """The network and how it is trained, in words: what replicas of one tensor program share."""
+        return repr(self.model)
 
     @property
     def hidden(self) -> list[int]:
@@ -92,4 +98,5 @@ def architecture(replica: Replica) -> tuple:
     """What replicas that train in one tile have in common."""
     cell, problem = replica.cell, replica.cell.specification.problem
     grid = isinstance(problem.interpolation, Grid) or isinstance(problem.extrapolation, Grid)
-    return cell.model, cell.protocol, cell.overrides, problem.inputs, problem.subsets, cell.range if grid else ""
+    form = cell.specification.trained, problem.inputs, problem.subsets, cell.range if grid else ""
+    return cell.model, cell.protocol, cell.overrides, *form

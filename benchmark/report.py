@@ -28,6 +28,7 @@ COLUMNS = {
 # How to read a figure, by what its file's name begins with.
 CAPTIONS = {
     "success": "Share of the seeds that solved each task.",
+    "agreement": "Our success rates minus the published ones, with the verdict of the agreement rule on each.",
     "error": "Relative error inside and outside the training range, as a power of ten; −4 is 0.01%.",
     "horizon": "How far from the middle of the training range the median relative error stays below 1%; 1 is its edge.",
     "verdicts": "What became of the seeds of every model.",

@@ -71,7 +71,7 @@ def floor(cells: Sequence[Cell]) -> pd.DataFrame:
             squares = (network(data.x[0])[0].double() - data.t[0]).square()
         error = float(squares.nan_to_num(nan=torch.inf).mean())
         relative = float(np.sqrt(error / float(data.t.square().mean())))
-        limit = threshold(problem, specification.protocol.epsilon)
+        limit = threshold(problem, specification.protocol.epsilon, specification.protocol.threshold)
         rows.append([cell.model, cell.task, cell.range, problem.sign, error, relative, limit])
     return pd.DataFrame(rows, columns=FLOOR)
 

@@ -1,8 +1,8 @@
 """What is asked: an operation on operands a and b, each an input or a sum of chosen inputs."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -57,21 +57,19 @@ class Task:
 
 @dataclass(frozen=True)
 class Subsets:
-    """How n inputs become operands: contiguous sums of `size` inputs, each starting `stride` after the one before.
+    """How n inputs become operands: each is the sum of the inputs start, …, stop - 1 of its span.
 
-    Madsen & Johansen 2020, section on the arithmetic data set: size = ⌊subset · n⌋, of which ⌊overlap · size⌋ are
-    shared with the next; a seed's offset, at most `free`, shifts them together.
+    Madsen & Johansen 2020, section on the arithmetic data set: spans of ⌊subset · n⌋ inputs, of which ⌊overlap · size⌋
+    are shared with the next; a seed's offset, at most `free`, shifts them together.
     """
 
     inputs: int
-    operands: int
-    size: int
-    stride: int
+    spans: tuple[tuple[int, int], ...]
 
     @property
     def free(self) -> int:
         """The largest offset."""
-        return self.inputs - self.size - self.stride * (self.operands - 1)
+        return self.inputs - max(stop for _, stop in self.spans)
 
 
 @dataclass(frozen=True)
@@ -130,10 +128,18 @@ def hulls(where: Grid | tuple[Distribution, ...]) -> tuple[Interval, ...]:
     return tuple(distribution.hull for distribution in where)
 
 
-def pose(task: Task, ranges: Ranges, inputs: int | None = None, subset: float = 0.25, overlap: float = 0.5) -> Problem:
+def pose(
+    task: Task,
+    ranges: Ranges,
+    inputs: int | None = None,
+    subset: float = 0.25,
+    overlap: float = 0.5,
+    spans: Sequence[Sequence[int]] | None = None,
+) -> Problem:
     """The problem that a task poses on a range; UsageError where its operation is undefined there.
 
-    inputs: None for one input an operand, else the number of inputs of the arithmetic data set.
+    inputs: None for one input an operand, else the number of inputs of the arithmetic data set. spans: its operands'
+    [start, stop], instead of what `subset` and `overlap` say.
 
     >>> problem = pose(Task("sqrt"), Ranges([[-5, 5]], [[-20, -5], [5, 20]]))
     >>> print(*problem.interpolation, *problem.extrapolation)
@@ -142,12 +148,10 @@ def pose(task: Task, ranges: Ranges, inputs: int | None = None, subset: float = 
     operation = OPERATIONS[task.operation]
     subsets = None
     if inputs is not None:
-        size = int(subset * inputs)
-        subsets = Subsets(inputs, operation.operands, size, size - int(overlap * size))
-        if size < 1 or subsets.free < 0:
-            raise UsageError(
-                f"{inputs} inputs hold no {operation.operands} subsets of {subset:g} with overlap {overlap:g}"
-            )
+        subsets = Subsets(inputs, _spans(operation.operands, inputs, subset, overlap, spans))
+        if subsets.free < 0 or any(not 0 <= start < stop for start, stop in subsets.spans):
+            asked = f"subsets of {subset:g} with overlap {overlap:g}" if spans is None else f"spans {spans}"
+            raise UsageError(f"{inputs} inputs hold no {operation.operands} {asked}")
     count = inputs or operation.operands
     domains: list[tuple[Interval, ...]] = [((operation.low, math.inf),)] * count
     if operation.divides and task.margin and subsets is None:
@@ -163,6 +167,16 @@ def pose(task: Task, ranges: Ranges, inputs: int | None = None, subset: float = 
     spans = zip(hulls(interpolation), profiled, strict=True)
     extent = tuple((min(a[0], b[0]), max(a[1], b[1])) for a, b in spans)
     return Problem(task.operation, count, interpolation, extrapolation, extent, task.margin, subsets)
+
+
+def _spans(
+    operands: int, inputs: int, subset: float, overlap: float, spans: Sequence[Sequence[int]] | None
+) -> tuple[tuple[int, int], ...]:
+    if spans is not None:
+        return tuple((start, stop) for start, stop in spans[:operands])
+    size = int(subset * inputs)
+    stride = size - int(overlap * size)
+    return tuple((k * stride, k * stride + size) for k in range(operands))
 
 
 def _effective(
@@ -182,16 +196,25 @@ def _effective(
     return tuple(distribution for distribution in effective if distribution is not None)
 
 
-def threshold(problem: Problem, epsilon: float) -> float:
+def threshold(problem: Problem, epsilon: float, rule: str | float | None = None) -> float:
     """Mean squared error, on the extrapolation range, of a solution whose every weight is wrong by ε.
 
     One module (Mistry et al. 2022, published threshold script): the closed forms of `OPERATIONS`. Arithmetic data set
     (Madsen & Johansen 2020, section on the success criterion): the first layer has 1 - ε inside a subset and ε outside,
     so a becomes a + ε (T - 2a), T the sum of all inputs. inf where the expectation does not exist.
+
+    rule: None for that; "inclusive" for subsets that hold one input more, as the published script of Madsen & Johansen
+    has them; "module" for one module with distractors, whose sums are wrong by ε T (Mistry et al. 2022) and whose
+    products are judged as with two inputs; or a number, the threshold itself.
     """
+    if isinstance(rule, int | float):
+        return float(rule)
     operation = OPERATIONS[problem.operation]
     where = problem.extrapolation
-    if problem.subsets is None:
+    if rule == "module" and problem.operation in ("add", "sub") and isinstance(where, tuple):
+        others = problem.inputs * (problem.inputs - 1) * where[0].moment(1) ** 2
+        return epsilon**2 * (problem.inputs * where[0].moment(2) + others)
+    if problem.subsets is None or rule == "module":
         if isinstance(where, Grid):
             rows = np.abs(where.rows())
             moment: Moment = lambda p, q: float(np.mean(rows[0] ** p * (rows[1] ** q if q else 1.0)))
@@ -200,9 +223,11 @@ def threshold(problem: Problem, epsilon: float) -> float:
         return float(operation.threshold(epsilon, moment))
     if isinstance(where, Grid):
         raise UsageError("the arithmetic data set is judged on intervals, not on a grid")
-    if operation.divides and _reaches_zero(where[0], problem.subsets.size):
+    wider = int(rule == "inclusive")
+    subsets = replace(problem.subsets, spans=tuple((start, stop + wider) for start, stop in problem.subsets.spans))
+    if operation.divides and _reaches_zero(where[0], subsets.spans[-1][1] - subsets.spans[-1][0]):
         return math.inf
-    groups, membership = _groups(problem.subsets)
+    groups, membership = _groups(subsets)
     rules = [_sum_rule(where[0], size) for size in groups]
     error = 0.0
     for nodes in product(*(zip(*rule, strict=True) for rule in rules)):
@@ -226,7 +251,7 @@ def _groups(subsets: Subsets) -> tuple[list[int], np.ndarray]:
     """Sizes of the groups of inputs that share their operands, and which operand [operand, group] holds which."""
     members: dict[tuple[int, ...], int] = {}
     for i in range(subsets.inputs):
-        held = tuple(int(0 <= i - k * subsets.stride < subsets.size) for k in range(subsets.operands))
+        held = tuple(int(start <= i < stop) for start, stop in subsets.spans)
         members[held] = members.get(held, 0) + 1
     return list(members.values()), np.array(list(members)).T
 

@@ -65,13 +65,41 @@ OF_THE_DEFAULT_PROTOCOL = {"headline", "initialisation"}
 
 @pytest.mark.parametrize("name", choices_of("experiment"))
 def test_every_experiment_composes_and_trains_under_its_own_protocol(name):
+    budgets = [protocol for protocol in choices_of("protocol") if protocol.startswith(f"{name}/")]
+    for budget in budgets:
+        assert {cell.protocol for cell in compose(experiment=name, protocol=budget).cells} == {budget}
     request = trained(compose(experiment=name))
     assert request.results.as_posix() == f"results/{name}"
-    assert {cell.protocol for cell in request.cells} == {"default" if name in OF_THE_DEFAULT_PROTOCOL else name}
+    own = f"{name}/paper" if budgets else "default" if name in OF_THE_DEFAULT_PROTOCOL else name
+    assert {cell.protocol for cell in request.cells} == {own}
 
 
 def test_every_protocol_serves_an_experiment_or_is_the_default():
-    assert set(choices_of("protocol")) == {"default", *choices_of("experiment")} - OF_THE_DEFAULT_PROTOCOL
+    names = {protocol.partition("/")[0] for protocol in choices_of("protocol")}
+    assert names == {"default", *choices_of("experiment")} - OF_THE_DEFAULT_PROTOCOL
+    budgets = {name: {p.partition("/")[2] for p in choices_of("protocol") if p.startswith(name)} for name in names}
+    assert all(of in ({""}, {"paper", "quick"}) for name, of in budgets.items() if name != "trask2018_table1")
+
+
+@pytest.mark.parametrize("protocol", [p for p in choices_of("protocol") if p.endswith("/quick")])
+def test_a_quick_budget_is_the_published_one_in_fewer_steps_with_schedules_in_proportion(protocol):
+    def specifications(**names):
+        cells = compose(experiment=protocol.partition("/")[0], **names).cells
+        return {(cell.names[:3], cell.specification.problem): cell.specification for cell in cells}
+
+    def strengths(specification):
+        steps = specification.protocol.steps
+        terms = specification.model.recipe.regularizers.items()
+        at = (0.0, 0.1, 0.25, 0.45, 0.65, 0.9)
+        return {name: [term.strength(round(part * steps), steps) for part in at] for name, term in terms}
+
+    quick, paper = specifications(protocol=protocol), specifications()
+    assert set(quick) == set(paper)
+    for key, short in quick.items():
+        assert short.protocol.steps < paper[key].protocol.steps
+        ours, published = strengths(short), strengths(paper[key])
+        assert set(ours) == set(published)
+        assert all(ours[name] == pytest.approx(published[name], rel=1e-6) for name in ours)
 
 
 def test_the_protocols_yaml_and_its_class_name_the_same_keys():

@@ -77,6 +77,8 @@ def _draw_set(tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, Figure]
         return lambda summary: summary[summary["metric"] == metric]
 
     by_input = partial(error_by_input, comparison=tables.get("comparison"))
+    if not (rates := tested_rates(tables.get("comparison"))).empty:
+        yield "agreement", difference_heatmap(rates, names=("ours", "the published"))
     # The tables that a figure takes, the first of which must have such rows.
     figures: list[tuple[str, Callable[..., Figure], list[str], Callable[[pd.DataFrame], pd.DataFrame]]] = [
         ("success", success_heatmap, ["summary"], of("success_rate")),
@@ -96,6 +98,13 @@ def _draw_set(tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, Figure]
     if "plane" in tables:
         for (task, name), part in tables["plane"].groupby(["task", "range"], sort=False):
             yield _stem(f"plane_{task}_{name}"), operand_plane(part, cells)
+
+
+def tested_rates(comparison: pd.DataFrame | None) -> pd.DataFrame:
+    """The rows of a comparison with published numbers in which success rates were tested for agreement."""
+    if comparison is None or not {"metric", "p"} <= set(comparison):
+        return pd.DataFrame()
+    return comparison[(comparison["metric"] == "success_rate") & comparison["p"].notna()]
 
 
 def _stem(*parts: str) -> str:

@@ -24,7 +24,7 @@ METRICS = {
     "relative_extrapolation": "relative error outside",
 }
 ORDERS: dict[str, Iterable[str]] = {"model": MODELS, "task": TASKS}
-MEANINGS = "▲ A is better    ▼ A is worse    = the same    ? inconclusive"
+MEANINGS = "▲ {} is better    ▼ {} is worse    = the same    ? inconclusive"
 
 
 class Scale(NamedTuple):
@@ -45,19 +45,19 @@ RATES = Scale(
     ScalarMappable(Normalize(-100, 100), "vlag_r"),
     100,
     _points,
-    {"label": "success rate of A − that of B, in percentage points"},
+    {"label": "success rate of {} − that of {}, in percentage points"},
 )
 ERRORS = Scale(
     ScalarMappable(Normalize(-3, 3), "vlag"),
     1,
     number,
-    {"label": "log10 of the value of A ÷ that of B (1: ten times as large)", "extend": "both"},
+    {"label": "log10 of the value of {} ÷ that of {} (1: ten times as large)", "extend": "both"},
 )
 
 
 @paper
-def difference_heatmap(differences: pd.DataFrame) -> Figure:
-    """The differences between results A and B, each with the verdict on it; one panel per metric and range.
+def difference_heatmap(differences: pd.DataFrame, names: tuple[str, str] = ("A", "B")) -> Figure:
+    """The differences between results A and B, or of other names, each with the verdict on it; one panel per metric and range.
 
     Success rates differ by percentage points (A − B), other metrics by the log10 of their ratio (A ÷ B). Rows and
     columns are the first two of model, task and range that the table has; what else varies makes the panels.
@@ -88,8 +88,9 @@ def difference_heatmap(differences: pd.DataFrame) -> Figure:
             named = False if place % across else _named(keys[0], rows)
             annotated(axes, values, texts, scale.colors, xticklabels=_named(keys[1], columns), yticklabels=named)
             axes.set_title(title)
-        colorbar(part, places[: len(panels)], scale.colors, **scale.bar)
-    handles = [Patch(color="none", label=MEANINGS)]
+        bar = scale.bar | {"label": scale.bar["label"].format(*names)}
+        colorbar(part, places[: len(panels)], scale.colors, **bar)
+    handles = [Patch(color="none", label=MEANINGS.format(names[0], names[0]))]
     if any(len(table) < len(rows) * len(columns) for _, panels in blocks for _, table in panels):
         handles.append(Patch(color=MISSING, label="no result"))
     figure.legend(handles=handles, loc="outside lower center", handlelength=1)

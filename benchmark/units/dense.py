@@ -1,6 +1,7 @@
 """The ordinary dense layer, alone a linear model, stacked an MLP."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,13 +12,34 @@ from benchmark.streams import Draw
 from benchmark.units.unit import Ideal, Impossible, Unit, linear
 
 
+def _xavier(gain: float) -> Callable[[int, int], float]:
+    return lambda inputs, outputs: gain * math.sqrt(6 / (inputs + outputs))
+
+
+def _kaiming(inputs: int, outputs: int) -> float:
+    return math.sqrt(6 / inputs)
+
+
+# The r of W ~ U(-r, r) in Madsen & Johansen's code; an activation's gain is torch's.
+STABLE_NALU: dict[str | None, Callable[[int, int], float]] = {
+    **{None: _xavier(1.0), "sigmoid": _xavier(1.0), "softsign": _xavier(1.0), "tanh": _xavier(5 / 3)},
+    **{"relu": _kaiming, "relu6": _kaiming, "elu": _kaiming},
+    "selu": lambda inputs, outputs: math.sqrt(3 / inputs),
+}
+
+
 class Dense(Unit):
     """y = f(W x + b).
 
     activation: the name of a function in torch.nn.functional, with `activation_options` as its arguments; None for the
-    identity; "prelu" learns its one slope, as torch's module does. W and b start as U(-1/√in, 1/√in), torch's default
-    (Kaiming-uniform with a = √5), which kevinzakka's reproduction of Trask et al. 2018, Figure 1 uses as well.
+    identity; "prelu" learns its one slope, as torch's module does.
+
+    initialisation: "torch", W and b from U(-1/√in, 1/√in), torch's default (Kaiming-uniform with a = √5), which
+    kevinzakka's reproduction of Trask et al. 2018, Figure 1 uses as well; or "stable_nalu", W by its activation as in
+    Madsen & Johansen's code and b = 0.
     """
+
+    initialisations = ("torch", "stable_nalu")
 
     def __init__(
         self,
@@ -26,22 +48,29 @@ class Dense(Unit):
         activation: str | None = None,
         activation_options: dict[str, Any] | None = None,
         bias: bool = True,
+        initialisation: str = "torch",
     ):
         super().__init__(inputs, outputs)
         if activation is not None and not callable(getattr(F, activation, None)):
             raise ValueError(f"torch.nn.functional has no activation {activation!r}")
         self.activation, self.activation_options = activation, dict(activation_options or {})
         self.closed = activation is None
+        self.initialisation = self.choose(initialisation, self.initialisations)
+        if initialisation == "stable_nalu" and activation not in STABLE_NALU:
+            known = ", ".join(str(name) for name in STABLE_NALU)
+            raise ValueError(f"stable_nalu initialises no {activation}, only {known}")
         self.W = self.parameter()
         self.b = self.parameter(outputs, 1) if bias else None
         self.slope = self.parameter(1, 1) if activation == "prelu" else None
 
     def initial(self, draw: Draw) -> dict[str, Tensor]:
-        """U(-1/√in, 1/√in) for W and b, ¼ for PReLU's slope."""
-        bound = 1 / math.sqrt(self.inputs)
-        start = {"W": draw.uniform((self.outputs, self.inputs), -bound, bound)}
+        """W and b by the chosen initialisation, ¼ for PReLU's slope."""
+        r, r_b = 1 / math.sqrt(self.inputs), 1 / math.sqrt(self.inputs)
+        if self.initialisation == "stable_nalu":
+            r, r_b = STABLE_NALU[self.activation](self.inputs, self.outputs), 0.0
+        start = {"W": draw.uniform((self.outputs, self.inputs), -r, r)}
         if self.b is not None:
-            start["b"] = draw.uniform((self.outputs, 1), -bound, bound)
+            start["b"] = draw.uniform((self.outputs, 1), -r_b, r_b)
         if self.slope is not None:
             start["slope"] = draw.constant((1, 1), 0.25)
         return start
