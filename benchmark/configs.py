@@ -22,7 +22,7 @@ from benchmark.errors import UsageError, unknown
 from benchmark.models import Model
 from benchmark.protocol import Engine, Protocol
 from benchmark.ranges import Ranges
-from benchmark.recipe import Recipe, Regularizer, Restart
+from benchmark.recipe import Recipe, Regularizer, Restart, Turn
 from benchmark.replicas import Cell, Replica, Specification
 from benchmark.tasks import Task
 
@@ -42,7 +42,7 @@ class Config:
 
 HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
 NUMBERLESS = ("results", "published", "protocol.seeds", "protocol.first_seed")  # settings no number depends on
-CONFIGURED = (Config, Model, Recipe, Regularizer, Restart, Task, Ranges, Protocol, Engine)
+CONFIGURED = (Config, Model, Recipe, Regularizer, Restart, Turn, Task, Ranges, Protocol, Engine)
 
 
 @dataclass

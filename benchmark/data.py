@@ -136,18 +136,23 @@ class Targets:
             sums = linear(self.belongs, x.double())
             return sums[..., :1, :], sums[..., -1:, :]
         gathered = [x.gather(-2, index.expand(*x.shape[:-2], -1, x.shape[-1])) for index in self.members]
-        sums = [members.double().sum(-2, keepdim=True) for members in gathered]
-        return sums[0], sums[-1]
+        a, *_, b = [members.double().sum(-2, keepdim=True) for members in (*gathered, gathered[-1])]
+        return a, b
 
 
 class Batches:
-    """Fresh training data of a tile of replicas; models and operations of one seed and effective range share it."""
+    """Training data of a tile of replicas, fresh or the same in every epoch.
+
+    Models and operations of one seed and effective range share it.
+    """
 
     def __init__(self, replicas: Sequence[Replica], dtype: torch.dtype, device: torch.device, compile: bool = False):
         problems = [replica.cell.specification.problem for replica in replicas]
         self.batch, self.inputs, self.device = replicas[0].cell.specification.protocol.batch, problems[0].inputs, device
         self.targets = Targets(problems, offsets(replicas), device)
         self.dtype = dtype
+        protocol = replicas[0].cell.specification.protocol
+        self.period = protocol.samples // protocol.batch if protocol.samples else None
         self.rows: Tensor | None = None
         self.counter = streams.counter(self.inputs, self.batch, device=device)
         # Apart from each other and from the training step: fused, a compiler would draw anew for whoever reads.
@@ -176,6 +181,8 @@ class Batches:
             x = x.unsqueeze(1).expand(-1, self.replicas, -1, -1).contiguous()
         else:
             steps = torch.arange(step, step + count, device=self.device)[:, None]
+            if self.period:
+                steps %= self.period
             x = self.draw(steps, self.counter)
             if not self.checked and not torch.equal(x, self._draw(steps, self.counter)):
                 raise RuntimeError("the compiler draws other random numbers than torch; use engine.mode=eager")

@@ -123,12 +123,14 @@ class State:
 
     theta, slots, selected: flat. curves: an evaluation each, (interpolation, extrapolation, sparsity), [replica].
     lowest: the selected interpolation error, best: its evaluation; attempts: restarts so far, started: the evaluation
-    of the last one; all [replica].
+    of the last one; all [replica]. losses: for each time between two evaluations the mean of the batches' errors and
+    that of their squares, [2, replica], where a restart looks at them.
     """
 
-    def __init__(self, parameters: Parameters, theta: Tensor, slots: int):
+    def __init__(self, parameters: Parameters, theta: Tensor, slots: Sequence[float]):
         self.parameters, self.theta, self.selected = parameters, theta, theta.clone()
-        self.slots = [torch.zeros_like(theta) for _ in range(slots)]
+        self.slots = [torch.full_like(theta, start) for start in slots]
+        self.losses: list[np.ndarray] = []
         replicas = parameters.shapes[0][0]
         self.lowest, self.best = np.full(replicas, np.inf), np.zeros(replicas, dtype=np.int64)
         self.curves: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
@@ -145,14 +147,16 @@ class State:
 
     def stuck(self, steps: np.ndarray, after: float, above: float) -> np.ndarray:
         """Which replicas have got nowhere since they last started, as `recipe.Restart` says: [replica]."""
-        errors = np.stack([row[0] for row in self.curves], 1)
-        found = np.zeros(len(errors), dtype=bool)
+        evaluations = [np.stack([row[0], row[0] ** 2]) for row in self.curves[1:]]
+        errors = np.stack(self.losses or evaluations)  # [evaluation, 2, replica]
+        found = np.zeros(errors.shape[-1], dtype=bool)
         for r in np.flatnonzero(steps[-1] - steps[self.started] > after):
-            own = errors[r, self.started[r] + 1 :]
-            first, second = own[: len(own) // 2], own[len(own) // 2 :]
+            own = errors[self.started[r] :, :, r]
+            half = len(own) // 2
             with np.errstate(invalid="ignore"):  # of errors that are not finite
-                better = len(first) == 0 or first.mean() > second.mean() + second.std()
-            found[r] = not better and second.mean() > above
+                (first, _), (second, square) = (own[:half].mean(0) if half else (np.inf, 0)), own[half:].mean(0)
+                better = first > second + np.sqrt(max(square - second**2, 0.0))
+            found[r] = not better and second > above
         return found
 
     def _vectors(self) -> dict[str, Tensor]:
@@ -168,6 +172,8 @@ class State:
         }
         per_replica = {name: getattr(self, name) for name in PER_REPLICA}
         rows = vectors | per_replica | {"curves": np.stack([np.stack(row, -1) for row in self.curves], 1)}
+        if self.losses:
+            rows |= {"losses": np.stack(self.losses, -1).swapaxes(0, 1)}  # [replica, 2, evaluation]
         return {name: values[:replicas] for name, values in rows.items()}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
@@ -180,6 +186,8 @@ class State:
         for name in PER_REPLICA:
             setattr(self, name, arrays[name][index])
         self.curves = [tuple(evaluation.T) for evaluation in arrays["curves"][index].swapaxes(0, 1)]
+        if "losses" in arrays:
+            self.losses = list(arrays["losses"][index].T)
 
 
 def train(
@@ -240,12 +248,18 @@ def train(
         state.record((error, beyond, sparsity), protocol.select)
         return int((np.isfinite(limits) & (beyond < limits))[real].sum())
 
+    def anew(draw: Draw, uniform: float | None) -> dict[str, Tensor]:
+        if uniform is None:
+            return network.initial(draw)
+        named = network.named_parameters()
+        return {name: draw.uniform(tuple(value.shape), -uniform, uniform) for name, value in named}
+
     def start_anew(restart: Restart) -> None:
         after = in_steps(restart.after, protocol.steps)
         stuck = state.stuck(np.array(evaluated[: len(state.curves)]), after, restart.above)
         state.attempts[stuck], state.started[stuck] = state.attempts[stuck] + 1, len(state.curves) - 1
         for attempt in np.unique(state.attempts[stuck]):
-            fresh = parameters.flat(network.initial(Draw(seeds, int(attempt)))).to(device, dtype)
+            fresh = parameters.flat(anew(Draw(seeds, int(attempt)), restart.uniform)).to(device, dtype)
             chosen = torch.from_numpy(stuck & (state.attempts == attempt)).to(device)[parameters.owner]
             torch.where(chosen, fresh, state.theta, out=state.theta)
 
@@ -268,7 +282,9 @@ def train(
         report(evaluated[len(state.curves) - 1] * len(tile), solved)
     reported = kept = time.perf_counter()
     pending = 0
+    rounds = 1 if run.turns is None else len(run.turns)
     for begin, end in pairwise(evaluated[len(state.curves) - 1 :]):
+        watched = torch.zeros(2, width, dtype=torch.float64, device=device)
         for call in range(begin, end, drawn):
             if (done := (call - begin) % (drawn * SCHEDULED)) == 0:
                 correction, strengths = schedule(range(call, min(end, call + drawn * SCHEDULED)))
@@ -277,14 +293,22 @@ def train(
             for k in range(0, drawn, per_call):
                 ks, of = slice(k, k + per_call), slice(done + k, done + k + per_call)
                 u = None if noise is None else noise[ks]
-                run.advance(state.theta, state.slots, x[ks], t[ks], u, rate, correction[of], strengths[of])
+                active = None if run.turns is None else run.turns[torch.arange(call + k, call + k + per_call) % rounds]
+                losses = run.advance(
+                    state.theta, state.slots, x[ks], t[ks], u, rate, correction[of], strengths[of], active
+                )
+                if losses is not None:
+                    watched += torch.stack([losses.double(), losses.double().square()]).sum(1)
             pending += drawn * len(tile)
             if time.perf_counter() - reported > 0.5:
                 report(pending, solved)
                 pending, reported = 0, time.perf_counter()
         solved = evaluate()
         if recipe.restart is not None and end < protocol.steps:
-            start_anew(recipe.restart)
+            if recipe.restart.errors == "batch":
+                state.losses.append((watched / (end - begin)).nan_to_num(nan=torch.inf).cpu().numpy())
+            if end % in_steps(recipe.restart.every or 1, protocol.steps) == 0 or recipe.restart.every is None:
+                start_anew(recipe.restart)
         if checkpoint and end < protocol.steps and time.perf_counter() - kept > KEPT_EVERY:
             checkpoint.save(state.arrays(len(tile)) | {"seconds": np.array(time.perf_counter() - began)})
             kept = time.perf_counter()

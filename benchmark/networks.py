@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from benchmark.errors import UsageError
+from benchmark.errors import UsageError, unknown
 from benchmark.replicas import Specification
 from benchmark.streams import Draw
 from benchmark.tasks import Problem
@@ -94,6 +94,10 @@ def build(specification: Specification) -> Network:
             network.regularizer(name)
         except ValueError as error:
             raise UsageError(str(error)) from None
+    known = {name.rpartition(".")[2] for name, _ in network.named_parameters()}
+    for name in (name for turn in model.recipe.turns or () for name in turn.parameters):
+        if name not in known:
+            raise unknown("parameter that takes turns", name, known)
     return network
 
 

@@ -29,12 +29,25 @@ def rmsprop(theta: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, 
     theta.sub_((gradient * rate).div_(v.sqrt().add_(1e-8)))
 
 
+def rmsprop_tensorflow(theta: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, correction: Tensor) -> None:
+    """RMSprop as in TensorFlow 1: decay 0.9, ε = 1e-10 inside the root. slots: mean square, which starts at 1."""
+    (v,) = slots
+    v.mul_(0.9).add_((gradient * gradient).mul_(1 - 0.9))
+    theta.sub_((gradient * rate).div_((v + 1e-10).sqrt_()))
+
+
 def sgd(theta: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, correction: Tensor) -> None:
     """Plain gradient descent."""
     theta.sub_(gradient * rate)
 
 
-OPTIMIZERS: dict[str, tuple[int, Update]] = {"adam": (2, adam), "rmsprop": (1, rmsprop), "sgd": (0, sgd)}
+# What each slot starts at, and the update.
+OPTIMIZERS: dict[str, tuple[tuple[float, ...], Update]] = {
+    "adam": ((0.0, 0.0), adam),
+    "rmsprop": ((0.0,), rmsprop),
+    "rmsprop_tensorflow": ((1.0,), rmsprop_tensorflow),
+    "sgd": ((), sgd),
+}
 
 
 def corrections(steps: Iterable[int]) -> list[tuple[float, float]]:

@@ -5,7 +5,8 @@ graph; tasks, ranges, seeds, learning rates and schedules are its inputs, so tha
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from torch.func import functional_call
 
 from benchmark.compiling import compiled
 from benchmark.networks import Network, build
-from benchmark.optimizers import OPTIMIZERS
+from benchmark.optimizers import OPTIMIZERS, Update
 from benchmark.recipe import Recipe
 from benchmark.replicas import Specification
 
@@ -66,12 +67,16 @@ def of_parameters(name: str, network: Network, named: dict[str, Tensor], *argume
     return functional_call(_Parameters(network), own, (name, *arguments))
 
 
-def _eager_gradient(loss: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """What `torch.func.grad` gives, bit for bit, without its overhead on small tensors."""
+Loss = Callable[[Tensor], tuple[Tensor, Tensor]]
 
-    def gradient(theta: Tensor) -> Tensor:
+
+def _eager_gradient(loss: Loss) -> Loss:
+    """What `torch.func.grad` gives of the first value beside the second, bit for bit, without its overhead."""
+
+    def gradient(theta: Tensor) -> tuple[Tensor, Tensor]:
         theta = theta.detach().requires_grad_()
-        return torch.autograd.grad(loss(theta), theta)[0]
+        value, error = loss(theta)
+        return torch.autograd.grad(value, theta)[0], error.detach()
 
     return gradient
 
@@ -87,7 +92,32 @@ def _clip(gradient: Tensor, parameters: Parameters, value: float | None, norm: f
     return gradient
 
 
-Advance = Callable[[Tensor, list[Tensor], Tensor, Tensor, Tensor | None, Tensor, Tensor, Tensor], None]
+def _only(active: Tensor, update: Update) -> Update:
+    """The update of what is active [flat]; the rest and its moments stay as they are."""
+
+    def masked(theta: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, correction: Tensor) -> None:
+        before = [values.clone() for values in (theta, *slots)]
+        update(theta, gradient, slots, rate, correction)
+        for values, old in zip((theta, *slots), before, strict=True):
+            values.copy_(torch.where(active, values, old))
+
+    return masked
+
+
+def _turns(recipe: Recipe, parameters: Parameters) -> Tensor | None:
+    """Which elements are updated in each step of a round of turns, [step, flat]; None where all always are."""
+    if recipe.turns is None:
+        return None
+    rounds = []
+    for turn in recipe.turns:
+        taken = torch.tensor([name.rpartition(".")[2] in turn.parameters for name in parameters.names])
+        rounds += [taken.repeat_interleave(torch.tensor(parameters.sizes))] * turn.steps
+    return torch.stack(rounds).to(parameters.owner.device)
+
+
+Advance = Callable[
+    [Tensor, list[Tensor], Tensor, Tensor, Tensor | None, Tensor, Tensor, Tensor, Tensor | None], Tensor | None
+]
 
 
 @dataclass(frozen=True)
@@ -95,8 +125,9 @@ class Program:
     """An architecture's network, the layout of its parameters, and what is executed.
 
     advance(theta, slots, x [step, replica, in, batch], t [step, replica, 1, batch], noise [step, replica, row, batch]
-    or None, rate [flat], corrections [step, 2], strengths [step, term]): as many training steps as `x` holds, theta and
-    the optimizer's slots updated in place.
+    or None, rate [flat], corrections [step, 2], strengths [step, term], active [step, flat] or None): as many training
+    steps as `x` holds, theta and the optimizer's slots updated in place. The batches' errors [step, replica] where a
+    restart looks at them. turns: see `_turns`.
     forward(theta, x [replica, in, point]): [replica, point]. squares(theta, x [set, in, point], set_of [replica],
     t [target, point], target_of [replica], real [point]): the sum of squared errors, float64 [replica]. What is done
     once a tile, `forward`, is never worth a compilation.
@@ -105,6 +136,7 @@ class Program:
     network: Network
     parameters: Parameters
     advance: Advance
+    turns: Tensor | None
     forward: Callable[[Tensor, Tensor], Tensor]
     squares: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 
@@ -117,8 +149,8 @@ def program(specification: Specification, replicas: int, compile: bool, device: 
     model, protocol = specification.model, specification.protocol
     architecture = model.unit, model.options, model.hidden_unit, model.hidden_options, specification.hidden
     form = specification.problem.inputs, protocol.batch, protocol.dtype, protocol.optimizer
-    loss = _terms(model.recipe), model.recipe.clip_value, model.recipe.clip_norm
-    key = repr((architecture, form, loss, replicas, compile, device))
+    recipe = replace(model.recipe, regularizers={}, learning_rate=1.0)  # of which numbers are arguments
+    key = repr((architecture, form, _terms(model.recipe), recipe, replicas, compile, device))
     if key not in _made:
         _made.clear()
         _made[key] = _make(specification, replicas, compile, device)
@@ -134,8 +166,9 @@ def _make(specification: Specification, replicas: int, compile: bool, device: to
     network, training, recipe = build(specification).eval(), build(specification).train(), specification.model.recipe
     terms = _terms(recipe)
     parameters = Parameters(network, replicas, device)
-    update = OPTIMIZERS[specification.protocol.optimizer][1]
-    differentiate = torch.func.grad if compile else _eager_gradient
+    update, turns = OPTIMIZERS[specification.protocol.optimizer][1], _turns(recipe, parameters)
+    differentiate = partial(torch.func.grad, has_aux=True) if compile else _eager_gradient
+    watched = recipe.restart is not None and recipe.restart.errors == "batch"
 
     def forward(theta: Tensor, x: Tensor) -> Tensor:
         return functional_call(network, parameters.unflat(theta), (x,))[:, 0]
@@ -143,16 +176,50 @@ def _make(specification: Specification, replicas: int, compile: bool, device: to
     def squares(theta: Tensor, x: Tensor, set_of: Tensor, t: Tensor, target_of: Tensor, real: Tensor) -> Tensor:
         return ((forward(theta, x[set_of]).double() - t[target_of]).square() * real).sum(-1)
 
-    def gradient(theta: Tensor, x: Tensor, t: Tensor, noise: Tensor | None, strengths: Tensor) -> Tensor:
-        def loss(theta: Tensor) -> Tensor:
-            y, penalties = functional_call(training, parameters.unflat(theta), (x, list(terms), noise))
-            each = error = (y - t).square().mean((-2, -1))  # [replica]
-            for below, strength, penalty in zip(terms.values(), strengths, penalties, strict=True):
-                term = strength * penalty
-                each = each + (term if below is None else torch.where(error < below, term, 0.0))
-            return each.sum()
+    def gradient(loss: Loss, theta: Tensor) -> tuple[Tensor, Tensor]:
+        slope, error = differentiate(loss)(theta)
+        return _clip(slope, parameters, recipe.clip_value, recipe.clip_norm), error
 
-        return _clip(differentiate(loss)(theta), parameters, recipe.clip_value, recipe.clip_norm)
+    def regularized(each: Tensor, error: Tensor, penalties: list[Tensor], strengths: Tensor) -> Tensor:
+        for below, strength, penalty in zip(terms.values(), strengths, penalties, strict=True):
+            term = strength * penalty
+            each = each + (term if below is None else torch.where(error < below, term, 0.0))
+        return each
+
+    def step(
+        theta: Tensor,
+        slots: list[Tensor],
+        x: Tensor,
+        t: Tensor,
+        noise: Tensor | None,
+        rate: Tensor,
+        correction: Tensor,
+        strengths: Tensor,
+        active: Tensor | None,
+    ) -> Tensor:
+        """One training step; the batch's error [replica] before it."""
+
+        def loss(theta: Tensor) -> tuple[Tensor, Tensor]:
+            y, penalties = functional_call(training, parameters.unflat(theta), (x, list(terms), noise))
+            error = (y - t).square().mean((-2, -1))  # [replica]
+            return (error if recipe.separate else regularized(error, error, penalties, strengths)).sum(), error
+
+        slope, error = gradient(loss, theta)
+        (update if active is None else _only(active, update))(theta, slope, slots, rate, correction)
+        if recipe.separate:
+
+            def penalty(theta: Tensor) -> tuple[Tensor, Tensor]:
+                _, penalties = functional_call(training, parameters.unflat(theta), (x, list(terms), noise))
+                return regularized(torch.zeros_like(error), error, penalties, strengths).sum(), error
+
+            felt = [
+                (strength > 0) & (error < (torch.inf if below is None else below))
+                for below, strength in zip(terms.values(), strengths, strict=True)
+            ]
+            slope, _ = gradient(penalty, theta)
+            _only(torch.stack(felt).any(0)[parameters.owner], update)(theta, slope, slots, rate, correction)
+        parameters.project(theta)
+        return error
 
     def advance(
         theta: Tensor,
@@ -163,12 +230,14 @@ def _make(specification: Specification, replicas: int, compile: bool, device: to
         rate: Tensor,
         corrections: Tensor,
         strengths: Tensor,
-    ) -> None:
+        active: Tensor | None = None,
+    ) -> Tensor | None:
+        errors = []
         for k in range(len(x)):
-            slope = gradient(theta, x[k], t[k], None if noise is None else noise[k], strengths[k])
-            update(theta, slope, slots, rate, corrections[k])
-            parameters.project(theta)
+            u, turn = (None if values is None else values[k] for values in (noise, active))
+            errors.append(step(theta, slots, x[k], t[k], u, rate, corrections[k], strengths[k], turn))
+        return torch.stack(errors) if watched else None
 
     if compile:
         advance, squares = compiled(advance), compiled(squares)
-    return Program(network, parameters, advance, torch.no_grad()(forward), torch.no_grad()(squares))
+    return Program(network, parameters, advance, turns, torch.no_grad()(forward), torch.no_grad()(squares))

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmark.errors import UsageError, number, unknown
 
-OPTIMIZERS = ("adam", "rmsprop", "sgd")
+OPTIMIZERS = ("adam", "rmsprop", "rmsprop_tensorflow", "sgd")
 
 
 def _check(kind: Any, **least: int) -> None:
@@ -28,11 +28,12 @@ class Protocol:
     for each replica's own. evaluate_every: in steps; None for twenty evaluations a run. epsilon: of the success
     threshold. fits: largest relative interpolation error of a network that fits its training range. select: the judged
     step, "best" (by interpolation error) or "last". learning_rate, hidden: instead of the models' own, where not None.
+    samples: training examples in all, the same in every epoch and never reshuffled; None for fresh ones in every batch.
     inputs, subset, overlap, spans: the arithmetic data set's, see `tasks.pose`. threshold: how it follows from epsilon,
-    or what it is, see `tasks.threshold`. models: a model's name -> what this protocol
-    changes of its configuration. tasks: a task's name -> the models that are trained on it, each -> what is changed of
-    it for this task; every model is if a task is not named. variants: settings of this protocol that are tried one after the other, each as a
-    mapping from names to values; one run with what stands here if there are none.
+    or what it is, see `tasks.threshold`. models: a model's name -> what this protocol changes of its configuration.
+    tasks: a task's name -> the models that are trained on it, each -> what is changed of it for this task; every model
+    is if a task is not named. variants: settings of this protocol that are tried one after the other, each as a mapping
+    from names to values; one run with what stands here if there are none.
     """
 
     seeds: int = 25
@@ -53,6 +54,7 @@ class Protocol:
     subset: float = 0.25
     overlap: float = 0.5
     spans: list[Any] | None = None
+    samples: int | None = None
     threshold: Any = None
     models: dict[str, Any] = field(default_factory=dict)
     tasks: dict[str, Any] = field(default_factory=dict)
@@ -76,6 +78,8 @@ class Protocol:
         for name, most in limits.items():
             if (getattr(self, name) or 0) > most:
                 raise UsageError(f"{name} ({getattr(self, name)}) must be at most {most:,}")
+        if self.samples is not None and (self.samples < 1 or self.samples % self.batch):
+            raise UsageError(f"samples ({self.samples}) must be a multiple of the batch ({self.batch})")
         if isinstance(self.threshold, str):
             _one_of("threshold", self.threshold, ("inclusive", "module"))
         elif self.threshold is not None:

@@ -22,7 +22,7 @@ COMPARISON = [
 ]
 AGREES = {"same": " =", "better": " ▲", "worse": " ▼", "inconclusive": " ?"}
 RULE = (
-    f"(= agrees: Boschloo's test, Holm-corrected over the table, does not reject and the 95% interval of the difference "
+    "(= agrees: Boschloo's test, Holm-corrected over the table, does not reject and the 95% interval of the difference "
     f"lies within ±{RATE_MARGIN:g}; ▲ ours, ▼ theirs is higher: it rejects; ? inconclusive, which is not agreement.)"
 )
 

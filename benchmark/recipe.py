@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
-from benchmark.errors import UsageError, number
+from benchmark.errors import UsageError, number, unknown
 
 
 def in_steps(time: float, steps: int) -> float:
@@ -64,14 +64,37 @@ class Restart:
     That is when more than `after` (a fraction of the run up to 1, steps above it) has passed since it last started, the
     mean interpolation error of the second half of its evaluations since then is above `above`, and that of the first
     half is not more than a standard deviation above that of the second.
+
+    every: it is looked at in multiples of this time only. errors: "batch" for the errors of all batches since then
+    instead of the evaluations'. uniform: parameters are drawn from U(-uniform, uniform) instead of anew as at first.
+    The optimizer's moments are kept.
     """
 
     after: float = 0.1
     above: float = 1.0
+    every: float | None = None
+    errors: str | None = None
+    uniform: float | None = None
 
     def __post_init__(self) -> None:
+        for name in ("every", "uniform"):
+            if getattr(self, name) is not None:
+                number(f"restart's {name}", getattr(self, name), above=0)
+        if self.errors not in (None, "batch"):
+            raise unknown("restart's errors", str(self.errors), ("batch",))
         number("restart's after", self.after, above=0)
         number("restart's above", self.above, least=0)
+
+
+@dataclass
+class Turn:
+    """For so many steps only these parameters of each layer are updated; the others and their moments rest."""
+
+    steps: int
+    parameters: list[str]
+
+    def __post_init__(self) -> None:
+        number("a turn's steps", self.steps, least=1)
 
 
 @dataclass
@@ -79,7 +102,9 @@ class Recipe:
     """How a model is trained: learning rate, regularizers by the names that its units know (see `Unit.regularizer`).
 
     clip_value: largest absolute value of a gradient's elements. clip_norm: largest Euclidean norm of a replica's
-    gradient. restart: whether and when training starts anew.
+    gradient. restart: whether and when training starts anew. turns: which parameters take turns, again and again.
+    separate: the regularizers are not added to the error but minimised by a step of their own after each of its steps,
+    in the replicas that feel them (Schlör et al. 2020).
     """
 
     learning_rate: float = 0.01
@@ -87,6 +112,8 @@ class Recipe:
     clip_value: float | None = None
     clip_norm: float | None = None
     restart: Restart | None = None
+    turns: list[Turn] | None = None
+    separate: bool | None = None
 
     def __post_init__(self) -> None:
         number("learning_rate", self.learning_rate, above=0)

@@ -87,7 +87,7 @@ def parts() -> dict[str, float]:
     width = len(replicas)
     run = program(first, width, compiled, device)
     start = run.network.initial(Draw(torch.tensor([replica.seed for replica in replicas])))
-    state = State(run.parameters, run.parameters.flat(start).to(device, torch.float32), 2)
+    state = State(run.parameters, run.parameters.flat(start).to(device, torch.float32), (0.0, 0.0))
     batches = Batches(replicas, torch.float32, device, compiled)
     per_call = steps_per_call(first, width, engine) if compiled else 1
     drawn = steps_drawn(first.protocol, width * batches.inputs * batches.batch, per_call)
@@ -108,7 +108,7 @@ def parts() -> dict[str, float]:
             seconds.append(time.perf_counter() - began)
         return statistics.median(seconds[1:]) * 1e6 / width
 
-    step = lambda: run.advance(state.theta, state.slots, x[:per_call], t[:per_call], None, rate, bias, strengths)
+    step = lambda: run.advance(state.theta, state.slots, x[:per_call], t[:per_call], None, rate, bias, strengths, None)
     return {
         "data": microseconds(lambda: batches.draw(steps, batches.counter)) / drawn,
         "targets": microseconds(lambda: batches.ask(x)) / drawn,

@@ -148,7 +148,12 @@ def pose(
     operation = OPERATIONS[task.operation]
     subsets = None
     if inputs is not None:
-        subsets = Subsets(inputs, _spans(operation.operands, inputs, subset, overlap, spans))
+        if spans is None:
+            size = int(subset * inputs)
+            starts = [k * (size - int(overlap * size)) for k in range(operation.operands)]
+            subsets = Subsets(inputs, tuple((start, start + size) for start in starts))
+        else:
+            subsets = Subsets(inputs, tuple((start, stop) for start, stop in spans[: operation.operands]))
         if subsets.free < 0 or any(not 0 <= start < stop for start, stop in subsets.spans):
             asked = f"subsets of {subset:g} with overlap {overlap:g}" if spans is None else f"spans {spans}"
             raise UsageError(f"{inputs} inputs hold no {operation.operands} {asked}")
@@ -164,19 +169,9 @@ def pose(
     profiled = hulls(extrapolation)
     if ranges.profile is not None:
         profiled = tuple((max(float(low), operation.low), float(high)) for low, high in ranges.profile) * count
-    spans = zip(hulls(interpolation), profiled, strict=True)
-    extent = tuple((min(a[0], b[0]), max(a[1], b[1])) for a, b in spans)
+    both = zip(hulls(interpolation), profiled, strict=True)
+    extent = tuple((min(a[0], b[0]), max(a[1], b[1])) for a, b in both)
     return Problem(task.operation, count, interpolation, extrapolation, extent, task.margin, subsets)
-
-
-def _spans(
-    operands: int, inputs: int, subset: float, overlap: float, spans: Sequence[Sequence[int]] | None
-) -> tuple[tuple[int, int], ...]:
-    if spans is not None:
-        return tuple((start, stop) for start, stop in spans[:operands])
-    size = int(subset * inputs)
-    stride = size - int(overlap * size)
-    return tuple((k * stride, k * stride + size) for k in range(operands))
 
 
 def _effective(

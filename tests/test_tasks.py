@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.data import Targets, subset_offset
 from benchmark import published
+from benchmark.data import Targets, subset_offset
 from benchmark.errors import UsageError
 from benchmark.ranges import Distribution, Grid, Ranges
 from benchmark.tasks import OPERATIONS, Subsets, Task, plane_points, pose, threshold

@@ -57,7 +57,7 @@ ERRORS = Scale(
 
 @paper
 def difference_heatmap(differences: pd.DataFrame, names: tuple[str, str] = ("A", "B")) -> Figure:
-    """The differences between results A and B, or of other names, each with the verdict on it; one panel per metric and range.
+    """The differences between results A and B, or other names, each with its verdict; one panel per metric and range.
 
     Success rates differ by percentage points (A − B), other metrics by the log10 of their ratio (A ÷ B). Rows and
     columns are the first two of model, task and range that the table has; what else varies makes the panels.

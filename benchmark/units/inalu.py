@@ -11,7 +11,6 @@ INITIALISATIONS = {  # (mean of g, of M̂, of Ŵ, standard deviation of all)
     "experiments": (0.0, -1.0, 1.0, 0.1),  # the paper's experiments 1, 2 and 4
     "module": (0.0, 0.5, 0.88, 0.2),  # the default of the authors' module, which Mistry et al. 2022 inherit
 }
-FAR = 20.0  # the regularizer pushes parameters beyond it, where tanh and σ are saturated
 
 
 class INALU(Unit):
@@ -20,9 +19,8 @@ class INALU(Unit):
     s = Π (sign(x) |W_m| + 1 - |W_m|) is the sign of the product.
 
     W_a = tanh(Ŵ_a) ⊙ σ(M̂_a), and W_m likewise with parameters of its own, or the same W in both paths (`shared`). The
-    gate, σ of a parameter, is one number an output and depends on no input. ε = 1e-7 is a maximum, ω = 20.
-
-    The regularizer "saturation" is the sum of mean(max(min(-θ, θ) + 20, 0)) over the parameters.
+    gate, σ of a parameter, is one number an output and depends on no input. ε = 1e-7 is a maximum, ω = 20. Its authors
+    regularize it by "saturation".
     """
 
     def __init__(
@@ -63,12 +61,6 @@ class INALU(Unit):
     def effective_weights(self) -> tuple[Tensor, ...]:
         """W_a and W_m, or the one W of both."""
         return (self.W_a,) if self.W_hat_m is None else (self.W_a, self.W_m)
-
-    def regularizer(self, name: str) -> Tensor:
-        """Also "saturation": Σ mean(max(min(-θ, θ) + 20, 0)), the authors' pull towards saturated weights and gates."""
-        if name == "saturation":
-            return torch.stack([(FAR - p.abs()).clamp(min=0).mean((-2, -1)) for p in self.parameters()]).sum(0)
-        return super().regularizer(name)
 
     def ideal(self, operation: str, sign: str) -> Ideal:
         """Saturated weights behind an open or shut gate; the sign of a product is s."""

@@ -10,6 +10,7 @@ from benchmark.units.nac import NAC, SATURATED, additive, multiplicative
 from benchmark.units.unit import Ideal, Impossible, linear
 
 GATES, LOGARITHMS = ("matrix", "vector", "scalar", "two"), ("plain", "safe", "max_safe")
+MEANS = {"W_hat": 1.0, "M_hat": -1.0}  # of Schlör et al. 2020's initial Ŵ and M̂
 SHARP = 1e6  # a gate this steep is 0 or 1 in float64 for |x| ≥ 4e-5
 
 
@@ -19,7 +20,8 @@ class NALU(NAC):
     The gate has no bias, so g(-x) = 1 - g(x): on a range on both sides of 0 it cannot choose one path, and the unit can
     represent no operation of two operands there, addition included. (The identity it can: x below 0, |x|
     above.) `gate_bias` adds one, g = σ(G x + b), as NeuralArithmetic.jl does. Initialisations as NAC's, for G as for
-    Ŵ and M̂, but with "stable_nalu" G is Xavier-uniform and with `gate_bias` b starts at 0.
+    Ŵ and M̂, but with "stable_nalu" G is Xavier-uniform and with `gate_bias` b starts at 0; and "schloer2020", as
+    its authors start an iNALU: Ŵ ~ N(1, 0.1²), M̂ ~ N(-1, 0.1²), all else N(0, 0.1²).
 
     gate: "matrix"; "vector", one gate for all outputs; "scalar", σ of one number that depends on no input; "two", a
     gate for each path, y = σ(G x) ⊙ a + σ(G_m x) ⊙ m. logarithm: "plain"; "safe", log(|x - 1| + 1); "max_safe",
@@ -27,6 +29,7 @@ class NALU(NAC):
     """
 
     closed = False
+    initialisations = (*NAC.initialisations, "schloer2020")
 
     def __init__(
         self,
@@ -50,6 +53,9 @@ class NALU(NAC):
 
     def initial(self, draw: Draw) -> dict[str, Tensor]:
         """Ŵ, M̂ and the gates by the chosen initialisation, b = 0."""
+        if self.initialisation == "schloer2020":
+            parameters = [(name, tuple(p.shape[-2:])) for name, p in self.named_parameters()]
+            return {name: draw.normal(shape, MEANS.get(name[:5], 0.0), 0.1) for name, shape in parameters}
         start = super().initial(draw)
         gates = {name: tuple(p.shape[-2:]) for name, p in (("G", self.G), ("G_m", self.G_m)) if p is not None}
         for name, (rows, columns) in gates.items():

@@ -20,7 +20,8 @@ class NALUSeparate(NALU):
 
     def initial(self, draw: Draw) -> dict[str, Tensor]:
         """As NALU's, Ŵ and M̂ of the multiplicative path alike."""
-        return super().initial(draw) | {name: self.draw_matrix(draw) for name in ("W_hat_m", "M_hat_m")}
+        start = super().initial(draw)
+        return start | {name: self.draw_matrix(draw) for name in ("W_hat_m", "M_hat_m") if name not in start}
 
     @property
     def W_m(self) -> Tensor:

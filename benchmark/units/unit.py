@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from benchmark.streams import Draw
 
 
+FAR = 20.0  # where tanh and σ are saturated: the regularizer "saturation" pushes parameters beyond it
+
+
 @dataclass(frozen=True)
 class Impossible:
     """No parameters compute the operation. why: the reason, to be read after "because"."""
@@ -77,14 +80,18 @@ class Unit(nn.Module, ABC):
         return ()
 
     def regularizer(self, name: str) -> Tensor:
-        """A term of the loss, [...]: "sparsity", the mean min(|W|, |1 - |W||) of the effective weights, or "l1", Σ |θ|.
+        """A term of the loss, [...].
 
-        Raises ValueError for what the unit does not know.
+        "sparsity": the mean min(|W|, |1 - |W||) of the effective weights. "l1": Σ |θ|. "saturation": the sum of
+        mean(max(min(-θ, θ) + 20, 0)) over the parameters, the pull of Schlör et al. 2020 towards saturated weights and
+        gates. Raises ValueError for what the unit does not know.
         """
         if name == "sparsity" and (weights := self.effective_weights()):
             return torch.stack([distance_from_sparse(W).mean((-2, -1)) for W in weights]).sum(0)
         if name == "l1":
             return torch.stack([parameter.abs().sum((-2, -1)) for parameter in self.parameters()]).sum(0)
+        if name == "saturation":
+            return torch.stack([(FAR - p.abs()).clamp(min=0).mean((-2, -1)) for p in self.parameters()]).sum(0)
         raise ValueError(f"{type(self).__name__} has no regularizer {name!r}")
 
     def ideal(self, operation: str, sign: str) -> Ideal:
