@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import warnings
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -78,7 +79,9 @@ def bootstrap(
     """
     seed = hashlib.sha256("\n".join(cell).encode()).digest()
     rng = np.random.default_rng(int.from_bytes(seed[:8], "little"))
-    with np.errstate(invalid="ignore"):  # scipy also takes the distribution's standard deviation
+    # scipy also takes the distribution's standard deviation, and warns where all values are the same.
+    with np.errstate(invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         result = stats.bootstrap(
             samples, statistic, axis=-1, n_resamples=RESAMPLES, batch=100, method="percentile", rng=rng
         )

@@ -10,6 +10,7 @@ from benchmark import texts
 from benchmark.agreement import ERRORS, RATE_MARGIN, RATES, UNTESTED, Table, differences
 from benchmark.conf_files import PUBLISHED
 from benchmark.errors import unknown
+from benchmark.intervals import success_rate
 from benchmark.names import MODELS, TASKS, label, ordered
 from benchmark.replicas import CELL, Replica
 
@@ -100,16 +101,19 @@ def _rank_correlation(ours: pd.Series, theirs: pd.Series) -> float:
 def _metrics(published: pd.DataFrame, results: Any) -> pd.DataFrame:
     """Each published metric of a cell beside ours, with the verdict of the agreement rule.
 
-    They are joined by model, task and range, whatever the protocol of either is called.
+    They are joined by model, task and range, whatever the protocol of either is called, and by overrides where the
+    published row has some. A published rate of the range "all" is beside our rate over all ranges together.
     """
     on = ["model", "task", "range"]
     parts = []
     for (protocol, overrides), own in results.summary.groupby(["protocol", "overrides"], sort=False):
-        metrics = [metric for metric in COMPARABLE if metric in set(own["metric"]) & set(published["metric"])]
-        if not metrics or own[on].merge(published[on]).empty:
+        theirs = published[published["overrides"].isin(["", overrides])]
+        own = pd.concat([own, _over_all_ranges(own)]) if "all" in set(theirs["range"]) else own
+        metrics = [metric for metric in COMPARABLE if metric in set(own["metric"]) & set(theirs["metric"])]
+        if not metrics or own[on].merge(theirs[on]).empty:
             continue
         of = results.outcomes[(results.outcomes[["protocol", "overrides"]] == [protocol, overrides]).all(axis=1)]
-        table = differences(Table("these results", own, of), Table("the published table", published), on, metrics)
+        table = differences(Table("these results", own, of), Table("the published table", theirs), on, metrics)
         parts.append(table.assign(protocol=protocol, overrides=overrides))
     if not parts:
         return pd.DataFrame(columns=COMPARISON)
@@ -118,6 +122,17 @@ def _metrics(published: pd.DataFrame, results: Any) -> pd.DataFrame:
     table = table.rename(columns={f"{name}_b": f"published_{name}".removesuffix("_value") for name in VALUES})
     table = table.merge(published[[*on, "metric", *ORIGIN]], on=[*on, "metric"])[COMPARISON]
     return table.sort_values("metric", key=lambda names: names.map(COMPARABLE.index), kind="stable")
+
+
+def _over_all_ranges(summary: pd.DataFrame) -> pd.DataFrame:
+    """The success rate of each model and task over all ranges, as of one range "all"."""
+    rates = summary[summary["metric"] == "success_rate"].assign(solved=lambda table: table["value"] * table["seeds"])
+    pooled = rates.groupby([name for name in CELL if name != "range"], as_index=False, sort=False)[
+        ["solved", "seeds"]
+    ].sum()
+    ends = [success_rate(round(row.solved), int(row.seeds)) for row in pooled.itertuples()]
+    value, low, high = zip(*ends, strict=True)
+    return pooled.assign(range="all", metric="success_rate", value=value, low=low, high=high)[list(summary)]
 
 
 def _tell_metrics(table: pd.DataFrame) -> str:

@@ -125,14 +125,15 @@ class Grid:
         return " × ".join(f"{{{end}}}" for end in ends)
 
 
-Where = Distribution | Grid
+Where = Distribution | Grid | tuple[Distribution, ...]
 
 
 def parse(name: str, spec: Any) -> Where:
-    """A distribution or grid from its spelling in YAML.
+    """A distribution, one for each operand, or a grid from its spelling in YAML.
 
     [[low, high], ...] is uniform; {law: normal, location: 0, scale: 1, intervals: [[-3, 3]], coin: false} anything
-    else; {count: 11, axes: [[start, step], ...]} a grid with one axis for each input.
+    else; {operands: [..., ...]} has such a spelling for each operand; {count: 11, axes: [[start, step], ...]} is a grid
+    with one axis for each input.
 
     >>> print(parse("interpolation", [[-20, -5], [5, 20]]))
     [-20, -5] ∪ [5, 20]
@@ -145,6 +146,13 @@ def parse(name: str, spec: Any) -> Where:
         if not np.isfinite(axes).all():
             raise UsageError(f"{name} axes ({spec['axes']}) must be finite")
         return Grid(axes, count)
+    if isinstance(spec, dict) and "operands" in spec:
+        _known(name, spec, ("operands",))
+        parts = [parse(name, part) for part in spec["operands"]] if isinstance(spec["operands"], list) else []
+        distributions = tuple(part for part in parts if isinstance(part, Distribution))
+        if len(distributions) != len(parts) or len(parts) != 2:
+            raise UsageError(f"{name} operands ({spec['operands']}) must be two distributions")
+        return distributions
     if isinstance(spec, dict):
         _known(name, spec, ("law", "location", "scale", "intervals", "coin"))
         laws: dict[str, Any] = {key: spec[key] for key in ("law", "coin") if key in spec}

@@ -37,6 +37,7 @@ CAPTIONS = {
     "error_by_distance": "Relative error against the distance from the middle of the training range.",
     "plane": "Error over both operands; the training range is outlined.",
     "success_by_range": "Success rate, solved at and sparsity error by range.",
+    "success_by_setting": "Success rate, solved at and relative error outside under each setting of a protocol.",
     "initialisation": "What the networks are like before training.",
     "learning_curves": "Error during training, inside (dashed) and outside (solid) the training range.",
 }
@@ -189,8 +190,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def files_of(folder: Path) -> str:
     """The names of a folder's files, for the terminal."""
     plain = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_file() and path.name[0] != "."))
-    pictures = ", ".join(path.name for path in sorted((folder / "figures").glob("*.png")))
-    return f"{folder}: {plain}; figures: {pictures} (and .svg)"
+    pictures = sorted(path.name for path in (folder / "figures").glob("*.png"))
+    few = ", ".join(pictures) if len(pictures) <= 20 else f"{len(pictures)} in {folder / 'figures'}, see REPORT.md"
+    return f"{folder}: {plain}; figures: {few} (.png and .svg)"
 
 
 if __name__ == "__main__":

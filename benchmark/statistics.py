@@ -165,7 +165,8 @@ def summary(
         sparse = group.loc[group["solved"], "sparsity"].to_numpy()
         errors = group[ERRORS].to_numpy().T
         untrained = {"extrapolation": group["untrained"].median(), "interpolation": before[names]}
-        scores = [100 * group[name].to_numpy() / (error or np.nan) for name, error in untrained.items()]
+        with np.errstate(invalid="ignore"):  # inf / inf, where every network diverges or starts so
+            scores = [100 * group[name].to_numpy() / (error or np.nan) for name, error in untrained.items()]
         medians = estimate(np.vstack([errors, *scores]), np.median, cell)
         metrics = [
             *((name, medians[i], len(group)) for i, name in enumerate((*ERRORS, "score", "score_interpolation"))),

@@ -28,11 +28,13 @@ class Operation:
     divides: bool = False
 
 
+# By what a module with weights wrong by ε multiplies a product or quotient of two inputs.
+FACTORS: dict[str, Callable[[float], float]] = {"mul": lambda e: (1 - e) ** 2, "div": lambda e: (1 - e) / (1 + e)}
 OPERATIONS = {
     "add": Operation(2, lambda a, b: a + b, lambda e, E: e**2 * (E(2, 0) + 2 * E(1, 1) + E(0, 2))),
     "sub": Operation(2, lambda a, b: a - b, lambda e, E: e**2 * (E(2, 0) + 2 * E(1, 1) + E(0, 2))),
-    "mul": Operation(2, lambda a, b: a * b, lambda e, E: (1 - (1 - e) ** 2) ** 2 * E(2, 2)),
-    "div": Operation(2, lambda a, b: a / b, lambda e, E: (1 - (1 - e) / (1 + e)) ** 2 * E(2, -2), divides=True),
+    "mul": Operation(2, lambda a, b: a * b, lambda e, E: (1 - FACTORS["mul"](e)) ** 2 * E(2, 2)),
+    "div": Operation(2, lambda a, b: a / b, lambda e, E: (1 - FACTORS["div"](e)) ** 2 * E(2, -2), divides=True),
     "square": Operation(1, lambda a: a * a, lambda e, E: (1 - (1 - e) ** 2) ** 2 * E(4, 0)),
     "sqrt": Operation(1, lambda a: a**0.5, lambda e, E: (1 - (1 - e) ** 0.5) ** 2 * E(1, 0), low=0.0),
     "identity": Operation(1, lambda a: a, lambda e, E: e**2 * E(2, 0)),
@@ -185,9 +187,13 @@ def _effective(
         if not all(inside) or (OPERATIONS[operation].divides and 0 in rows[-1]):
             raise UsageError(f"the {name} grid {where} leaves the domain of {operation}")
         return where
-    effective = [where.within(domain) for domain in domains]
+    each = where if isinstance(where, tuple) else (where,) * len(domains)
+    if len(each) != len(domains):
+        raise UsageError(f"the {name} range is of 2 operands that are inputs, {operation} has {len(domains)} inputs")
+    effective = [distribution.within(domain) for distribution, domain in zip(each, domains, strict=True)]
     if None in effective:
-        raise UsageError(f"{operation} is not defined anywhere on the {name} range {where}")
+        told = " and ".join(map(str, dict.fromkeys(each)))
+        raise UsageError(f"{operation} is not defined anywhere on the {name} range {told}")
     return tuple(distribution for distribution in effective if distribution is not None)
 
 
@@ -199,8 +205,8 @@ def threshold(problem: Problem, epsilon: float, rule: str | float | None = None)
     so a becomes a + ε (T - 2a), T the sum of all inputs. inf where the expectation does not exist.
 
     rule: None for that; "inclusive" for subsets that hold one input more, as the published script of Madsen & Johansen
-    has them; "module" for one module with distractors, whose sums are wrong by ε T (Mistry et al. 2022) and whose
-    products are judged as with two inputs; or a number, the threshold itself.
+    has them; "module" for one module with distractors x (Mistry et al. 2022, published threshold script), whose sums
+    are wrong by ε T and whose products are multiplied by 1 - ε |x| for each; or a number, the threshold itself.
     """
     if isinstance(rule, int | float):
         return float(rule)
@@ -209,6 +215,12 @@ def threshold(problem: Problem, epsilon: float, rule: str | float | None = None)
     if rule == "module" and problem.operation in ("add", "sub") and isinstance(where, tuple):
         others = problem.inputs * (problem.inputs - 1) * where[0].moment(1) ** 2
         return epsilon**2 * (problem.inputs * where[0].moment(2) + others)
+    if rule == "module" and problem.inputs > 2 and problem.operation in FACTORS and isinstance(where, tuple):
+        first, second = ((1 - power * epsilon * where[0].moment(1)) + (power - 1) * epsilon**2 * where[0].moment(2)
+                         for power in (1, 2))  # fmt: skip
+        factor, others = FACTORS[problem.operation](epsilon), problem.inputs - 2
+        squares = where[0].moment(2) * where[0].moment(2 if problem.operation == "mul" else -2)
+        return squares * (1 - 2 * factor * first**others + factor**2 * second**others)
     if problem.subsets is None or rule == "module":
         if isinstance(where, Grid):
             rows = np.abs(where.rows())

@@ -56,8 +56,11 @@ def test_every_task_composes_and_trains(name):
 
 @pytest.mark.parametrize("name", [name for name in choices_of("range") if not name.startswith(("figure1", "tutorial"))])
 def test_every_range_composes_and_trains(name):
-    request = trained(compose(["linear"], ["add", "div", "identity"], [name]))
-    assert len({cell.range for cell in request.cells}) == {"mistry2022": 9, "madsen2020": 7}.get(name, 1)
+    of_operands = "_by_" in name or name == "mistry2022_signs"
+    tasks, close = ["add", "div"] + ["identity"] * (not of_operands), ["task.div.margin=0"] * name.startswith("small")
+    request = trained(compose(["linear"], tasks, [name], overrides=close))
+    sizes = {"mistry2022": 9, "mistry2022_signs": 5, "madsen2020": 7, "schloer2020": 7, "small": 9}
+    assert len({cell.range for cell in request.cells}) == sizes.get(name, 1)
 
 
 OF_THE_DEFAULT_PROTOCOL = {"headline", "initialisation"}
@@ -138,6 +141,40 @@ def test_the_digest_depends_on_what_decides_numbers_and_on_nothing_else():
     assert len({digest(), digest(model="nac"), *map(digest, changed)}) == len(changed) + 2
 
 
+def test_variants_are_rows_of_their_own_as_if_each_were_asked_for():
+    cells = compose(["nmu", "nalu"], ["mul"], ["positive"], "madsen2020_hidden_size/quick").cells
+    assert len(cells) == 2 * 9
+    assert {cell.specification.hidden[0] for cell in cells} == set(range(2, 11))
+    (third,) = [cell for cell in cells if (cell.model, cell.specification.hidden) == ("nmu", [4])]
+    asked = ["protocol.variants=[]", "protocol.hidden=[4]"]
+    one, _ = compose(["nmu", "nalu"], ["mul"], ["positive"], "madsen2020_hidden_size/quick", overrides=asked).cells
+    assert third.overrides == "protocol.hidden=[4]"
+    assert third.specification.digest == one.specification.digest
+
+
+def test_the_command_line_narrows_the_variants():
+    narrow = lambda *overrides: (
+        compose(["nmu"], ["mul"], ["positive"], "madsen2020_input_size/paper", overrides=overrides).cells
+    )
+    assert [cell.overrides for cell in narrow("protocol.inputs=50")] == ["protocol.inputs=50"]
+    (wide,) = narrow("protocol.inputs=125")
+    assert wide.specification.protocol.steps == 10_000_000
+    assert len(narrow("protocol.steps=10_000_000")) == 6 + 4  # where nothing is said of the steps they are free
+    with pytest.raises(UsageError, match="No variant of this protocol has inputs=51"):
+        narrow("protocol.inputs=51")
+
+
+def test_a_protocol_may_change_a_recipe_for_one_task_and_name_who_is_trained_on_it():
+    cells = compose(experiment="mistry2022_single_module").cells
+    recipes = {(cell.model, cell.task): cell.specification.model.recipe for cell in cells}
+    assert {task for model, task in recipes if model == "nmu"} == {"mul"}
+    assert recipes["real_npu", "mul"].regularizers["l1"].weight == 1e-5
+    assert recipes["real_npu", "div"].regularizers["l1"].weight == 1e-7
+    given = ["model.real_npu.recipe.regularizers.l1.weight=1.0"]
+    own = compose(["real_npu"], experiment="mistry2022_single_module", overrides=given).cells
+    assert {cell.specification.model.recipe.regularizers["l1"].weight for cell in own} == {1.0}
+
+
 def test_a_protocol_changes_a_models_recipe_and_the_command_line_has_the_last_word():
     tutorial = compose(experiment="tutorial_addition").cells[0].specification.model
     assert tutorial.options["initialisation"] == "tutorial_uniform"
@@ -176,6 +213,15 @@ def test_a_protocol_changes_a_models_recipe_and_the_command_line_has_the_last_wo
         ("engine.mode=fast", "choose from: auto, compiled, eager"),
         ("engine.workers=0", "workers (0) must be at least 1"),
         ("protocol.inputs=2", "2 inputs hold no"),
+        ("protocol.samples=100", "samples (100) must be a multiple of the batch (128)"),
+        ("protocol.threshold=incl", "did you mean inclusive"),
+        ("protocol.threshold=0", "threshold (0) must exceed 0"),
+        ("protocol.spans=[[0,1],[1,2]]", "set protocol.inputs as well"),
+        ("protocol.spans=[[0,1]]", "must be two pairs of whole numbers"),
+        ("protocol.variants=[{stesp:3}]", "did you mean steps"),
+        ("+protocol.tasks.mull={}", "did you mean mul"),
+        ("+protocol.tasks.mul={nlau:{}}", "did you mean na"),
+        ("+protocol.tasks.mul={nac:{}}", "trains none of these models on these tasks; it has mul with nac"),
         ("model=[nalu", "cannot read the argument 'model=[nalu'"),
         ("nalu", "write key=value"),
     ],

@@ -14,7 +14,7 @@ from benchmark.errors import UsageError
 from benchmark.networks import Network, build
 from benchmark.programs import Parameters
 from benchmark.protocol import Engine
-from benchmark.recipe import Regularizer, Restart
+from benchmark.recipe import Regularizer, Restart, Turn
 from benchmark.replicas import Replica
 from benchmark.streams import Draw
 from benchmark.tasks import plane_points
@@ -249,6 +249,82 @@ def test_a_regularizer_may_act_on_replicas_below_an_error_only(quick):
     assert all(same(row(never, i), row(none, i)) for i in range(6))
     assert all(same(row(always, i), row(unconditional, i)) for i in range(6))
     assert not any(same(row(always, i), row(none, i)) for i in range(6))
+
+
+MINIMAL = [
+    *("protocol.steps=60", "protocol.samples=64", "protocol.evaluate_every=5", "protocol.dtype=float64"),
+    *("protocol.optimizer=rmsprop_tensorflow", "protocol.learning_rate=0.05", "protocol.select=last"),
+]
+
+
+def trained_by_the_minimal_tasks_rules(replica, recipe):
+    """Schlör et al. 2020 written as their script is: one network, one loop. Parameters and restarts."""
+    network, protocol = build(replica.cell.specification), replica.cell.specification.protocol
+    theta = {name: value[0] for name, value in network.initial(Draw(torch.tensor([replica.seed]))).items()}
+    squares = {name: torch.ones_like(value) for name, value in theta.items()}
+    turns = [turn.parameters for turn in recipe["turns"] for _ in range(turn.steps)]
+    regularizer, restart = recipe["regularizers"]["saturation"], recipe["restart"]
+    batches, losses, attempts = Batches([replica], torch.float64, torch.device("cpu")), [], 0
+
+    def update(value, names):
+        gradients = dict(zip(theta, torch.autograd.grad(value, list(theta.values())), strict=True))
+        for name in names:
+            g = gradients[name].clamp(-recipe["clip_value"], recipe["clip_value"])
+            squares[name] = 0.9 * squares[name] + 0.1 * g**2
+            theta[name] = theta[name].detach() - 0.05 * g / (squares[name] + 1e-10).sqrt()
+
+    for step in range(protocol.steps):
+        x, t = (values[0, 0] for values in batches(step % 4, 1))  # 64 examples in batches of 16
+        theta = {name: value.detach().requires_grad_() for name, value in theta.items()}
+        error = (torch.func.functional_call(network, theta, (x,)) - t).square().mean()
+        update(error, [name for name in theta if name.removeprefix("0.") in turns[step % len(turns)]])
+        if step >= regularizer.start and error < regularizer.below:
+            theta = {name: value.detach().requires_grad_() for name, value in theta.items()}
+            pull = sum(torch.clamp(torch.minimum(-v, v) + 20, min=0).mean() for v in theta.values())
+            update(regularizer.weight * pull, list(theta))
+        losses.append(error.item())
+        if (step + 1) % 10 == 0 and step + 1 < protocol.steps and len(losses) > restart.after:
+            first, second = np.split(np.array(losses), [len(losses) // 2])
+            if first.mean() <= second.mean() + second.std() and second.mean() > restart.above:
+                losses, attempts = [], attempts + 1
+                draw = Draw(torch.tensor([replica.seed]), attempts)
+                theta = {name: draw.uniform(tuple(value.shape), -2, 2)[0] for name, value in theta.items()}
+    return theta, attempts
+
+
+def test_turns_separate_regularizers_and_restarts_by_batch_errors_are_the_minimal_tasks(quick, checkpoint):
+    recipe = {
+        "clip_value": 0.1,
+        "regularizers": {"saturation": Regularizer(0.05, start=20, end=20, below=2.0)},
+        "separate": True,
+        "restart": Restart(after=9.5, above=2.0, every=10, errors="batch", uniform=2.0),
+        "turns": [Turn(3, ["W_hat", "M_hat"]), Turn(2, ["G"])],
+    }
+    replicas = changed(quick, [*MINIMAL, "range=positive"], **recipe)
+    measured = train(replicas, Engine(), checkpoint=checkpoint)
+    attempts = []
+    for i, replica in enumerate(replicas):
+        expected, count = trained_by_the_minimal_tasks_rules(replica, recipe)
+        attempts.append(count)
+        for name, value in expected.items():
+            np.testing.assert_allclose(measured.parameters[name][i], value.detach(), rtol=1e-9)
+    assert 0 < sum(attempts) < 5 * len(replicas)  # some start anew, not all whenever they may
+    resumed = train(replicas, Engine(), checkpoint=checkpoint)
+    assert all(same(row(measured, i), row(resumed, i)) for i in range(6))
+
+
+def test_a_fixed_set_comes_again_in_every_epoch_and_a_fresh_one_never(quick):
+    device = torch.device("cpu")
+    fixed = quick(overrides=["protocol.samples=48"]).replicas()
+    batches = Batches(fixed, torch.float32, device)
+    x, t = batches(0, 7)
+    assert torch.equal(x[:3], x[3:6])
+    assert torch.equal(t[6], t[0])
+    assert not torch.equal(x[0], x[1])
+    assert torch.equal(batches(4, 1)[0][0], x[1])
+    fresh, _ = Batches(quick().replicas(), torch.float32, device)(0, 7)
+    assert torch.equal(fresh[:3], x[:3])
+    assert not torch.equal(fresh[3], fresh[0])
 
 
 def test_what_was_half_done_stays_one_tile(quick):

@@ -26,9 +26,11 @@ from benchmark.figures import (
     save,
     style,
     success_by_range,
+    success_by_setting,
     success_heatmap,
     verdict_bars,
 )
+from benchmark.figures.ranges import BY_SETTING, several_settings
 from benchmark.figures.verdicts import LOOKS, MEANINGS
 from benchmark.statistics import VERDICTS
 
@@ -529,6 +531,31 @@ def test_initialisation_groups_tasks_by_their_inputs_and_spans_the_targets():
     assert (targets.get_x(), targets.get_width()) == (4, 5)
 
 
+def test_success_by_setting_shows_each_setting_in_its_place(full):
+    settings = ["", "protocol.hidden=[9]", "protocol.hidden=[10]"]
+    parts = [tables(["nac", "nalu"], ["add"], ["positive"], overrides=o, seeds=3) for o in settings[::-1]]
+    summary, cells = (pd.concat([part[name] for part in parts]) for name in ("summary", "cells"))
+    figure = success_by_setting(several_settings(summary), cells)
+    rate, step, error = figure.axes
+    assert [tick.get_text() for tick in error.get_xticklabels()] == ["as it is", "hidden=[9]", "hidden=[10]"]
+    assert (rate.get_ylabel(), step.get_ylabel(), error.get_ylabel()) == tuple(BY_SETTING.values())
+    values = summary[summary["metric"] == "success_rate"].set_index(["model", "overrides"])["value"]
+    for line, model in zip(rate.containers, ("nac", "nalu"), strict=True):
+        expected = [values[model, setting] for setting in settings]
+        assert line.lines[0].get_ydata().tolist() == pytest.approx(expected, abs=1e-7)
+    assert several_settings(full["summary"]).empty
+
+
+def test_rates_that_were_tested_against_published_ones_make_an_agreement_heatmap(full):
+    rates = differences(["nalu", "nac"], ["add"], ["positive"])
+    both = rates.assign(p=[0.5, np.nan, 0.01, np.nan])
+    figures = dict(draw(full | {"comparison": both}))
+    (panel,) = panels(figures["agreement"])
+    assert title(panel) == "success rate, positive"
+    assert len(texts(panel)) == 2
+    assert "agreement" not in dict(draw(full | {"comparison": both.assign(p=np.nan)}))
+
+
 def test_difference_heatmap_annotates_differences_and_verdicts():
     table = differences(["nalu", "nac"], ["add", "mul"], ["positive"])
     table["difference"] = [-0.25, -4.2, 1.0, np.inf, 0.0, np.nan, 0.5, 0.26]
@@ -584,19 +611,22 @@ def test_one_look_per_model_everywhere():
 
 def test_draw_separates_protocols_and_skips_what_does_not_apply():
     several = [
-        tables(["nac"], ["add"], ["positive"], protocol=p, overrides=o) for p, o in (("a", ""), ("a", "lr=0.1/x"))
+        tables(["nac"], ["add"], ["positive"], protocol=p, overrides=o)
+        for p, o in (("a", ""), ("a", "protocol.lr=0.1/x"))
     ]
     together = {name: pd.concat([made[name] for made in several]) for name in several[0]}
     figures = dict(draw(together))
     kinds = ("success", "error", "verdicts", "horizon", "error_by_distance", "learning_curves", "initialisation")
     kinds = (*kinds, "plane_add_positive")
-    first, second = list(figures)[: len(kinds)], list(figures)[len(kinds) :]
-    assert first == [f"{kind}-a" for kind in kinds]
-    assert all(
-        re.fullmatch(rf"{kind}-a-lr=0.1-x-[0-9a-f]{{8}}", stem) for kind, stem in zip(kinds, second, strict=True)
-    )
-    assert figures[second[1]].get_suptitle() == "a · lr=0.1/x"
-    assert figures[second[-1]].get_suptitle().startswith("a · lr=0.1/x\nadd (a + b), positive:")
+    first, second = list(figures)[: len(kinds)], list(figures)[len(kinds) : -1]
+    assert first == list(kinds)
+    assert list(figures)[-1] == "success_by_setting_add"
+    assert all(re.fullmatch(rf"{kind}-lr=0.1-x-[0-9a-f]{{8}}", stem) for kind, stem in zip(kinds, second, strict=True))
+    assert figures[second[1]].get_suptitle() == "a · protocol.lr=0.1/x"
+    assert figures[second[-1]].get_suptitle().startswith("a · protocol.lr=0.1/x\nadd (a + b), positive:")
+    other = tables(["nac"], ["add"], ["positive"], protocol="b/quick", overrides="")
+    both = dict(draw({name: pd.concat([several[0][name], other[name]]) for name in other}))
+    assert list(both) == [f"{kind}-{protocol}" for protocol in ("a", "b-quick") for kind in kinds]
     empty = {name: several[0][name][:0] for name in ("curves", "plane", "profile", "initialisation")}
     alone = several[0] | empty | {"other": pd.DataFrame({"x": [1]})}
     alone["summary"] = alone["summary"].query("metric == 'success_rate'")

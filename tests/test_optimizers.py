@@ -11,8 +11,8 @@ STEPS = 50
 
 
 def run(name, dtype, rate, gradients, theta):
-    count, update = OPTIMIZERS[name]
-    theta, slots = theta.clone(), [torch.zeros_like(theta) for _ in range(count)]
+    starts, update = OPTIMIZERS[name]
+    theta, slots = theta.clone(), [torch.full_like(theta, start) for start in starts]
     path = []
     for gradient, correction in zip(gradients, corrections(list(range(STEPS))), strict=True):
         update(theta, gradient(theta), slots, torch.full_like(theta, rate), torch.tensor(correction, dtype=dtype))
@@ -56,8 +56,8 @@ def test_fifty_steps_are_torchs_to_rounding(name, gradients, scale, rate, dtype,
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_each_element_has_its_own_rate(name):
-    count, update = OPTIMIZERS[name]
-    theta, slots = torch.zeros(3).double(), [torch.zeros(3).double() for _ in range(count)]
+    starts, update = OPTIMIZERS[name]
+    theta, slots = torch.zeros(3).double(), [torch.full((3,), start).double() for start in starts]
     rate, correction = torch.tensor([0.0, 0.1, 0.2]).double(), torch.tensor(corrections([0])[0]).double()
     update(theta, torch.ones(3).double(), slots, rate, correction)
     assert theta[0] == 0
@@ -71,6 +71,20 @@ def test_each_element_is_updated_by_its_own_gradients_alone(name):
     everything = run(name, torch.float64, 0.01, noise(torch.float64, 1.0), theta)
     one = [lambda theta, g=g: g(theta)[7:8] for g in noise(torch.float64, 1.0)]
     assert torch.equal(run(name, torch.float64, 0.01, one, theta[7:8])[:, 0], everything[:, 7])
+
+
+def test_tensorflows_rmsprop_starts_its_mean_square_at_one_and_has_its_constant_inside_the_root():
+    gradients, theta, square = [3.0, -0.2, 1e-6, 0.5], 1.0, 1.0
+    path = []
+    for g in gradients:
+        square = 0.9 * square + 0.1 * g * g
+        theta -= 0.01 * g / (square + 1e-10) ** 0.5
+        path.append(theta)
+    start, update = OPTIMIZERS["rmsprop_tensorflow"]
+    ours, slots = torch.ones(1).double(), [torch.full((1,), start[0]).double()]
+    for g, expected in zip(gradients, path, strict=True):
+        update(ours, torch.tensor([g], dtype=torch.float64), slots, torch.tensor([0.01], dtype=torch.float64), slots[0])
+        assert ours.item() == pytest.approx(expected, rel=1e-14)
 
 
 def test_the_protocol_offers_exactly_the_optimizers_there_are():

@@ -59,11 +59,16 @@ def test_a_compiled_replica_is_the_same_alone_in_company_and_for_any_steps_per_c
         np.testing.assert_allclose(together.parameters[name], value, atol=1e-4)
 
 
+REGULARIZED = ["model.inalu.recipe.regularizers.saturation.start=0", "+model.inalu.recipe.restart.every=2",
+               "model.inalu.recipe.restart.after=1.5", "model.inalu.recipe.restart.above=0"]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("model", "overrides"),
     [
         ("snmu", ["protocol.optimizer=rmsprop"]),  # noisy
-        ("inalu", ["model.inalu.recipe.regularizers.saturation.start=0.0"]),  # regularized by error, clipped
+        # Clipped, regularized by error in steps of its own, with turns, a fixed set and an eye on the batches' errors.
+        ("inalu", ["protocol=schloer2020_minimal/quick", "protocol.samples=32", *REGULARIZED]),
     ],
 )
 def test_units_that_ask_more_of_the_engine_train_compiled_as_eagerly(quick, model, overrides):

@@ -1,11 +1,13 @@
 """Published numbers stand beside ours where they belong and nowhere else."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from benchmark import published
 from benchmark.conf_files import PUBLISHED
 from benchmark.errors import UsageError
+from benchmark.intervals import boschloo, holm
 from benchmark.run import run
 
 FEW = ["protocol.seeds=2", "protocol.steps=4", "protocol.evaluate_every=2", "engine.workers=1"]
@@ -49,6 +51,34 @@ def test_our_scores_stand_beside_the_recalled_ones(tmp_path, experiment):
         assert row.value == summary[row.model, row.task, row.metric]
     assert "recalled, not checked against a copy" in text
     assert "(36.8)" not in text and "(16.4)" in text  # NAC's recalled score on √ outside
+
+
+def test_published_success_rates_are_compared_by_the_agreement_rule(tmp_path):
+    table, text = compared(tmp_path, experiment="madsen2020_simple")
+    rates = table[table["metric"] == "success_rate"].set_index("model")
+    assert rates["published"].to_dict() == {"nac_mul": 0.13, "nalu": 0.26, "nmu": 0.94}
+    assert rates.loc["nmu", ["value", "seeds", "published_seeds"]].tolist() == [0, 2, 100]
+    expected = holm(np.array([boschloo(0, 2, solved, 100) for solved in (13, 26, 94)]))
+    assert rates["p_adjusted"].tolist() == pytest.approx(expected.tolist())
+    assert rates["verdict"].to_dict() == {"nac_mul": "inconclusive", "nalu": "inconclusive", "nmu": "worse"}
+    assert "Beside the published rates: 0 of 3 agree, 1 differ, 2 inconclusive." in text
+    assert "0 [0, 0.658] (0.94) ▼" in text
+
+
+def test_a_published_rate_over_all_ranges_is_beside_ours_over_all_ranges(tmp_path):
+    ranges = ["positive", "pos_10_20"]
+    variants = "protocol.variants=[{inputs: 10, steps: 4, subset: 0.1},{inputs: 2, steps: 4, subset: 0.5}]"
+    overrides = ["protocol.threshold=0.5", variants]
+    table, _ = compared(tmp_path, *overrides, experiment="mistry2022_division", models=["nmru"], ranges=ranges)
+    assert table.empty  # the published runs are longer
+    known = published.load("mistry2022_division").assign(overrides="")
+    results = run(results=tmp_path, overrides=[*FEW, *overrides], experiment="mistry2022_division",
+                  models=["nmru"], ranges=ranges)  # fmt: skip
+    rows = published._metrics(known, results)
+    assert len(rows) == 2
+    for row in rows.itertuples():
+        own = results.outcomes[results.outcomes["overrides"] == row.overrides]
+        assert (row.range, row.seeds, row.value) == ("all", 4, own["solved"].mean())
 
 
 def test_a_table_that_nobody_published_is_refused():

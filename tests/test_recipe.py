@@ -5,7 +5,7 @@ import math
 import pytest
 
 from benchmark.errors import UsageError
-from benchmark.recipe import Recipe, Regularizer, Restart
+from benchmark.recipe import Recipe, Regularizer, Restart, Turn
 
 SCHEDULES = [
     # weight, start, end, steps of the run, {step: λ}
@@ -100,7 +100,12 @@ def test_a_clip_that_is_not_positive_is_refused(wrong):
         Recipe(**wrong)
 
 
+def test_a_turn_takes_a_step():
+    with pytest.raises(UsageError, match="turn's steps"):
+        Turn(0, ["W"])
+
+
 def test_a_restart_needs_a_time_and_an_error():
-    for wrong in ({"after": 0.0}, {"above": -1.0}):
+    for wrong in ({"after": 0.0}, {"above": -1.0}, {"every": 0.0}, {"uniform": -2.0}, {"errors": "all"}):
         with pytest.raises(UsageError, match="restart's"):
             Restart(**wrong)

@@ -210,6 +210,18 @@ def test_targets_of_one_operand_are_of_the_sum_of_its_subset(operation, offset):
     assert t == pytest.approx(DEFINITIONS[operation](25.0 + in_a, None), rel=1e-15)
 
 
+def test_operands_may_have_a_range_each():
+    ranges = Ranges({"operands": [[[-2, -1]], [[1, 2]]]}, {"operands": [[[-6, -2]], [[2, 6]]]})
+    problem = pose(Task("div"), ranges)
+    assert intervals(problem.interpolation) == [((-2.0, -1.0),), ((1.0, 2.0),)]
+    assert intervals(problem.extrapolation) == [((-6.0, -2.0),), ((2.0, 6.0),)]
+    assert problem.sign == "mixed"
+    assert threshold(problem, 1e-4) == pytest.approx(threshold(pose(Task("div"), POSITIVE), 1e-4))
+    for operation, inputs in (("sqrt", None), ("div", 10)):
+        with pytest.raises(UsageError, match="is of 2 operands that are inputs"):
+            pose(Task(operation), ranges, inputs, 0.1)
+
+
 def test_seeds_shift_the_subsets_evenly_over_all_offsets():
     problem = arithmetic("mul")
     offsets = np.array([subset_offset(problem, seed) for seed in range(3000)])
@@ -249,10 +261,22 @@ def test_thresholds_are_the_published_ones(row):
     assert threshold(problem, row["epsilon"], row["rule"]) == pytest.approx(row["value"], rel=3e-3)
 
 
-@pytest.mark.parametrize("operation", ["mul", "div", "sqrt"])
-def test_one_module_is_judged_alike_with_distractors_and_without(operation):
-    wide = pose(Task(operation), POSITIVE, 10, 0.1, 0.0)
-    assert threshold(wide, 1e-4, "module") == threshold(pose(Task(operation), POSITIVE), 1e-4)
+@pytest.mark.parametrize("operation", BINARY)
+@pytest.mark.parametrize("test", [[[2, 6]], [[-6, -2], [2, 6]], [[-0.2, -0.1]]])
+def test_one_module_with_distractors_has_the_simulated_threshold(operation, test):
+    # Mistry et al. 2022, published threshold script: sums are wrong by ε Σ|x|, products by 1 - ε |x| a distractor.
+    problem = pose(Task(operation), Ranges([[1, 2]], test), 10, 0.1, 0.0)
+    random, e = np.random.default_rng(0), 1e-4
+    low, high = test[-1]
+    x = random.uniform(low, high, (10, 200_000)) * (random.choice([-1, 1], (10, 200_000)) if len(test) == 2 else 1)
+    exact = DEFINITIONS[operation](x[0], x[1])
+    if operation in ("add", "sub"):
+        wrong = exact - e * np.abs(x).sum(0)
+    else:
+        factor = (1 - e) ** 2 if operation == "mul" else (1 - e) / (1 + e)
+        wrong = exact * factor * (1 - e * np.abs(x[2:])).prod(0)
+    errors = (wrong - exact) ** 2
+    assert abs(threshold(problem, e, "module") - errors.mean()) < 4 * errors.std() / math.sqrt(errors.size)
 
 
 def test_a_threshold_may_be_a_number():

@@ -21,7 +21,7 @@ from benchmark.figures.heatmaps import error_heatmap, horizon_heatmap, success_h
 from benchmark.figures.inputs import error_by_input, error_by_input_heatmap, one_operand
 from benchmark.figures.look import COMBINATION, style
 from benchmark.figures.plane import operand_plane
-from benchmark.figures.ranges import solved_somewhere, success_by_range
+from benchmark.figures.ranges import several_settings, solved_somewhere, success_by_range, success_by_setting
 from benchmark.figures.representable import representable_heatmap
 from benchmark.figures.untrained import initialisation
 from benchmark.figures.verdicts import verdict_bars
@@ -43,6 +43,7 @@ __all__ = [
     "save",
     "style",
     "success_by_range",
+    "success_by_setting",
     "success_heatmap",
     "verdict_bars",
 ]
@@ -51,12 +52,14 @@ __all__ = [
 def draw(tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, Figure]]:
     """Every figure that the tables allow, as (file stem, Figure): one set per protocol and overrides.
 
-    Where there is more than one set, the stem ends in its protocol and overrides and the figure's title names them.
+    Where there is more than one set, the stem ends in what tells it apart, its protocol and overrides, and the figure's
+    title names them.
     """
     tables = {name: table for name, table in tables.items() if set(COMBINATION) <= set(table)}
     if "cells" not in tables:  # every figure says where its models were trained
         return
     sets = tables["cells"][COMBINATION].drop_duplicates().to_numpy().tolist()
+    several = len({protocol for protocol, _ in sets}) > 1
     for combination in sets:
         part = {name: table[table[COMBINATION].eq(combination).all(axis=1)] for name, table in tables.items()}
         for stem, figure in _draw_set(part):
@@ -65,8 +68,14 @@ def draw(tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, Figure]]:
                 title = "\n".join(filter(None, [names, figure.get_suptitle()]))
                 figure.suptitle(title, fontsize=9, wrap=True)
                 figure.set_figheight(figure.get_figheight() + 0.25)
-                stem = _stem(stem, *combination)
+                protocol, overrides = combination
+                stem = _stem(stem, protocol.replace("/", "-") if several else "", overrides.replace("protocol.", ""))
             yield stem, figure
+    if "summary" in tables:
+        for (protocol, task), part in several_settings(tables["summary"]).groupby(["protocol", "task"], sort=False):
+            figure = success_by_setting(part, tables["cells"])
+            figure.suptitle(str(protocol), fontsize=9)
+            yield _stem(f"success_by_setting_{task}", str(protocol).replace("/", "-") if several else ""), figure
 
 
 def _draw_set(tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, Figure]]:

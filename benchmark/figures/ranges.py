@@ -1,4 +1,6 @@
-"""Success on one range beside another."""
+"""Success on one range beside another, and under one setting of a protocol beside another."""
+
+import re
 
 import numpy as np
 import pandas as pd
@@ -7,10 +9,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from benchmark.figures.look import models_of, paper, style, task_name, tasks_of, wrapped
+from benchmark.figures.look import by_task_and_range, models_of, panel_title, paper, style, task_name, tasks_of, wrapped
 from benchmark.names import label
 
 METRICS = {"success_rate": "success rate", "solved_at": "solved at step", "sparsity": "sparsity error"}
+BY_SETTING = {
+    "success_rate": "success rate",
+    "solved_at": "solved at step",
+    "relative_extrapolation": "relative error outside",
+}
 EXPLANATION = (
     "Bars: 95% intervals. Success rate: Wilson. Step and sparsity error: median of the solved seeds, bootstrap.\n"
     "Sparsity error: how far the weight farthest from −1, 0 and 1 is from the nearest of them."
@@ -62,12 +69,59 @@ def success_by_range(summary: pd.DataFrame, cells: pd.DataFrame) -> Figure:
     return figure
 
 
-def _points(axes: Axes, table: pd.DataFrame, models: list[str], ranges: list[str]) -> None:
-    """A point with its interval for each model and range, the models of a range side by side."""
-    for place, model in enumerate(models):
-        line = table[table["model"] == model].set_index("range").reindex(ranges)[["low", "value", "high"]]
+def several_settings(summary: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the models, tasks and ranges that a protocol tried under more than one set of overrides."""
+    groups = summary.groupby(["protocol", "model", "task", "range"])["overrides"]
+    return summary[(groups.transform("nunique") > 1) & summary["metric"].isin(BY_SETTING)]
+
+
+@paper
+def success_by_setting(summary: pd.DataFrame, cells: pd.DataFrame) -> Figure:
+    """Success rate, step at which a seed solves the task and relative error against the settings of one protocol.
+
+    One row per task and range. With 95% intervals, as Madsen & Johansen (2020) show their sweeps.
+    """
+    shown = several_settings(summary)
+    rows, settings = by_task_and_range(shown), sorted(shown["overrides"].unique(), key=_natural)
+    names = [wrapped(name.replace("protocol.", "").replace(";", ", ")) or "as it is" for name in settings]
+    figure = Figure((7.2, 1.9 + 0.13 * (shown["model"].nunique() // 6) + 1.6 * len(rows)), layout="constrained")
+    grid = figure.subplots(len(rows), len(BY_SETTING), sharex=True, squeeze=False)
+    errors = shown.loc[shown["metric"] == "relative_extrapolation", ["low", "high"]].replace(np.inf, np.nan)
+    ends = max(EXACT, errors.min(axis=None)) / 3, min(1e3, 3 * errors.max(axis=None))
+    for row, ((task, range_), part) in zip(grid, rows, strict=True):
+        for axes, (metric, name) in zip(row, BY_SETTING.items(), strict=True):
+            _points(axes, part[part["metric"] == metric], models_of(part), settings, "overrides")
+            axes.set_ylabel(name)
+            axes.tick_params(labelsize=7)
+        rate, step, error = row
+        rate.set(ylim=(-0.04, 1.04))
+        rate.yaxis.set_major_formatter(PercentFormatter(1))
+        step.set(ylim=(0, 1.06 * max(step.dataLim.ymax, 1)))
+        error.set(yscale="log", ylim=ends)
+        rate.set_title(panel_title(cells, range_, task).replace("\n", " "), loc="left")
+    figure.align_ylabels()
+    for axes in grid[-1]:
+        axes.set_xticks(range(len(settings)), names, rotation=90)
+        axes.set(xlim=(-0.5, len(settings) - 0.5))
+    markers = [Line2D([], [], **style(model) | {"linestyle": ""}, label=label(model)) for model in models_of(shown)]
+    told = EXPLANATION.partition(" Step")[0] + " Step: median of the solved seeds; error: of all; bootstrap."
+    figure.legend(handles=markers, loc="outside lower center", ncols=6, title=told, title_fontsize=7)
+    return figure
+
+
+def _natural(name: str) -> list:
+    """A sorting key in which 9 comes before 10."""
+    return [
+        (0, float(part), "") if part[:1].isdigit() else (1, 0.0, part) for part in re.split(r"(\d+(?:\.\d+)?)", name)
+    ]
+
+
+def _points(axes: Axes, table: pd.DataFrame, models: list[str], places: list[str], by: str = "range") -> None:
+    """A point with its interval for each model and place, the models of a place side by side."""
+    for i, model in enumerate(models):
+        line = table[table["model"] == model].set_index(by).reindex(places)[["low", "value", "high"]]
         low, value, high = line.clip(lower=EXACT).to_numpy().T
-        x = np.arange(len(ranges)) + 0.7 * ((place + 0.5) / len(models) - 0.5)
+        x = np.arange(len(places)) + 0.7 * ((i + 0.5) / len(models) - 0.5)
         look = style(model) | {"linestyle": "", "elinewidth": 0.8, "linewidth": 0.8}
         axes.errorbar(x, value, ((value - low).clip(0), (high - value).clip(0)), **look)
 

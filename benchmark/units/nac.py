@@ -38,7 +38,7 @@ class NAC(Unit):
     """
 
     closed = True
-    initialisations = ("tutorial_normal", "tutorial_uniform", "stable_nalu")
+    initialisations: tuple[str, ...] = ("tutorial_normal", "tutorial_uniform", "stable_nalu")
 
     def __init__(self, inputs: int, outputs: int, initialisation: str = "tutorial_normal"):
         super().__init__(inputs, outputs)

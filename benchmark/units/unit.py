@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from benchmark.streams import Draw
 
-
 FAR = 20.0  # where tanh and σ are saturated: the regularizer "saturation" pushes parameters beyond it
 
 
