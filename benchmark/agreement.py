@@ -1,14 +1,15 @@
 """Is A better than B, worse, or the same? From two tables to a table of differences and verdicts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from benchmark.errors import UsageError, unknown
-from benchmark.intervals import bootstrap, boschloo, difference_of_rates, holm
+from benchmark.intervals import bootstrap, boschloo, difference_of_rates, holm, success_rate
+from benchmark.replicas import CELL
 
 RATES = ("success_rate", "success_rate_relative")
 ERRORS = ("interpolation", "extrapolation", "relative_extrapolation", "solved_at", "sparsity")
@@ -59,6 +60,30 @@ def differences(a: Table, b: Table, on: Sequence[str], metrics: Sequence[str]) -
     table["verdict"] = [_verdict(row) for row in table.to_dict("records")]
     order = [f"{name}_{side}" for side in "ab" for name in COMPARISON]
     return table[[*on, "metric", *order, "difference", "low", "high", "p", "p_adjusted", "verdict"]]
+
+
+def both_over_all_ranges(a: Table, b: Table) -> tuple[Table, Table]:
+    """The tables, where one of them has success rates of the range "all", with such rates in the other as well.
+
+    They are of all its ranges together.
+    """
+    both = [table if _pooled(table) or not _pooled(other) else _with_pool(table) for table, other in ((a, b), (b, a))]
+    return both[0], both[1]
+
+
+def _pooled(table: Table) -> bool:
+    return "all" in set(table.summary["range"])
+
+
+def _with_pool(table: Table) -> Table:
+    rates = table.summary[table.summary["metric"] == "success_rate"]
+    key = [name for name in CELL if name != "range"]
+    counts = rates.assign(solved=rates["value"] * rates["seeds"]).groupby(key, as_index=False, sort=False)
+    pool = counts[["solved", "seeds"]].sum()
+    ends = [success_rate(round(row.solved), int(row.seeds)) for row in pool.itertuples()]
+    pool[["value", "low", "high"]] = ends
+    rows = pool.assign(range="all", metric="success_rate")
+    return replace(table, summary=pd.concat([table.summary, rows[[*CELL, "metric", *COMPARISON]]], ignore_index=True))
 
 
 def _side(table: Table, on: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:

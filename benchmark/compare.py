@@ -8,7 +8,17 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark import published
-from benchmark.agreement import COMPARISON, ERROR_MARGIN, ERRORS, RATE_MARGIN, RATES, VERDICTS, Table, differences
+from benchmark.agreement import (
+    COMPARISON,
+    ERROR_MARGIN,
+    ERRORS,
+    RATE_MARGIN,
+    RATES,
+    VERDICTS,
+    Table,
+    both_over_all_ranges,
+    differences,
+)
 from benchmark.conf_files import PUBLISHED
 from benchmark.errors import UsageError, unknown
 from benchmark.replicas import CELL, KEY
@@ -153,7 +163,7 @@ def _compare(options: argparse.Namespace) -> int:
     for name in on:
         if name not in CELL:
             raise unknown("column of the key", name, CELL)
-    a, b = load(options.A), load(options.B)
+    a, b = both_over_all_ranges(load(options.A), load(options.B))
     check_comparable(a, b)
     if on == CELL:
         check_same_configurations(a, b)

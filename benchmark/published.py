@@ -7,10 +7,9 @@ import pandas as pd
 from scipy import stats
 
 from benchmark import texts
-from benchmark.agreement import ERRORS, RATE_MARGIN, RATES, UNTESTED, Table, differences
+from benchmark.agreement import ERRORS, RATE_MARGIN, RATES, UNTESTED, Table, both_over_all_ranges, differences
 from benchmark.conf_files import PUBLISHED
 from benchmark.errors import unknown
-from benchmark.intervals import success_rate
 from benchmark.names import MODELS, TASKS, label, ordered
 from benchmark.replicas import CELL, Replica
 
@@ -108,7 +107,7 @@ def _metrics(published: pd.DataFrame, results: Any) -> pd.DataFrame:
     parts = []
     for (protocol, overrides), own in results.summary.groupby(["protocol", "overrides"], sort=False):
         theirs = published[published["overrides"].isin(["", overrides])]
-        own = pd.concat([own, _over_all_ranges(own)]) if "all" in set(theirs["range"]) else own
+        own, theirs = (side.summary for side in both_over_all_ranges(Table("", own), Table("", theirs)))
         metrics = [metric for metric in COMPARABLE if metric in set(own["metric"]) & set(theirs["metric"])]
         if not metrics or own[on].merge(theirs[on]).empty:
             continue
@@ -122,17 +121,6 @@ def _metrics(published: pd.DataFrame, results: Any) -> pd.DataFrame:
     table = table.rename(columns={f"{name}_b": f"published_{name}".removesuffix("_value") for name in VALUES})
     table = table.merge(published[[*on, "metric", *ORIGIN]], on=[*on, "metric"])[COMPARISON]
     return table.sort_values("metric", key=lambda names: names.map(COMPARABLE.index), kind="stable")
-
-
-def _over_all_ranges(summary: pd.DataFrame) -> pd.DataFrame:
-    """The success rate of each model and task over all ranges, as of one range "all"."""
-    rates = summary[summary["metric"] == "success_rate"].assign(solved=lambda table: table["value"] * table["seeds"])
-    pooled = rates.groupby([name for name in CELL if name != "range"], as_index=False, sort=False)[
-        ["solved", "seeds"]
-    ].sum()
-    ends = [success_rate(round(row.solved), int(row.seeds)) for row in pooled.itertuples()]
-    value, low, high = zip(*ends, strict=True)
-    return pooled.assign(range="all", metric="success_rate", value=value, low=low, high=high)[list(summary)]
 
 
 def _tell_metrics(table: pd.DataFrame) -> str:

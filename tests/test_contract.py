@@ -33,7 +33,12 @@ RANGES = {"positive": "positive", "negative": "neg_2_1", "mixed": "symmetric"}
 # The root of what is negative is not asked; that of a range on both sides of 0 is asked of its positive half.
 POSED = [(task, sign) for task in TASKS for sign in SIGNS if (task, sign) != ("sqrt", "negative")]
 SHORT = ["protocol.steps=3", "protocol.batch=8", "protocol.evaluation_size=16", "protocol.select=last"]
-UNFELT = {"mcfc": {"0.Q"}, "mul_mcfc": {"0.Q"}}  # shares out among outputs, of which there is one
+UNFELT = {
+    "mcfc": {"0.Q"},  # shares out among outputs, of which there is one
+    "mul_mcfc": {"0.Q"},
+    "mul_mcfc_inalu": {"0.Q"},
+    "mul_mcfc_real_npu": {"0.Q", "0.g"},  # the gate is of negative inputs
+}
 POLES = {"nru", "nmru"}  # not defined at 0, where the profile of a range on both sides of it has a point
 EXTREMES = [0.0, 1e-30, -1e-30, 1e30, -1e30, torch.inf, -torch.inf]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "benchmark"
 FLOORS = [
     {"errors", "conf_files", "streams", "names", "intervals", "compiling", "plain", "__init__"},
-    {"ranges", "recipe", "protocol", "optimizers", "units", "agreement"},
+    {"ranges", "recipe", "protocol", "optimizers", "units"},
     {"tasks", "models"},
     {"replicas"},
     {"networks", "data", "tiles"},
-    {"programs", "statistics"},
+    {"programs", "statistics", "agreement"},
     {"engine"},
     {"configs", "store", "figures", "texts"},
     {"published", "workers"},

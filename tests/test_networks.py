@@ -41,7 +41,7 @@ def test_a_hidden_layer_too_narrow_for_the_operands_cannot_select_them(hidden, e
 
 
 def test_a_regularizer_that_a_unit_does_not_know_is_refused():
-    for name in ("l2", "saturation"):
+    for name in ("l2", "gate"):
         with pytest.raises(UsageError, match=f"NAC has no regularizer '{name}'"):
             answer("nac", "add", "positive", f"+model.nac.recipe.regularizers={{{name}:{{weight:1.0}}}}")
 

@@ -64,7 +64,9 @@ def damage(path, how):
     if how == "cut":
         path.write_bytes(content[: len(content) // 2])
     elif how == "flipped":
-        path.write_bytes(content[:1500] + bytes([content[1500] ^ 0xFF]) + content[1501:])
+        with zipfile.ZipFile(path) as file:
+            place = file.getinfo("interpolation.npy").header_offset + 200  # among the numbers
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
     elif how == "text":
         path.write_text("not a shard")
     elif how == "empty":

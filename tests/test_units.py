@@ -358,8 +358,8 @@ def test_regularizers_of_a_units_own():
     unit, p = filled(MulMCFC(3, 2, sign="real_npu"))
     assert unit.regularizer("saturation").item() == pytest.approx(-sum((p[name] ** 2).mean() for name in "Qwb"))
     assert unit.regularizer("gate").item() == pytest.approx(np.minimum(np.abs(p["g"]), np.abs(1 - p["g"])).mean())
-    with pytest.raises(ValueError, match="no regularizer 'saturation'"):
-        NAU(2, 1).regularizer("saturation")
+    with pytest.raises(ValueError, match="no regularizer 'gate'"):
+        NAU(2, 1).regularizer("gate")
 
 
 @pytest.mark.parametrize("epsilon", [1e-7, 0.1])

@@ -96,7 +96,8 @@ def success_by_setting(summary: pd.DataFrame, cells: pd.DataFrame) -> Figure:
         rate, step, error = row
         rate.set(ylim=(-0.04, 1.04))
         rate.yaxis.set_major_formatter(PercentFormatter(1))
-        step.set(ylim=(0, 1.06 * max(step.dataLim.ymax, 1)))
+        highest = part.loc[part["metric"] == "solved_at", ["value", "high"]].max(axis=None)
+        step.set(ylim=(0, 1.06 * highest if highest > 0 else 1))
         error.set(yscale="log", ylim=ends)
         rate.set_title(panel_title(cells, range_, task).replace("\n", " "), loc="left")
     figure.align_ylabels()
