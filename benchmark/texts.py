@@ -29,7 +29,8 @@ HEADINGS = {
 }
 MEANINGS = {
     "diverged": "training ended in numbers that are not finite",
-    "solved": "the error outside the training range is below that of weights which are each wrong by ε",
+    "solved": "the error outside the training range is below the threshold, that of weights which are each wrong by ε "
+    "unless the protocol sets one",
     "near_miss": "above that threshold, but relative error outside below 0.1%",
     "interpolates": "fits its training range and fails outside",
     "cannot_represent": "no weights of this model compute the task on this range, so no training could",

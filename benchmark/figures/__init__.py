@@ -87,7 +87,7 @@ def _draw_set(tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, Figure]
 
     by_input = partial(error_by_input, comparison=tables.get("comparison"))
     if not (rates := tested_rates(tables.get("comparison"))).empty:
-        yield "agreement", difference_heatmap(rates, names=("ours", "the published"))
+        yield "agreement", difference_heatmap(rates, names=("ours", "published"))
     # The tables that a figure takes, the first of which must have such rows.
     figures: list[tuple[str, Callable[..., Figure], list[str], Callable[[pd.DataFrame], pd.DataFrame]]] = [
         ("success", success_heatmap, ["summary"], of("success_rate")),

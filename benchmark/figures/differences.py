@@ -45,13 +45,13 @@ RATES = Scale(
     ScalarMappable(Normalize(-100, 100), "vlag_r"),
     100,
     _points,
-    {"label": "success rate of {} − that of {}, in percentage points"},
+    {"label": "success rate, {} − {}, in percentage points"},
 )
 ERRORS = Scale(
     ScalarMappable(Normalize(-3, 3), "vlag"),
     1,
     number,
-    {"label": "log10 of the value of {} ÷ that of {} (1: ten times as large)", "extend": "both"},
+    {"label": "log10 of {} ÷ {} (1: ten times as large)", "extend": "both"},
 )
 
 
