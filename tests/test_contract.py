@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.func import functional_call
 
+from benchmark.compiling import compiled, has_compiler
 from benchmark.conf_files import CONF, choices_of
 from benchmark.configs import compose
 from benchmark.data import Batches, EvaluationSet
@@ -132,6 +133,40 @@ def test_a_gradient_is_the_slope_of_the_loss(model):
     felt = {name for name, part in parameters.unflat(gradient).items() if (part != 0).any()}
     assert set(parameters.names) - felt <= UNFELT.get(model, set())
     assert torch.allclose(gradient, expected, rtol=1e-5, atol=1e-6 * expected.abs().max().item())
+
+
+@pytest.mark.skipif(not has_compiler(), reason="needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")  # torch's compiler uses what torch deprecates
+@pytest.mark.parametrize("mlps", [False, True])
+def test_a_compiled_gradient_is_the_eager_one_to_rounding(mlps):
+    # One graph of all models: a compilation for each would take minutes.
+    made, x = [], points(1, 2, 8, 2, 16).float()
+    for model in (model for model in MODELS if model.startswith("mlp_") == mlps):
+        specification = cell(model, "mul").specification
+        if mlps:  # one hidden layer has all that three have
+            specification = dataclasses.replace(
+                specification, model=dataclasses.replace(specification.model, hidden=[8])
+            )
+        net = build(specification).train()
+        noise = torch.rand(8, net.noise_rows, 16) if net.noise_rows else None
+        made.append(
+            (model, net, Parameters(net, 8, torch.device("cpu")), list(specification.model.recipe.regularizers), noise)
+        )
+    thetas = [parameters.flat(drawn(net, range(8))) for _, net, parameters, *_ in made]
+
+    def gradients(thetas, x):
+        slopes = []
+        for (_, net, parameters, terms, noise), theta in zip(made, thetas, strict=True):
+
+            def loss(theta, net=net, parameters=parameters, terms=terms, noise=noise):
+                y, penalties = functional_call(net, parameters.unflat(theta), (x, terms, noise))
+                return ((y - x[:, :1] * x[:, 1:]).square().mean((-2, -1)) + sum(penalties)).sum()
+
+            slopes.append(torch.func.grad(loss)(theta))
+        return slopes
+
+    for (model, *_), ours, eager in zip(made, compiled(gradients)(thetas, x), gradients(thetas, x), strict=True):
+        assert torch.allclose(ours, eager, rtol=1e-4, atol=1e-5 * eager.abs().max().item()), model
 
 
 @pytest.mark.parametrize("model", MODELS)
