@@ -12,7 +12,8 @@ from benchmark.errors import UsageError
 EXAMPLES = """\
   python -m benchmark +model=nalu +task=mul
   python -m benchmark '+model=[mlp_relu,nac,nalu]' +task=arithmetic protocol.seeds=10
-  python -m benchmark +experiment=trask2018_figure1_rmsprop"""
+  python -m benchmark +experiment=trask2018_figure1_rmsprop
+  python -m benchmark +experiment=madsen2020_simple protocol=madsen2020_simple/quick"""
 
 MULTIRUN = {"-m", "--multirun"}
 TRAINS = {*MULTIRUN, "-r", "--run", "-cd", "--config-dir"}  # Hydra's flags that do not only tell something
