@@ -15,6 +15,7 @@ from benchmark.texts import number
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+DIVIDERS = ["real_npu", "real_npu_modified", "nmru"]  # in the order of the README
 
 
 def test_the_notebook_example_runs(tmp_path, monkeypatch, capsys):
@@ -130,6 +131,42 @@ def test_every_model_and_protocol_is_in_the_readmes_tables():
     for name in choices_of("protocol"):
         parts = re.match(r"(trask2018_figure1|trask2018_table1|tutorial)_?(.*)", name)
         assert all(part in rows for part in (parts.groups() if parts else [f"`{name.partition('/')[0]}`"]))
+
+
+@pytest.mark.parametrize("name", ["madsen2020_simple", "mistry2022_division", "schloer2020_minimal"])
+def test_the_agreement_with_published_rates_is_that_of_the_committed_comparisons(name):
+    table = pd.read_csv(ROOT / f"results/reference/{name}/comparison.csv")
+    rates = table[table["metric"] == "success_rate"]
+    differ = rates["verdict"].isin(["better", "worse"]).sum()
+    counts = [(rates["verdict"] == "same").sum(), differ, (rates["verdict"] == "inconclusive").sum()]
+    told = " | ".join(map(str, counts))
+    (line,) = [line for line in README.splitlines() if line.startswith(f"| [`{name}`]")]
+    assert f"| {told} |" in line
+    if len(rates) == 3:
+        order = rates if name == "madsen2020_simple" else rates.set_index("model").loc[DIVIDERS]
+        pairs = [f"{value:.0%} ({published:.0%})" for value, published in order[["value", "published"]].to_numpy()]
+        assert re.findall(r"\d+% \(\d+%\)", line) == pairs
+    else:
+        assert (len(rates), (rates["value"] - rates["published"]).abs().lt(1e-9).sum()) == (112, 82)
+        assert (rates["verdict"] == "better").sum() == 7
+
+
+def test_the_single_modules_do_what_the_readme_says():
+    table = outcomes("mistry2022_single_module")
+    assert (len(table), table["model"].nunique()) == (32_400, 16)
+    table = table.assign(overrides=table["overrides"].fillna(""))
+    rates = table.groupby(["model", "task", "range", "overrides"])["solved"].mean()
+    assert (rates["nau"] == 1).all()
+    nmu = rates["nmu", "mul"].droplevel("overrides")
+    assert nmu[nmu < 1].round(2).to_dict() == {"neg_1p2_1p1": 0.60, "neg_2_1": 0.82}
+    dividing = rates[:, "div", "mixed_2", ""]
+    expected = {"nru": 0.63, "nmru": 0.63, "real_npu_modified": 0.02}
+    assert dividing[dividing > 0].round(2).to_dict() == expected
+    adding = rates["inalu", "add"]
+    assert (adding[:, ""] == 1).all()
+    ten = adding.drop("", level="overrides").droplevel("overrides")
+    assert (ten[["neg_20_10", "pos_10_20"]] == 1).all()
+    assert ten.drop(["neg_20_10", "pos_10_20"]).max() < 0.1
 
 
 def test_the_tutorials_give_what_the_readme_says():
