@@ -424,6 +424,14 @@ def test_operand_plane_draws_the_errors_where_they_are_and_outlines_the_training
     assert errors[PLANE == 1, PLANE == 7] == pytest.approx(max(wanted, 361e-5))
 
 
+def test_inputs_at_which_every_network_is_infinitely_wrong_are_drawn(identity):
+    cells = identity["cells"].assign(judged=identity["cells"]["trained"])
+    half = cells["half_width"].iloc[0]
+    inside = identity["profile"][identity["profile"]["x"].abs() <= half].assign(error=np.inf)
+    for figure in (error_by_input, error_by_input_heatmap):
+        assert panels(figure(inside, cells))
+
+
 def test_error_by_distance_folds_signed_inputs_and_keeps_the_worse_side():
     made = tables(["nac"], ["identity", "add"], ["symmetric"])
     cells, key = made["cells"], made["profile"].iloc[0][KEY]

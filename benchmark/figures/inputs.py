@@ -102,4 +102,5 @@ def _top(cell: pd.Series, part: pd.DataFrame) -> float:
         zero = target(inputs).abs().max()
         constant = (target(inputs) - target(inputs.clip(*trained(cell)))).abs().max()
     worst = part["error"][np.isfinite(part["error"])].max()
-    return max(1.05 * constant, min(1.05 * worst, zero))
+    top = max(1.05 * constant, min(1.05 * worst, zero))
+    return top if 0 < top < np.inf else 1.0  # nothing finite lies outside the training range

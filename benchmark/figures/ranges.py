@@ -83,7 +83,7 @@ def success_by_setting(summary: pd.DataFrame, cells: pd.DataFrame) -> Figure:
     """
     shown = several_settings(summary)
     rows, settings = by_task_and_range(shown), sorted(shown["overrides"].unique(), key=_natural)
-    names = [wrapped(name.replace("protocol.", "").replace(";", ", ")) or "as it is" for name in settings]
+    names = [name.replace("protocol.", "").replace(";", ",\n") or "as it is" for name in settings]
     figure = Figure((7.2, 1.9 + 0.13 * (shown["model"].nunique() // 6) + 1.6 * len(rows)), layout="constrained")
     grid = figure.subplots(len(rows), len(BY_SETTING), sharex=True, squeeze=False)
     errors = shown.loc[shown["metric"] == "relative_extrapolation", ["low", "high"]].replace(np.inf, np.nan)
