@@ -238,7 +238,6 @@ def test_figures_follow_their_tables_even_after_a_run_that_could_not_draw(comman
 def test_figures_of_another_selection_do_not_linger(command, tmp_path):
     line = ["+model=linear", "+task=add", "range=positive", *FEW]
     assert command(*line)[0] == 0
-    assert command(*line, "protocol.fits=0.1")[0] == 0
     assert command(*line, "protocol=smoke", "results=results/default")[0] == 0
     names = {path.name for path in (tmp_path / "results/default/figures").glob("success-*.png")}
     assert {name.split("-")[1] for name in names} == {"default", "smoke"}
