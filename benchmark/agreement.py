@@ -81,7 +81,7 @@ def _with_pool(table: Table) -> Table:
     counts = rates.assign(solved=rates["value"] * rates["seeds"]).groupby(key, as_index=False, sort=False)
     pool = counts[["solved", "seeds"]].sum()
     ends = [success_rate(round(row.solved), int(row.seeds)) for row in pool.itertuples()]
-    pool[["value", "low", "high"]] = ends
+    pool[["value", "low", "high"]] = np.array(ends).reshape(-1, 3)
     rows = pool.assign(range="all", metric="success_rate")
     return replace(table, summary=pd.concat([table.summary, rows[[*CELL, "metric", *COMPARISON]]], ignore_index=True))
 

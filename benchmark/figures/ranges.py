@@ -23,6 +23,7 @@ EXPLANATION = (
     "Sparsity error: how far the weight farthest from −1, 0 and 1 is from the nearest of them."
 )
 SIDE_BY_SIDE = 3  # a panel has room for the names of so many ranges
+ROOM = 18  # for where a range trains, beside its name
 EXACT = 1e-8  # the axis of the sparsity error starts here: exact weights have none
 
 
@@ -131,7 +132,10 @@ def _name_ranges(row: np.ndarray, ranges: list[str], cells: pd.DataFrame) -> Non
     """Under the lowest panels the ranges and where they train, upright where there is no room beside each other."""
     trained = cells.groupby("range")["trained"].agg(lambda intervals: intervals.mode()[0])
     few = len(ranges) <= SIDE_BY_SIDE
-    names = [wrapped(f"{name}\n{trained[name]}" if few else f"{name} {trained[name]}") for name in ranges]
+    told = [trained[name] if len(trained[name]) <= ROOM else "" for name in ranges]
+    names = [
+        wrapped(name + ("\n" if few else " ") * bool(text) + text) for name, text in zip(ranges, told, strict=True)
+    ]
     for axes in row:
         axes.set_xticks(range(len(ranges)), names, rotation=0 if few else 90)
         axes.set(xlim=(-0.5, len(ranges) - 0.5), xlabel="trained on")
