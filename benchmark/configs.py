@@ -106,7 +106,9 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str]) -> Request:
         if not getattr(config, group):
             raise UsageError(f"Choose a {group}: {group}=<one or [several] of {', '.join(choices_of(group))}>")
     _check_names(config)
-    protocol_name = choices.get("protocol") or "default"
+    # An experiment names its protocol in a list where that has budgets, because Hydra 1.4 reads `a/b` otherwise, and
+    # Hydra tells no choice of a list: it is the experiment's own, as published.
+    protocol_name = choices.get("protocol") or f"{choices.get('experiment')}/paper"
     given = canonical(overrides, cfg)
     cells = []
     for changed, protocol in config.protocol.varied(_settings("protocol", given, cfg)):
@@ -263,6 +265,8 @@ def check_choices(arguments: Iterable[str]) -> None:
             if "glob(" in value or searched:
                 continue
             names = [name for name in re.split(r"[\[\],\s'\"]+", value) if name]
+            if key == "protocol" and value.startswith("["):
+                raise UsageError(f"A job has one protocol, not a list: protocol=<one of {', '.join(choices_of(key))}>")
             if key in ("model", "task") and not set(names) - {"null"}:
                 raise UsageError(f"Choose a {key}: {key}=<one or [several] of {', '.join(choices_of(key, folders))}>")
             for name in names:

@@ -229,6 +229,7 @@ def test_a_protocol_changes_a_models_recipe_and_the_command_line_has_the_last_wo
         ("+protocol.tasks.mull={}", "did you mean mul"),
         ("+protocol.tasks.mul={nlau:{}}", "did you mean na"),
         ("+protocol.tasks.mul={nac:{}}", "trains none of these models on these tasks; it has mul with nac"),
+        ("protocol=[default,smoke]", "A job has one protocol"),
         ("model=[nalu", "cannot read the argument 'model=[nalu'"),
         ("nalu", "write key=value"),
     ],
