@@ -19,7 +19,8 @@ SIGNIFICANCE = 0.05
 RATE_MARGIN = 0.25  # success rates closer than this are the same
 ERROR_MARGIN = float(np.log10(2))  # and errors within a factor of 2
 COMPARISON = ["value", "low", "high", "seeds"]
-VERDICTS = ["better", "worse", "same", "inconclusive"]
+SYMBOLS = {"better": "▲", "worse": "▼", "same": "=", "inconclusive": "?"}
+VERDICTS = list(SYMBOLS)
 
 
 @dataclass(frozen=True)

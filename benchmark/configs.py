@@ -106,9 +106,7 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str]) -> Request:
         if not getattr(config, group):
             raise UsageError(f"Choose a {group}: {group}=<one or [several] of {', '.join(choices_of(group))}>")
     _check_names(config)
-    # An experiment names its protocol in a list where that has budgets, because Hydra 1.4 reads `a/b` otherwise, and
-    # Hydra tells no choice of a list: it is the experiment's own, as published.
-    protocol_name = choices.get("protocol") or f"{choices.get('experiment')}/paper"
+    protocol_name = choices.get("protocol") or _of_a_list(choices.get("experiment"))
     given = canonical(overrides, cfg)
     cells = []
     for changed, protocol in config.protocol.varied(_settings("protocol", given, cfg)):
@@ -122,6 +120,18 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str]) -> Request:
     first = config.protocol.first_seed
     seeds = range(first, first + config.protocol.seeds)
     return Request(cells, seeds, config.engine, folder, config.published)
+
+
+def _of_a_list(experiment: str | None) -> str:
+    """The protocol that an experiment names in a list: its own, as published.
+
+    Where a protocol has budgets, a list it must be, for Hydra 1.4 reads `a/b` as an option of another group; and which
+    one it was Hydra does not tell.
+    """
+    own = f"{experiment}/paper"
+    if own not in choices_of("protocol"):
+        raise UsageError(f"Say which protocol: protocol=<one of {', '.join(choices_of('protocol'))}>")
+    return own
 
 
 def _settings(prefix: str, given: Iterable[str], cfg: DictConfig) -> dict[str, Any]:

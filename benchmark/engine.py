@@ -307,7 +307,8 @@ def train(
         if recipe.restart is not None and end < protocol.steps:
             if recipe.restart.errors == "batch":
                 state.losses.append((watched / (end - begin)).nan_to_num(nan=torch.inf).cpu().numpy())
-            if end % in_steps(recipe.restart.every or 1, protocol.steps) == 0 or recipe.restart.every is None:
+            every = recipe.restart.every
+            if every is None or end % in_steps(every, protocol.steps) == 0:
                 start_anew(recipe.restart)
         if checkpoint and end < protocol.steps and time.perf_counter() - kept > KEPT_EVERY:
             checkpoint.save(state.arrays(len(tile)) | {"seconds": np.array(time.perf_counter() - began)})

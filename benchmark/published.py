@@ -7,7 +7,7 @@ import pandas as pd
 from scipy import stats
 
 from benchmark import texts
-from benchmark.agreement import ERRORS, RATE_MARGIN, RATES, UNTESTED, Table, both_over_all_ranges, differences
+from benchmark.agreement import ERRORS, RATE_MARGIN, RATES, SYMBOLS, UNTESTED, Table, both_over_all_ranges, differences
 from benchmark.conf_files import PUBLISHED
 from benchmark.errors import unknown
 from benchmark.names import MODELS, TASKS, label, ordered
@@ -20,7 +20,6 @@ COMPARISON = [
     *(*CELL, "metric", *VALUES, "published", "published_low", "published_high", "published_seeds"),
     *("difference", "difference_low", "difference_high", "p", "p_adjusted", "verdict", *ORIGIN),
 ]
-AGREES = {"same": " =", "better": " ▲", "worse": " ▼", "inconclusive": " ?"}
 RULE = (
     "(= agrees: Boschloo's test, Holm-corrected over the table, does not reject and the 95% interval of the difference "
     f"lies within ±{RATE_MARGIN:g}; ▲ ours, ▼ theirs is higher: it rejects; ? inconclusive, which is not agreement.)"
@@ -124,12 +123,13 @@ def _metrics(published: pd.DataFrame, results: Any) -> pd.DataFrame:
 
 
 def _tell_metrics(table: pd.DataFrame) -> str:
+    table = table.reindex(columns=COMPARISON)  # of an older folder it holds no verdicts
     lines: list[str] = []
     groups = ["metric", "range", "protocol", "overrides"]
     for (metric, range_, protocol, overrides), group in table.groupby(groups, sort=False):
         cell = lambda row: (
             f"{texts.number(row['value'])} [{texts.number(row['low'])}, {texts.number(row['high'])}] "
-            f"({texts.number(row['published'])}){AGREES.get(row['verdict'], '') if row['p'] == row['p'] else ''}"
+            f"({texts.number(row['published'])}){' ' + SYMBOLS[row['verdict']] if row['p'] == row['p'] else ''}"
         )
         shown = group.assign(text=[cell(row) for row in group.to_dict("records")])
         wide = shown.pivot(index="model", columns="task", values="text").fillna("")
@@ -138,10 +138,11 @@ def _tell_metrics(table: pd.DataFrame) -> str:
         seeds = ", ".join(f"{seeds:.0f}" for seeds in sorted(group["seeds"].unique()))
         rows = [{"model": label(str(model))} | row for model, row in wide.to_dict("index").items()]
         lines += ["", f"{metric}, ours [95%] (published), {where}, {seeds} seeds:", texts.table(rows)]
-        if metric in RATES and group["p"].notna().any():
-            same, unknown = ((group["verdict"] == verdict).sum() for verdict in ("same", "inconclusive"))
-            told = f"{same} of {len(group)} agree, {len(group) - same - unknown} differ, {unknown} inconclusive"
-            lines.append(f"Beside the published rates: {told}. {RULE}")
+    tested = table.loc[table["metric"].isin(RATES) & table["p"].notna(), "verdict"]
+    if len(tested):
+        same, unknown = ((tested == verdict).sum() for verdict in ("same", "inconclusive"))
+        told = f"{same} of {len(tested)} agree, {len(tested) - same - unknown} differ, {unknown} inconclusive"
+        lines += ["", f"Beside the published rates: {told}. {RULE}"]
     origin = table.assign(standing=table["standing"].str.partition(":")[0])[["standing", "source"]].drop_duplicates()
     for standing, source in origin.itertuples(index=False, name=None):
         lines += ["", f"Published: {standing}, {source}."]

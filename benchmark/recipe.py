@@ -88,7 +88,10 @@ class Restart:
 
 @dataclass
 class Turn:
-    """For so many steps only these parameters of each layer are updated; the others and their moments rest."""
+    """For so many steps only these parameters of each layer are updated; the others and their moments rest.
+
+    Schlör et al. 2020. Adam's corrections count every step.
+    """
 
     steps: int
     parameters: list[str]

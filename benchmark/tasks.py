@@ -212,15 +212,8 @@ def threshold(problem: Problem, epsilon: float, rule: str | float | None = None)
         return float(rule)
     operation = OPERATIONS[problem.operation]
     where = problem.extrapolation
-    if rule == "module" and problem.operation in ("add", "sub") and isinstance(where, tuple):
-        others = problem.inputs * (problem.inputs - 1) * where[0].moment(1) ** 2
-        return epsilon**2 * (problem.inputs * where[0].moment(2) + others)
-    if rule == "module" and problem.inputs > 2 and problem.operation in FACTORS and isinstance(where, tuple):
-        first, second = ((1 - power * epsilon * where[0].moment(1)) + (power - 1) * epsilon**2 * where[0].moment(2)
-                         for power in (1, 2))  # fmt: skip
-        factor, others = FACTORS[problem.operation](epsilon), problem.inputs - 2
-        squares = where[0].moment(2) * where[0].moment(2 if problem.operation == "mul" else -2)
-        return squares * (1 - 2 * factor * first**others + factor**2 * second**others)
+    if rule == "module" and problem.inputs > operation.operands == 2 and isinstance(where, tuple):
+        return _with_distractors(problem.operation, epsilon, where[0], problem.inputs)
     if problem.subsets is None or rule == "module":
         if isinstance(where, Grid):
             rows = np.abs(where.rows())
@@ -244,6 +237,16 @@ def threshold(problem: Problem, epsilon: float, rule: str | float | None = None)
         weight = math.prod(w for _, w in nodes)
         error += weight * (operation.compute(*wrong) - operation.compute(*exact)) ** 2
     return float(error)
+
+
+def _with_distractors(operation: str, e: float, x: Distribution, inputs: int) -> float:
+    """The threshold of one module that computes with two of its inputs, which all follow x."""
+    mean, square, others = x.moment(1), x.moment(2), inputs - 2
+    if operation in ("add", "sub"):  # e² E(Σ|x|)²
+        return e**2 * (inputs * square + inputs * (inputs - 1) * mean**2)
+    # E t² · E(1 - c Π(1 - e |x|))², the product over the distractors
+    c, t = FACTORS[operation](e), square * x.moment(2 if operation == "mul" else -2)
+    return t * (1 - 2 * c * (1 - e * mean) ** others + c**2 * (1 - 2 * e * mean + e**2 * square) ** others)
 
 
 def _reaches_zero(distribution: Distribution, count: int) -> bool:

@@ -86,7 +86,7 @@ def _draw_set(tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, Figure]
         return lambda summary: summary[summary["metric"] == metric]
 
     by_input = partial(error_by_input, comparison=tables.get("comparison"))
-    if not (rates := tested_rates(tables.get("comparison"))).empty:
+    if not (rates := _tested_rates(tables.get("comparison"))).empty:
         yield "agreement", difference_heatmap(rates, names=("ours", "published"))
     # The tables that a figure takes, the first of which must have such rows.
     figures: list[tuple[str, Callable[..., Figure], list[str], Callable[[pd.DataFrame], pd.DataFrame]]] = [
@@ -109,7 +109,7 @@ def _draw_set(tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, Figure]
             yield _stem(f"plane_{task}_{name}"), operand_plane(part, cells)
 
 
-def tested_rates(comparison: pd.DataFrame | None) -> pd.DataFrame:
+def _tested_rates(comparison: pd.DataFrame | None) -> pd.DataFrame:
     """The rows of a comparison with published numbers in which success rates were tested for agreement."""
     if comparison is None or not {"metric", "p"} <= set(comparison):
         return pd.DataFrame()

@@ -9,13 +9,13 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from benchmark.agreement import SYMBOLS
 from benchmark.figures.heatmaps import annotated, number
 from benchmark.figures.layout import colorbar
 from benchmark.figures.look import MISSING, paper, wrapped
 from benchmark.names import MODELS, TASKS, label, ordered
 from benchmark.replicas import CELL
 
-SYMBOLS = {"better": "▲", "worse": "▼", "same": "=", "inconclusive": "?"}
 METRICS = {
     "success_rate": "success rate",
     "success_rate_relative": "success rate (relative error < 0.1%)",
