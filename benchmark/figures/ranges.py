@@ -87,8 +87,8 @@ def success_by_setting(summary: pd.DataFrame, cells: pd.DataFrame) -> Figure:
     names = [name.replace("protocol.", "").replace(";", ",\n") or "as it is" for name in settings]
     figure = Figure((7.2, 1.9 + 0.13 * (shown["model"].nunique() // 6) + 1.6 * len(rows)), layout="constrained")
     grid = figure.subplots(len(rows), len(BY_SETTING), sharex=True, squeeze=False)
-    errors = shown.loc[shown["metric"] == "relative_extrapolation", ["low", "high"]].clip(EXACT, 1e3)
-    ends = errors.min(axis=None) / 3, 3 * errors.max(axis=None)
+    errors = shown.loc[shown["metric"] == "relative_extrapolation", ["low", "value", "high"]].clip(EXACT, 1e3)
+    ends = np.fmin(errors.min(axis=None), 1) / 3, 3 * np.fmax(errors.max(axis=None), 1)  # 1: who always answers 0
     for row, ((task, range_), part) in zip(grid, rows, strict=True):
         for axes, (metric, name) in zip(row, BY_SETTING.items(), strict=True):
             _points(axes, part[part["metric"] == metric], models_of(part), settings, "overrides")
