@@ -22,8 +22,10 @@ class Network(nn.Sequential):
         super().__init__(*units)
         self.axes = next(self.parameters()).dim()  # of the first parameter, without those of replicas
 
-    def forward(self, x: Tensor, regularizers: Sequence[str] | None = None, noise: Tensor | None = None) -> Any:
-        """The output, or with names of regularizers (output, their terms): both of one set of parameters.
+    def forward(
+        self, x: Tensor, regularizers: Sequence[tuple[str, str | None]] | None = None, noise: Tensor | None = None
+    ) -> Any:
+        """The output, or with regularizers' names and layers (output, their terms): both of one set of parameters.
 
         noise: [..., `noise_rows`, batch], in training.
         """
@@ -34,7 +36,7 @@ class Network(nn.Sequential):
                 used += unit.inputs
             else:
                 y = unit(y)
-        return y if regularizers is None else (y, [self.regularizer(name) for name in regularizers])
+        return y if regularizers is None else (y, [self.regularizer(*term) for term in regularizers])
 
     @property
     def units(self) -> list[Unit]:
@@ -56,9 +58,12 @@ class Network(nn.Sequential):
         """Lowest and highest value of the parameters that are clamped after every step, by qualified name."""
         return {f"{i}.{name}": ends for i, unit in enumerate(self.units) for name, ends in unit.bounds.items()}
 
-    def regularizer(self, name: str) -> Tensor:
-        """The sum of the layers' terms of this name, [...]."""
-        return torch.stack([unit.regularizer(name) for unit in self.units]).sum(0)
+    def regularizer(self, name: str, layers: str | None = None) -> Tensor:
+        """The sum of all layers' terms of this name, or of the "hidden" layers' or the "output" layer's, [...]."""
+        units = {None: self.units, "hidden": self.units[:-1], "output": self.units[-1:]}[layers]
+        if not units:
+            raise ValueError(f"the regularizer {name!r} is of hidden layers and there are none; leave its layers out")
+        return torch.stack([unit.regularizer(name) for unit in units]).sum(0)
 
     def effective_weights(self) -> list[Tensor]:
         """Every layer's."""
@@ -89,9 +94,9 @@ def build(specification: Specification) -> Network:
         except (ImportError, AttributeError, ValueError, TypeError) as error:
             raise UsageError(f"{name} with options {options} does not make a unit: {error}") from None
     network = Network(*units)
-    for name in model.recipe.regularizers:
+    for name, term in model.recipe.regularizers.items():
         try:
-            network.regularizer(name)
+            network.regularizer(name, term.layers)
         except ValueError as error:
             raise UsageError(str(error)) from None
     known = {name.rpartition(".")[2] for name, _ in network.named_parameters()}

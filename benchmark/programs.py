@@ -157,9 +157,9 @@ def program(specification: Specification, replicas: int, compile: bool, device: 
     return _made[key]
 
 
-def _terms(recipe: Recipe) -> dict[str, float | None]:
-    """The regularizers' names, and the error below which each acts."""
-    return {name: term.below for name, term in recipe.regularizers.items()}
+def _terms(recipe: Recipe) -> dict[tuple[str, str | None], float | None]:
+    """The regularizers' names and layers, and the error below which each acts."""
+    return {(name, term.layers): term.below for name, term in recipe.regularizers.items()}
 
 
 def _make(specification: Specification, replicas: int, compile: bool, device: torch.device) -> Program:

@@ -19,7 +19,8 @@ class Regularizer:
     regularizer: λ(t) = λ̂ min(max((t - start) / (end - start), 0), 1).
 
     initial, every: instead of that line, the weight starts at `initial` and grows tenfold after each `every` up to
-    `weight`. below: only replicas whose mean squared error on the batch is below it feel the term.
+    `weight`. below: only replicas whose mean squared error on the batch is below it feel the term. layers: "hidden" or
+    "output" where the others' parameters do not.
     """
 
     weight: float
@@ -28,8 +29,11 @@ class Regularizer:
     initial: float | None = None
     every: float | None = None
     below: float | None = None
+    layers: str | None = None
 
     def __post_init__(self) -> None:
+        if self.layers not in (None, "hidden", "output"):
+            raise unknown("regularizer's layers", str(self.layers), ("hidden", "output"))
         number("a regularizer's weight", self.weight, least=0)
         number("a regularizer's start", self.start, least=0)
         for name in ("initial", "every", "below"):

@@ -251,6 +251,21 @@ def test_a_regularizer_may_act_on_replicas_below_an_error_only(quick):
     assert not any(same(row(always, i), row(none, i)) for i in range(6))
 
 
+def test_a_regularizer_may_act_on_the_hidden_layers_or_on_the_output(quick):
+    trained = {
+        layers: train(changed(quick, ["protocol.hidden=[2]"], regularizers=terms), Engine()).parameters
+        for layers, terms in {
+            "none": {},
+            "all": {"l1": Regularizer(10.0)},
+            "hidden": {"l1": Regularizer(10.0, layers="hidden")},
+            "output": {"l1": Regularizer(10.0, layers="output")},
+        }.items()
+    }
+    size = {layers: {name[0]: np.abs(p).sum() for name, p in named.items()} for layers, named in trained.items()}
+    assert max(size["hidden"]["0"], size["all"]["0"]) < min(size["none"]["0"], size["output"]["0"])
+    assert max(size["output"]["1"], size["all"]["1"]) < min(size["none"]["1"], size["hidden"]["1"])
+
+
 MINIMAL = [
     *("protocol.steps=60", "protocol.samples=64", "protocol.evaluate_every=5", "protocol.dtype=float64"),
     *("protocol.optimizer=rmsprop_tensorflow", "protocol.learning_rate=0.05", "protocol.select=last"),

@@ -46,6 +46,13 @@ def test_a_regularizer_that_a_unit_does_not_know_is_refused():
             answer("nac", "add", "positive", f"+model.nac.recipe.regularizers={{{name}:{{weight:1.0}}}}")
 
 
+def test_a_regularizer_of_hidden_layers_needs_some():
+    term = "+model.nac.recipe.regularizers={l1:{weight:1.0,layers:hidden}}"
+    assert answer("nac", "add", "positive", "protocol.hidden=[2]", term)[0] == "yes"
+    with pytest.raises(UsageError, match="hidden layers and there are none"):
+        answer("nac", "add", "positive", term)
+
+
 def test_what_is_impossible_has_a_reason_and_what_is_not_has_none():
     assert answer("nalu", "add", "symmetric")[1].startswith("a gate without bias")
     assert answer("nalu", "add", "symmetric", "model.nalu.options.gate_bias=true") == ("yes", "")

@@ -66,6 +66,7 @@ def test_a_regularizer_without_a_schedule_is_on_from_the_first_step():
         {"weight": 1.0, "start": 0.6, "end": 0.4},
         {"weight": 1.0, "start": 100},
         {"weight": 1.0, "end": math.nan},
+        {"weight": 1.0, "layers": "first"},
     ],
 )
 def test_an_impossible_schedule_is_refused(arguments):
