@@ -554,6 +554,17 @@ def test_success_by_setting_shows_each_setting_in_its_place(full):
     assert several_settings(full["summary"]).empty
 
 
+def test_success_by_setting_draws_errors_beyond_its_axis_at_its_end():
+    parts = [tables(["nac"], ["add"], ["positive"], overrides=o, seeds=3) for o in ("", "protocol.hidden=[9]")]
+    summary, cells = (pd.concat([part[name] for part in parts]) for name in ("summary", "cells"))
+    beyond = {"metric": "relative_extrapolation", "low": 0.1, "value": np.inf, "high": np.inf}
+    errors = summary[summary["metric"] == "success_rate"].assign(**beyond)
+    figure = success_by_setting(pd.concat([summary, errors]), cells)
+    (points,) = figure.axes[-1].containers
+    assert points.lines[0].get_ydata().tolist() == [1e3, 1e3]
+    assert figure.legends[0].get_title().get_text().endswith("Errors above 1,000 are drawn there.")
+
+
 def test_rates_that_were_tested_against_published_ones_make_an_agreement_heatmap():
     made = tables(["nalu", "nac"], ["add"], ["positive"])
     rates = differences(["nalu", "nac"], ["add"], ["positive"])

@@ -1,11 +1,17 @@
 """What units declare becomes a table and a figure, and declared weights come near the exact result in float32."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
-from benchmark import figures
+from benchmark import figures, published
 from benchmark.representable import FLOOR, REPRESENTABLE, cells_of, floor, main, representable, table
+from benchmark.units.nmru import NMRU
+from benchmark.units.npu import NPU
+from benchmark.units.nru import NRU
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +44,38 @@ def test_the_floor_of_ideal_weights_lies_far_below_the_threshold_wherever_there_
     assert set(map(tuple, floors[["model", "task", "sign"]].to_numpy())) == set(
         map(tuple, possible[["model", "task", "sign"]].to_numpy())
     )
+
+
+DIVIDERS = {
+    ("nru", ""): NRU,
+    ("nmru", ""): NMRU,
+    ("real_npu", ""): partial(NPU, imaginary=False),
+    ("real_npu", "model.real_npu.options.epsilon=0"): partial(NPU, imaginary=False, epsilon=0.0),
+}
+
+
+def test_floors_for_small_divisors_are_the_published_ones():
+    """The smallest divisor drawn decides the error: theirs lies among those of thirty draws, give or take."""
+    u = torch.rand((30, 2, 10_000), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    table = published.load("floors")
+    assert len(table) == 108
+    for model, task, inputs, overrides, exponent, value in zip(
+        *(table[name] for name in ("model", "task", "inputs", "overrides")),
+        table["range"].str.removeprefix("small_").astype(int),
+        table["value"],
+        strict=True,
+    ):
+        x = (u[:, :inputs] * 10.0**-exponent).float()
+        unit = DIVIDERS[model, overrides](inputs, 1).eval()
+        weights = {name: torch.zeros_like(W) for name, W in unit.state_dict().items()}
+        for name, ideal in unit.ideal(task, "positive").items():
+            operands = 2 if task == "div" else 1
+            weights[name].view(-1, inputs)[:, :operands] = ideal.view(-1, operands)  # the other input selects nothing
+        unit.load_state_dict(weights)
+        a, b = x[:, 0].double(), x[:, -1].double()
+        with torch.no_grad():
+            errors = (unit(x)[:, 0].double() - (a / b if task == "div" else 1 / a)).square().mean(-1)
+        assert errors.min() / 3 < value < 3 * errors.max(), (model, task, inputs, overrides, exponent)
 
 
 def test_the_figure_hatches_what_is_impossible_and_tells_the_worst_floor(cells):

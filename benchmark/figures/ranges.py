@@ -25,6 +25,7 @@ EXPLANATION = (
 SIDE_BY_SIDE = 3  # a panel has room for the names of so many ranges
 ROOM = 18  # for where a range trains, beside its name
 EXACT = 1e-8  # the axis of the sparsity error starts here: exact weights have none
+LARGE = 1e3  # and that of the relative error ends about here
 
 
 def solved_somewhere(summary: pd.DataFrame) -> pd.DataFrame:
@@ -82,13 +83,14 @@ def success_by_setting(summary: pd.DataFrame, cells: pd.DataFrame) -> Figure:
 
     One row per task and range. With 95% intervals, as Madsen & Johansen (2020) show their sweeps.
     """
-    shown = several_settings(summary)
+    shown = several_settings(summary).reset_index(drop=True)
+    errors = shown.loc[shown["metric"] == "relative_extrapolation", ["low", "value", "high"]].clip(EXACT, LARGE)
+    shown.loc[errors.index, errors.columns] = errors
+    ends = np.fmin(errors.min(axis=None), 1) / 3, 3 * np.fmax(errors.max(axis=None), 1)  # 1: who always answers 0
     rows, settings = by_task_and_range(shown), sorted(shown["overrides"].unique(), key=_natural)
     names = [name.replace("protocol.", "").replace(";", ",\n") or "as it is" for name in settings]
     figure = Figure((7.2, 1.9 + 0.13 * (shown["model"].nunique() // 6) + 1.6 * len(rows)), layout="constrained")
     grid = figure.subplots(len(rows), len(BY_SETTING), sharex=True, squeeze=False)
-    errors = shown.loc[shown["metric"] == "relative_extrapolation", ["low", "value", "high"]].clip(EXACT, 1e3)
-    ends = np.fmin(errors.min(axis=None), 1) / 3, 3 * np.fmax(errors.max(axis=None), 1)  # 1: who always answers 0
     for row, ((task, range_), part) in zip(grid, rows, strict=True):
         for axes, (metric, name) in zip(row, BY_SETTING.items(), strict=True):
             _points(axes, part[part["metric"] == metric], models_of(part), settings, "overrides")
@@ -107,6 +109,7 @@ def success_by_setting(summary: pd.DataFrame, cells: pd.DataFrame) -> Figure:
         axes.set(xlim=(-0.5, len(settings) - 0.5))
     markers = [Line2D([], [], **style(model) | {"linestyle": ""}, label=label(model)) for model in models_of(shown)]
     told = EXPLANATION.partition(" Step")[0] + " Step: median of the solved seeds; error: of all; bootstrap."
+    told += f" Errors above {LARGE:,.0f} are drawn there." if errors.max(axis=None) == LARGE else ""
     figure.legend(handles=markers, loc="outside lower center", ncols=6, title=told, title_fontsize=7)
     return figure
 

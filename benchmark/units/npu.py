@@ -77,7 +77,7 @@ class NPU(Unit):
         r, k = x.abs() + self.epsilon, math.pi * (x < 0).to(x.dtype)
         if self.g is not None:
             g = self.g.clamp(0, 1)
-            r, k = g * r + 1 - g, g * k
+            r, k = g * r + (1 - g), g * k  # so that a gate of 1 lets small numbers pass as they are
         log_r = torch.log(r)
         if self.W_i is None:
             return torch.exp(linear(self.W_r, log_r)) * torch.cos(linear(self.W_r, k))

@@ -45,7 +45,8 @@ class NRU(Unit):
         W, x = self.W.unsqueeze(-1), x.unsqueeze(-3)  # [..., out, in, 1] and [..., 1, in, batch]
         u = torch.tanh(SHARPNESS * W).square() if self.training else W.abs()
         power = x.abs() ** W
+        # 1 - u by itself: so does the published module, and weights of 1 let small numbers pass as they are.
         if self.separate_sign:
             sign = torch.where(W.round() == 0, 1.0, x.sign())
-            return product(power * u + 1 - u) * product(sign)
-        return product(x.sign() * power * u + 1 - u)
+            return product(power * u + (1 - u)) * product(sign)
+        return product(x.sign() * power * u + (1 - u))
