@@ -149,9 +149,8 @@ def test_a_compiled_gradient_is_the_eager_one_to_rounding(mlps):
             )
         net = build(specification).train()
         noise = torch.rand(8, net.noise_rows, 16) if net.noise_rows else None
-        made.append(
-            (model, net, Parameters(net, 8, torch.device("cpu")), list(specification.model.recipe.regularizers), noise)
-        )
+        terms = [(name, term.layers) for name, term in specification.model.recipe.regularizers.items()]
+        made.append((model, net, Parameters(net, 8, torch.device("cpu")), terms, noise))
     thetas = [parameters.flat(drawn(net, range(8))) for _, net, parameters, *_ in made]
 
     def gradients(thetas, x):
