@@ -96,9 +96,9 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str]) -> Request:
     choices: the options of the groups that Hydra composed. overrides: the command line's `key=value`.
     """
     try:
-        known = {name: cfg[name] for name in cfg if name != "hydra"}
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.to_container(
-            OmegaConf.create(known), resolve=True)))  # fmt: skip
+        known = OmegaConf.create({name: cfg[name] for name in cfg if name != "hydra"})
+        chosen = _without_changes_of_others(OmegaConf.to_container(known, resolve=True), overrides)
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), chosen))
     except OmegaConfBaseException as error:
         raise UsageError(sentence(error)) from None
     assert isinstance(config, Config)
@@ -120,6 +120,15 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str]) -> Request:
     first = config.protocol.first_seed
     seeds = range(first, first + config.protocol.seeds)
     return Request(cells, seeds, config.engine, folder, config.published)
+
+
+def _without_changes_of_others(content: Any, overrides: Iterable[str]) -> Any:
+    """Without what an experiment changes of tasks that the command line left out: they have no operation."""
+    if isinstance(tasks := content.get("task"), dict):
+        spelled = {key.lstrip("+~").split(".")[1] for key in overrides if key.lstrip("+~").startswith("task.")}
+        left_out = {name for name in choices_of("task") if "operation" not in (tasks.get(name) or {})} - spelled
+        content["task"] = {name: task for name, task in tasks.items() if name not in left_out}
+    return content
 
 
 def _of_a_list(experiment: str | None) -> str:

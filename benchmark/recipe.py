@@ -20,7 +20,7 @@ class Regularizer:
 
     initial, every: instead of that line, the weight starts at `initial` and grows tenfold after each `every` up to
     `weight`. below: only replicas whose mean squared error on the batch is below it feel the term. layers: "hidden" or
-    "output" where the others' parameters do not.
+    "output" where only their parameters feel it (Madsen & Johansen 2020, the experiment on gates).
     """
 
     weight: float

@@ -70,6 +70,15 @@ def test_every_range_composes_and_trains(name):
     assert len({cell.range for cell in request.cells}) == sizes.get(name, 1)
 
 
+def test_an_experiment_can_be_narrowed_to_tasks_that_it_leaves_as_they_are():
+    request = compose(experiment="schloer2020_minimal", tasks=["mul"])
+    assert {cell.task for cell in request.cells} == {"mul"}
+    divided = compose(experiment="schloer2020_minimal", tasks=["div"]).cells[0]
+    assert divided.specification.task.margin == 0
+    with pytest.raises(UsageError, match=r"task\.div"):
+        compose(experiment="schloer2020_minimal", tasks=["mul"], overrides=["task.div.margin=0.1"])
+
+
 OF_THE_DEFAULT_PROTOCOL = {"headline", "initialisation"}
 
 
