@@ -12,7 +12,6 @@ from benchmark.compiling import compiled
 from benchmark.ranges import Distribution, Grid
 from benchmark.replicas import Replica
 from benchmark.tasks import OPERATIONS, Problem, plane_points
-from benchmark.units import linear
 
 # The seeds of Madsen & Johansen's validation and test sets; keys of this generator here, not the same numbers.
 INTERPOLATION_SEED, EXTRAPOLATION_SEED = 43953907, 8689336
@@ -111,33 +110,39 @@ class Targets:
         self.operations, self.code = number_unique([problem.operation for problem in problems])
         self.code = self.code.to(device)[:, None, None]
         subsets = problems[0].subsets
-        self.members: list[Tensor] = []  # of each operand, [set, member, 1]
+        self.members: list[Tensor] = []  # of each operand, [set, member]
         if subsets is not None:
             shift = torch.tensor(offsets, device=device)[:, None]
-            self.members = [(shift + torch.arange(*span, device=device)).unsqueeze(-1) for span in subsets.spans]
-            place = (torch.arange(subsets.inputs, device=device) - shift).unsqueeze(1)  # [set, 1, input]
-            start, stop = torch.tensor(subsets.spans, device=device).unsqueeze(-1).unbind(1)  # [operand, 1]
-            self.belongs = ((place >= start) & (place < stop)).double()  # [set, operand, input]
+            self.members = [shift + torch.arange(*span, device=device) for span in subsets.spans]
+            first = torch.arange(len(shift), device=device)[:, None] * subsets.inputs
+            self.rows = [(first + members).flatten() for members in self.members]  # of all sets' inputs
 
     def __call__(self, x: Tensor) -> Tensor:
         """[..., set, input, lane] -> float64 [..., set, 1, lane]."""
-        a, b = self._operands(x)
+        return self.of(*self.addends(x))
+
+    def addends(self, x: Tensor) -> list[Tensor]:
+        """What each operand sums, [..., set, member, lane]; where nothing is summed, x alone.
+
+        Apart from `of`, as torch's compiler does not vectorise it.
+        """
+        if not self.members:
+            return [x]
+        inputs = x.flatten(-3, -2)
+        return [inputs.index_select(-2, rows).unflatten(-2, (len(self.code), -1)) for rows in self.rows]
+
+    def of(self, *addends: Tensor) -> Tensor:
+        """Targets of addends: float64 [..., set, 1, lane]."""
+        if self.members:
+            a, *_, b = [part.double().sum(-2, keepdim=True) for part in (*addends, addends[-1])]
+        else:
+            x = addends[0].double()
+            a, b = x[..., :1, :], x[..., -1:, :]
         first, *others = [OPERATIONS[name] for name in self.operations]
         t = first.compute(*(a, b)[: first.operands])
         for code, operation in enumerate(others, start=1):
             t = torch.where(self.code == code, operation.compute(*(a, b)[: operation.operands]), t)
         return t
-
-    def _operands(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        if not self.members:
-            x = x.double()
-            return x[..., :1, :], x[..., -1:, :]
-        if torch.compiler.is_compiling():  # which does not vectorise a gather
-            sums = linear(self.belongs, x.double())
-            return sums[..., :1, :], sums[..., -1:, :]
-        gathered = [x.gather(-2, index.expand(*x.shape[:-2], -1, x.shape[-1])) for index in self.members]
-        a, *_, b = [members.double().sum(-2, keepdim=True) for members in (*gathered, gathered[-1])]
-        return a, b
 
 
 class Batches:
@@ -154,7 +159,8 @@ class Batches:
         protocol = replicas[0].cell.specification.protocol
         self.period = protocol.samples // protocol.batch if protocol.samples else None
         self.rows: Tensor | None = None
-        self.counter = streams.counter(self.inputs, self.batch, device=device)
+        # Bits of int32 that travel as float32: without AVX-512, torch's compiler loads vectors of float32 only at once.
+        self.counter = streams.counter(self.inputs, self.batch, device=device).view(torch.float32)
         # Apart from each other and from the training step: fused, a compiler would draw anew for whoever reads.
         self.draw = compiled(self._draw) if compile else self._draw
         self.ask = compiled(self._ask) if compile else self._ask
@@ -166,10 +172,11 @@ class Batches:
             self.rows = torch.as_tensor(first.rows(), dtype=dtype, device=device)
             self.replicas = len(replicas)
             return
-        sources, self.index = number_unique(
-            [(r.data_seed, p.interpolation) for r, p in zip(replicas, problems, strict=True)]
-        )
-        self.index = self.index.to(device)
+        each = [(r.data_seed, p.interpolation) for r, p in zip(replicas, problems, strict=True)]
+        sources, index = number_unique(each)
+        self.index: Tensor | None = index.to(device)
+        if 2 * len(sources) > len(each):  # to draw a few twice is faster than to copy all
+            sources, self.index = list(each), None
         self.seeds = torch.tensor([seed for seed, _ in sources], device=device)
         self.sampler = Sampler([where for _, where in sources], dtype, device)
 
@@ -186,10 +193,11 @@ class Batches:
             x = self.draw(steps, self.counter)
             if not self.checked and not torch.equal(x, self._draw(steps, self.counter)):
                 raise RuntimeError("the compiler draws other random numbers than torch; use engine.mode=eager")
-            if len(self.seeds) != len(self.index):
-                x = x[:, self.index]
-        t = self.ask(x)
-        if not self.checked and not torch.allclose(t, self._ask(x), rtol=1e-5, equal_nan=True):
+            if self.index is not None:
+                x = x.index_select(1, self.index)
+        addends = self.targets.addends(x)
+        t = self.ask(*addends)
+        if not self.checked and not torch.allclose(t, self._ask(*addends), rtol=1e-5, equal_nan=True):
             raise RuntimeError("the compiler computes other targets than torch; use engine.mode=eager")
         self.checked = True
         return x, t
@@ -199,21 +207,22 @@ class Batches:
         if not rows:
             return None
         steps = torch.arange(step, step + count, device=self.device)[:, None]
-        return self.shake(steps, streams.counter(rows, self.batch, device=self.device))
+        return self.shake(steps, streams.counter(rows, self.batch, device=self.device).view(torch.float32))
 
     def _shake(self, steps: Tensor, counter: Tensor) -> Tensor:
-        return streams.uniform(streams.key(self.own, streams.NOISE, steps), counter).to(self.dtype)
+        words = streams.key(self.own, streams.NOISE, steps), counter.view(torch.int32)
+        return streams.uniform(*words).to(self.dtype)
 
     def _draw(self, steps: Tensor, counter: Tensor) -> Tensor:
         """Inputs of every source at these steps [step, 1]: [step, source, in, batch].
 
         The counter is an argument since torch 2.13's compiler, left to make it, gets it wrong for few lanes.
         """
-        return self.sampler(streams.uniform(streams.key(self.seeds, streams.DATA, steps), counter))
+        return self.sampler(streams.uniform(streams.key(self.seeds, streams.DATA, steps), counter.view(torch.int32)))
 
-    def _ask(self, x: Tensor) -> Tensor:
+    def _ask(self, *addends: Tensor) -> Tensor:
         """The targets in training precision."""
-        return self.targets(x).to(self.dtype)
+        return self.targets.of(*addends).to(self.dtype)
 
 
 class EvaluationSet:

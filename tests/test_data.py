@@ -104,7 +104,7 @@ def test_targets_are_computed_in_float64_from_the_rounded_inputs(task, of, dtype
     members = replicas(task, seeds=range(5), inputs=100, batch=128)
     x, t = batch(members, count=3, dtype=dtype)
     assert x.dtype == t.dtype == dtype
-    offset = Batches(members, dtype, CPU).targets.members[0][:, 0, 0].tolist()
+    offset = Batches(members, dtype, CPU).targets.members[0][:, 0].tolist()
     assert len(set(offset)) > 1
     columns = x.double().numpy()
     for r, start in enumerate(offset):
@@ -235,7 +235,7 @@ def test_evaluation_targets_follow_each_seeds_subsets_on_the_same_inputs():
     members = replicas("add", seeds=range(6), inputs=100, evaluation_size=50)
     data = EvaluationSet.of_range("extrapolation", members, torch.float64, CPU)
     assert data.x.shape[0] == 1
-    starts = Batches(members, torch.float64, CPU).targets.members[0][:, 0, 0]
+    starts = Batches(members, torch.float64, CPU).targets.members[0][:, 0]
     for r, start in enumerate(starts.tolist()):
         x = data.x[0].numpy()
         expected = x[start : start + 25].sum(0) + x[start + 13 : start + 38].sum(0)
