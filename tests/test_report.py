@@ -61,12 +61,15 @@ def test_what_needs_curves_is_skipped_and_stays_as_it_was(copy):
 
 
 @pytest.mark.parametrize("reference", REFERENCES, ids=lambda path: path.name)
-def test_the_tables_and_the_report_of_every_reference_are_reproduced_byte_for_byte(reference, tmp_path):
+def test_the_summary_and_the_report_of_every_reference_are_reproduced(reference, tmp_path):
     copy = tmp_path / reference.name
     shutil.copytree(reference, copy, ignore=shutil.ignore_patterns("figures"))
-    tables = {path.name: path.read_bytes() for path in copy.glob("*.csv")}
     found, _ = report.tables(copy)
-    assert {path.name: path.read_bytes() for path in copy.glob("*.csv")} == tables
+    # Means of fitted distributions differ in the last digits from one kind of processor to another.
+    pd.testing.assert_frame_equal(
+        *(read_table(of / "summary.csv", report.COLUMNS["summary"]) for of in (copy, reference)), rtol=1e-6
+    )
+    assert all(path.read_bytes() == (copy / path.name).read_bytes() for path in reference.glob("[!s]*.csv"))
     assert set(found) >= {"outcomes", "summary", "profile", "initialisation", "cells"}
     assert (reference / "REPORT.md").read_text() == report.text(reference, found)
 
