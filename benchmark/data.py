@@ -110,12 +110,10 @@ class Targets:
         self.operations, self.code = number_unique([problem.operation for problem in problems])
         self.code = self.code.to(device)[:, None, None]
         subsets = problems[0].subsets
-        self.members: list[Tensor] = []  # of each operand, [set, member]
+        self.rows: list[Tensor] = []  # of each operand its members' places among all sets' inputs, [set · member]
         if subsets is not None:
-            shift = torch.tensor(offsets, device=device)[:, None]
-            self.members = [shift + torch.arange(*span, device=device) for span in subsets.spans]
-            first = torch.arange(len(shift), device=device)[:, None] * subsets.inputs
-            self.rows = [(first + members).flatten() for members in self.members]  # of all sets' inputs
+            first = torch.arange(len(offsets)) * subsets.inputs + torch.tensor(offsets)
+            self.rows = [(first[:, None] + torch.arange(*span)).flatten().to(device) for span in subsets.spans]
 
     def __call__(self, x: Tensor) -> Tensor:
         """[..., set, input, lane] -> float64 [..., set, 1, lane]."""
@@ -126,14 +124,14 @@ class Targets:
 
         Apart from `of`, as torch's compiler does not vectorise it.
         """
-        if not self.members:
+        if not self.rows:
             return [x]
         inputs = x.flatten(-3, -2)
         return [inputs.index_select(-2, rows).unflatten(-2, (len(self.code), -1)) for rows in self.rows]
 
     def of(self, *addends: Tensor) -> Tensor:
-        """Targets of addends: float64 [..., set, 1, lane]."""
-        if self.members:
+        """Targets of each operand's addends [..., set, member, lane]: float64 [..., set, 1, lane]."""
+        if self.rows:
             a, *_, b = [part.double().sum(-2, keepdim=True) for part in (*addends, addends[-1])]
         else:
             x = addends[0].double()
@@ -159,8 +157,7 @@ class Batches:
         protocol = replicas[0].cell.specification.protocol
         self.period = protocol.samples // protocol.batch if protocol.samples else None
         self.rows: Tensor | None = None
-        # Bits of int32 that travel as float32: without AVX-512, torch's compiler loads vectors of float32 only at once.
-        self.counter = streams.counter(self.inputs, self.batch, device=device).view(torch.float32)
+        self.counter = self._counter(self.inputs)
         # Apart from each other and from the training step: fused, a compiler would draw anew for whoever reads.
         self.draw = compiled(self._draw) if compile else self._draw
         self.ask = compiled(self._ask) if compile else self._ask
@@ -207,11 +204,15 @@ class Batches:
         if not rows:
             return None
         steps = torch.arange(step, step + count, device=self.device)[:, None]
-        return self.shake(steps, streams.counter(rows, self.batch, device=self.device).view(torch.float32))
+        return self.shake(steps, self._counter(rows))
+
+    def _counter(self, rows: int) -> Tensor:
+        """The counter [row, batch], its bits as float32: without AVX-512 torch's compiler is slow to load int32."""
+        return streams.counter(rows, self.batch, device=self.device).view(torch.float32)
 
     def _shake(self, steps: Tensor, counter: Tensor) -> Tensor:
-        words = streams.key(self.own, streams.NOISE, steps), counter.view(torch.int32)
-        return streams.uniform(*words).to(self.dtype)
+        key = streams.key(self.own, streams.NOISE, steps)
+        return streams.uniform(key, counter.view(torch.int32)).to(self.dtype)
 
     def _draw(self, steps: Tensor, counter: Tensor) -> Tensor:
         """Inputs of every source at these steps [step, 1]: [step, source, in, batch].

@@ -7,7 +7,16 @@ import pytest
 import torch
 from scipy import stats
 
-from benchmark.data import PROFILE_POINTS, PROFILE_SIZE, Batches, EvaluationSet, Sampler, number_unique, profile_points
+from benchmark.data import (
+    PROFILE_POINTS,
+    PROFILE_SIZE,
+    Batches,
+    EvaluationSet,
+    Sampler,
+    number_unique,
+    offsets,
+    profile_points,
+)
 from benchmark.models import Model
 from benchmark.protocol import Protocol
 from benchmark.ranges import Distribution, Ranges
@@ -104,7 +113,7 @@ def test_targets_are_computed_in_float64_from_the_rounded_inputs(task, of, dtype
     members = replicas(task, seeds=range(5), inputs=100, batch=128)
     x, t = batch(members, count=3, dtype=dtype)
     assert x.dtype == t.dtype == dtype
-    offset = Batches(members, dtype, CPU).targets.members[0][:, 0].tolist()
+    offset = offsets(members)
     assert len(set(offset)) > 1
     columns = x.double().numpy()
     for r, start in enumerate(offset):
@@ -235,8 +244,7 @@ def test_evaluation_targets_follow_each_seeds_subsets_on_the_same_inputs():
     members = replicas("add", seeds=range(6), inputs=100, evaluation_size=50)
     data = EvaluationSet.of_range("extrapolation", members, torch.float64, CPU)
     assert data.x.shape[0] == 1
-    starts = Batches(members, torch.float64, CPU).targets.members[0][:, 0]
-    for r, start in enumerate(starts.tolist()):
+    for r, start in enumerate(offsets(members)):
         x = data.x[0].numpy()
         expected = x[start : start + 25].sum(0) + x[start + 13 : start + 38].sum(0)
         assert data.t[data.target_of[r]].numpy() == pytest.approx(expected, rel=1e-14)
