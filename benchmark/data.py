@@ -187,8 +187,8 @@ class Batches:
             steps = torch.arange(step, step + count, device=self.device)[:, None]
             if self.period:
                 steps %= self.period
-            x = self.draw(steps, self.counter)
-            if not self.checked and not torch.equal(x, self._draw(steps, self.counter)):
+            x = self.draw(key := streams.key(self.seeds, streams.DATA, steps), *self.counter)
+            if not self.checked and not torch.equal(x, self._draw(key, *self.counter)):
                 raise RuntimeError("the compiler draws other random numbers than torch; use engine.mode=eager")
             if self.index is not None:
                 x = x.index_select(1, self.index)
@@ -204,22 +204,26 @@ class Batches:
         if not rows:
             return None
         steps = torch.arange(step, step + count, device=self.device)[:, None]
-        return self.shake(steps, self._counter(rows))
+        return self.shake(streams.key(self.own, streams.NOISE, steps), *self._counter(rows))
 
-    def _counter(self, rows: int) -> Tensor:
-        """The counter [row, batch], its bits as float32: without AVX-512 torch's compiler is slow to load int32."""
-        return streams.counter(rows, self.batch, device=self.device).view(torch.float32)
+    def _counter(self, rows: int) -> tuple[Tensor, Tensor]:
+        """The addends of the counter: of each row, int32 [row, 1], and of each lane, float32 [batch].
 
-    def _shake(self, steps: Tensor, counter: Tensor) -> Tensor:
-        key = streams.key(self.own, streams.NOISE, steps)
-        return streams.uniform(key, counter.view(torch.int32)).to(self.dtype)
-
-    def _draw(self, steps: Tensor, counter: Tensor) -> Tensor:
-        """Inputs of every source at these steps [step, 1]: [step, source, in, batch].
-
-        The counter is an argument since torch 2.13's compiler, left to make it, gets it wrong for few lanes.
+        torch 2.13's compiler, left to make the counter, gets it wrong for few lanes; given it whole, it is slow to load
+        vectors of int32 without AVX-512, and their bits as float32 with it.
         """
-        return self.sampler(streams.uniform(streams.key(self.seeds, streams.DATA, steps), counter.view(torch.int32)))
+        counter = streams.counter(rows, self.batch, device=self.device)
+        return counter[:, :1].contiguous(), torch.arange(self.batch, dtype=torch.float32, device=self.device)
+
+    def _shake(self, key: Tensor, row: Tensor, lane: Tensor) -> Tensor:
+        return streams.uniform(key, row + lane.to(torch.int32)).to(self.dtype)
+
+    def _draw(self, key: Tensor, row: Tensor, lane: Tensor) -> Tensor:
+        """Inputs under the keys [step, source]: [step, source, in, batch].
+
+        The key is an argument since the compiler takes ten seconds more to make it, and gains nothing by it.
+        """
+        return self.sampler(streams.uniform(key, row + lane.to(torch.int32)))
 
     def _ask(self, *addends: Tensor) -> Tensor:
         """The targets in training precision."""

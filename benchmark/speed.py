@@ -79,7 +79,7 @@ def parts() -> dict[str, float]:
     from benchmark.engine import State, mean_squares
     from benchmark.optimizers import corrections
     from benchmark.programs import program
-    from benchmark.streams import Draw
+    from benchmark.streams import DATA, Draw, key
     from benchmark.tiles import steps_drawn, steps_per_call
 
     replicas, engine = _tile
@@ -110,8 +110,8 @@ def parts() -> dict[str, float]:
 
     step = lambda: run.advance(state.theta, state.slots, x[:per_call], t[:per_call], None, rate, bias, strengths, None)
     return {
-        "data": microseconds(lambda: batches.draw(steps, batches.counter)) / drawn,
-        "targets": microseconds(lambda: batches.ask(x)) / drawn,
+        "data": microseconds(lambda: batches.draw(key(batches.seeds, DATA, steps), *batches.counter)) / drawn,
+        "targets": microseconds(lambda: batches.ask(*batches.targets.addends(x))) / drawn,
         "step": microseconds(step) / per_call,
         "evaluation": 2 * microseconds(lambda: mean_squares(run, state.theta, judged), 5) / EVERY,
     }

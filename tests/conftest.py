@@ -26,6 +26,21 @@ class Memory:
         self.saved.append({name: values.copy() for name, values in arrays.items()})
 
 
+def sketch(figure, stem):
+    """A figure's files, small and not laid out: what there is of them, not how they look."""
+    figure.set_layout_engine("none")
+    figure.savefig(stem.with_name(f"{stem.name}.png"), dpi=20)
+    stem.with_name(f"{stem.name}.svg").touch()
+
+
+@pytest.fixture(scope="module")
+def sketched():
+    """Figures are sketched, which takes a tenth of the time; how they look is of test_figures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("benchmark.figures.save", sketch)
+        yield
+
+
 @pytest.fixture
 def checkpoint(monkeypatch):
     """Where training saves at every evaluation, for whoever asks for it anew to go on after the first."""

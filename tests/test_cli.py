@@ -13,7 +13,7 @@ FEW = ["protocol.seeds=2", "protocol.steps=20", "protocol.evaluation_size=200", 
 
 
 @pytest.fixture
-def command(tmp_path, monkeypatch, capsys):
+def command(tmp_path, monkeypatch, capsys, sketched):
     """Run a command line in an empty folder of its own: (exit code, standard output, standard error)."""
     monkeypatch.chdir(tmp_path)
 

@@ -12,11 +12,12 @@ from benchmark.conf_files import PUBLISHED
 from benchmark.run import run
 from benchmark.store import read_table
 
+pytestmark = pytest.mark.usefixtures("sketched")
 REFERENCES = sorted(path.parent for path in (Path(__file__).parent.parent / "results/reference").glob("*/outcomes.csv"))
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, sketched):
     """A small run with everything: tables, figures, report."""
     folder = tmp_path_factory.mktemp("results") / "small"
     overrides = ["protocol.steps=60", "protocol.seeds=3", "protocol.evaluation_size=200", "engine.workers=1"]
