@@ -197,8 +197,10 @@ def horizon(profile: pd.DataFrame, cell: pd.Series) -> tuple[float, float, float
         with np.errstate(invalid="ignore"):
             good = errors / scale < HORIZON_ERROR
         good |= errors == 0
-        failed = distance[known & ~good]
-        within = distance[known & (distance < failed.min())] if len(failed) else distance[known]
+        # Where the median is 0, the table does not tell what share of the target another error is.
+        told = known & ~((median == 0) & (errors > 0) & np.isfinite(errors))
+        failed = distance[told & ~good]
+        within = distance[told & (distance < failed.min())] if len(failed) else distance[told]
         return float(within.max()) if len(within) else 0.0
 
     worse, better = profile["high"].to_numpy(), profile["low"].to_numpy()

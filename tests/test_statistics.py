@@ -107,6 +107,13 @@ def test_the_horizon_ends_where_the_median_seed_first_errs_by_one_per_cent(media
     assert statistics.horizon(profiled([medians] * 3), cell)[0] == expected
 
 
+def test_the_horizon_of_the_worse_quartile_passes_where_the_median_is_exact():
+    profile = profiled([[0, 0.001, 0.001, 0.001], [0, 0.002, 0.002, 0.02], [1e-6, 0.003, 0.003, 0.03]])
+    assert statistics.horizon(profile, pd.Series(FACTS)) == (2.0, 2.0, 2.0)
+    run_out = profiled([[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, np.inf, np.inf]])
+    assert statistics.horizon(run_out, pd.Series(FACTS)) == (3.0, 1.0, 3.0)
+
+
 def test_the_horizon_of_one_input_is_measured_from_the_middle_of_the_training_range():
     profile = profiled([[1, 0, 0, 0.001, 1]], x=(-2.0, 1.0, 1.5, 2.5, 6.0))
     assert statistics.horizon(profile, pd.Series(FACTS | {"inputs": 1}))[0] == pytest.approx(2.0)
