@@ -187,7 +187,8 @@ class Batches:
             steps = torch.arange(step, step + count, device=self.device)[:, None]
             if self.period:
                 steps %= self.period
-            x = self.draw(key := streams.key(self.seeds, streams.DATA, steps), *self.counter)
+            key = streams.key(self.seeds, streams.DATA, steps)
+            x = self.draw(key, *self.counter)
             if not self.checked and not torch.equal(x, self._draw(key, *self.counter)):
                 raise RuntimeError("the compiler draws other random numbers than torch; use engine.mode=eager")
             if self.index is not None:
@@ -210,12 +211,13 @@ class Batches:
         """The addends of the counter: of each row, int32 [row, 1], and of each lane, float32 [batch].
 
         torch 2.13's compiler, left to make the counter, gets it wrong for few lanes; given it whole, it is slow to load
-        vectors of int32 without AVX-512, and their bits as float32 with it.
+        vectors of int32 without AVX-512, and their bits as float32 with it. A lane is exact in float32.
         """
         counter = streams.counter(rows, self.batch, device=self.device)
         return counter[:, :1].contiguous(), torch.arange(self.batch, dtype=torch.float32, device=self.device)
 
     def _shake(self, key: Tensor, row: Tensor, lane: Tensor) -> Tensor:
+        """Uniform numbers under the keys [step, replica]: [step, replica, row, batch]."""
         return streams.uniform(key, row + lane.to(torch.int32)).to(self.dtype)
 
     def _draw(self, key: Tensor, row: Tensor, lane: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ def sketch(figure, stem):
 
 @pytest.fixture(scope="module")
 def sketched():
-    """Figures are sketched, which takes a tenth of the time; how they look is of test_figures."""
+    """Figures are sketched, which is faster; how they look is of test_figures."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("benchmark.figures.save", sketch)
         yield
