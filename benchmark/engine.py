@@ -121,34 +121,38 @@ def mean_squares(run: Program, theta: Tensor, data: EvaluationSet) -> Tensor:
 class State:
     """How far a tile has come: parameters, the optimizer's slots, recorded evaluations and what they selected.
 
-    theta, slots, selected: flat. curves: an evaluation each, (interpolation, extrapolation, sparsity), [replica].
+    theta, slots, selected: flat. curves: [replica, evaluation, (interpolation, extrapolation, sparsity)], of which the
+    first `recorded` evaluations are known. They are made at once: small arrays that stay, each made among large ones
+    that go, break up the heap for good, by gigabytes in five thousand evaluations.
     lowest: the selected interpolation error, best: its evaluation; attempts: restarts so far, started: the evaluation
     of the last one; all [replica]. losses: for each time between two evaluations the mean of the batches' errors and
     that of their squares, [2, replica], where a restart looks at them.
     """
 
-    def __init__(self, parameters: Parameters, theta: Tensor, slots: Sequence[float]):
+    def __init__(self, parameters: Parameters, theta: Tensor, slots: Sequence[float], evaluations: int):
         self.parameters, self.theta, self.selected = parameters, theta, theta.clone()
         self.slots = [torch.full_like(theta, start) for start in slots]
         self.losses: list[np.ndarray] = []
         replicas = parameters.shapes[0][0]
         self.lowest, self.best = np.full(replicas, np.inf), np.zeros(replicas, dtype=np.int64)
-        self.curves: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self.curves, self.recorded = np.full((replicas, evaluations, 3), np.nan), 0
         self.output, self.saturation = np.zeros(replicas), np.zeros(replicas)
         self.attempts, self.started = np.zeros(replicas, dtype=np.int64), np.zeros(replicas, dtype=np.int64)
 
     def record(self, row: tuple[np.ndarray, np.ndarray, np.ndarray], select: str) -> None:
         """One more evaluation."""
         better = row[0] < self.lowest if select == "best" else np.ones(len(row[0]), dtype=bool)
-        self.best[better], self.lowest[better] = len(self.curves), row[0][better]
+        self.best[better], self.lowest[better] = self.recorded, row[0][better]
         taken = torch.from_numpy(better).to(self.theta.device)[self.parameters.owner]
         torch.where(taken, self.theta, self.selected, out=self.selected)
-        self.curves.append(row)
+        self.curves[:, self.recorded] = np.stack(row, -1)
+        self.recorded += 1
 
     def stuck(self, steps: np.ndarray, after: float, above: float) -> np.ndarray:
         """Which replicas have got nowhere since they last started, as `recipe.Restart` says: [replica]."""
-        evaluations = [np.stack([row[0], row[0] ** 2]) for row in self.curves[1:]]
-        errors = np.stack(self.losses or evaluations)  # [evaluation, 2, replica]
+        inside = self.curves[:, 1 : self.recorded, 0].T
+        # [evaluation, 2, replica]
+        errors = np.stack(self.losses) if self.losses else np.stack([inside, inside**2], 1)
         found = np.zeros(errors.shape[-1], dtype=bool)
         for r in np.flatnonzero(steps[-1] - steps[self.started] > after):
             own = errors[self.started[r] :, :, r]
@@ -171,7 +175,7 @@ class State:
             for name, value in self.parameters.unflat(vector).items()
         }
         per_replica = {name: getattr(self, name) for name in PER_REPLICA}
-        rows = vectors | per_replica | {"curves": np.stack([np.stack(row, -1) for row in self.curves], 1)}
+        rows = vectors | per_replica | {"curves": self.curves[:, : self.recorded]}
         if self.losses:
             rows |= {"losses": np.stack(self.losses, -1).swapaxes(0, 1)}  # [replica, 2, evaluation]
         return {name: values[:replicas] for name, values in rows.items()}
@@ -185,7 +189,8 @@ class State:
             vector.copy_(self.parameters.flat(named))
         for name in PER_REPLICA:
             setattr(self, name, arrays[name][index])
-        self.curves = [tuple(evaluation.T) for evaluation in arrays["curves"][index].swapaxes(0, 1)]
+        self.recorded = arrays["curves"].shape[1]
+        self.curves[:, : self.recorded] = arrays["curves"][index]
         if "losses" in arrays:
             self.losses = list(arrays["losses"][index].T)
 
@@ -217,9 +222,9 @@ def train(
     run = program(first, width, compiled, device)
     network, parameters = run.network, run.parameters
     seeds = torch.tensor([replica.seed for replica in padded])
-    state = State(
-        parameters, parameters.flat(network.initial(Draw(seeds))).to(device, dtype), OPTIMIZERS[protocol.optimizer][0]
-    )
+    evaluated = protocol.evaluated_steps
+    start = parameters.flat(network.initial(Draw(seeds))).to(device, dtype)
+    state = State(parameters, start, OPTIMIZERS[protocol.optimizer][0], len(evaluated))
     rates = torch.tensor([s.model.recipe.learning_rate for s in specifications], dtype=dtype, device=device)
     rate = rates[parameters.owner]
 
@@ -232,7 +237,6 @@ def train(
         for s in {id(s): s for s in specifications}.values()
     }
     limits = np.array([thresholds[s.digest] for s in specifications])
-    evaluated = protocol.evaluated_steps
     per_call = steps_per_call(first, width, engine) if compiled else 1
     drawn = steps_drawn(protocol, width * batches.inputs * batches.batch, per_call)
     real = slice(len(tile))
@@ -256,8 +260,8 @@ def train(
 
     def start_anew(restart: Restart) -> None:
         after = in_steps(restart.after, protocol.steps)
-        stuck = state.stuck(np.array(evaluated[: len(state.curves)]), after, restart.above)
-        state.attempts[stuck], state.started[stuck] = state.attempts[stuck] + 1, len(state.curves) - 1
+        stuck = state.stuck(np.array(evaluated[: state.recorded]), after, restart.above)
+        state.attempts[stuck], state.started[stuck] = state.attempts[stuck] + 1, state.recorded - 1
         for attempt in np.unique(state.attempts[stuck]):
             fresh = parameters.flat(anew(Draw(seeds, int(attempt)), restart.uniform)).to(device, dtype)
             chosen = torch.from_numpy(stuck & (state.attempts == attempt)).to(device)[parameters.owner]
@@ -278,12 +282,12 @@ def train(
     else:
         began -= float(saved.pop("seconds"))
         state.restore(saved)
-        solved = int((np.isfinite(limits) & (state.curves[-1][1] < limits))[real].sum())
-        report(evaluated[len(state.curves) - 1] * len(tile), solved)
+        solved = int((np.isfinite(limits) & (state.curves[:, state.recorded - 1, 1] < limits))[real].sum())
+        report(evaluated[state.recorded - 1] * len(tile), solved)
     reported = kept = time.perf_counter()
     pending = 0
     rounds = 1 if run.turns is None else len(run.turns)
-    for begin, end in pairwise(evaluated[len(state.curves) - 1 :]):
+    for begin, end in pairwise(evaluated[state.recorded - 1 :]):
         watched = torch.zeros(2, width, dtype=torch.float64, device=device)
         for call in range(begin, end, drawn):
             if (done := (call - begin) % (drawn * SCHEDULED)) == 0:
@@ -327,12 +331,9 @@ def train(
     possible = np.array([representable(network, s.problem) for s in specifications[real]])
     return Measured(
         steps=np.array(evaluated),
-        **{
-            name: np.stack(rows, axis=1)[real]
-            for name, rows in zip(
-                ("interpolation", "extrapolation", "sparsity"), zip(*state.curves, strict=True), strict=True
-            )
-        },
+        interpolation=state.curves[real, :, 0],
+        extrapolation=state.curves[real, :, 1],
+        sparsity=state.curves[real, :, 2],
         best=state.best[real],
         target_interpolation=cpu(inside.t.square().mean(-1)[inside.target_of]),
         target_extrapolation=cpu(outside.t.square().mean(-1)[outside.target_of]),

@@ -87,7 +87,7 @@ def parts() -> dict[str, float]:
     width = len(replicas)
     run = program(first, width, compiled, device)
     start = run.network.initial(Draw(torch.tensor([replica.seed for replica in replicas])))
-    state = State(run.parameters, run.parameters.flat(start).to(device, torch.float32), (0.0, 0.0))
+    state = State(run.parameters, run.parameters.flat(start).to(device, torch.float32), (0.0, 0.0), 1)
     batches = Batches(replicas, torch.float32, device, compiled)
     per_call = steps_per_call(first, width, engine) if compiled else 1
     drawn = steps_drawn(first.protocol, width * batches.inputs * batches.batch, per_call)
