@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from benchmark.conf_files import members_of
 from benchmark.errors import UsageError, unknown
 from benchmark.intervals import bootstrap, boschloo, difference_of_rates, holm, success_rate
 from benchmark.replicas import CELL
@@ -63,28 +64,32 @@ def differences(a: Table, b: Table, on: Sequence[str], metrics: Sequence[str]) -
     return table[[*on, "metric", *order, "difference", "low", "high", "p", "p_adjusted", "verdict"]]
 
 
-def both_over_all_ranges(a: Table, b: Table) -> tuple[Table, Table]:
-    """The tables, where one of them has success rates of the range "all", with such rates in the other as well.
+def both_over_sets_of_ranges(a: Table, b: Table) -> tuple[Table, Table]:
+    """The tables, where one of them has success rates over a set of ranges, with such rates in the other as well.
 
-    They are of all its ranges together.
+    The range of such a rate is a preset's name, `mistry2022` for example, and it is of all of the preset's ranges
+    together: where a table lacks one of them, it has no such rate.
     """
-    both = [table if _pooled(table) or not _pooled(other) else _with_pool(table) for table, other in ((a, b), (b, a))]
+    both = [_with_pools(table, other) for table, other in ((a, b), (b, a))]
     return both[0], both[1]
 
 
-def _pooled(table: Table) -> bool:
-    return "all" in set(table.summary["range"])
-
-
-def _with_pool(table: Table) -> Table:
+def _with_pools(table: Table, other: Table) -> Table:
     rates = table.summary[table.summary["metric"] == "success_rate"]
+    rates = rates.assign(solved=rates["value"] * rates["seeds"])
     key = [name for name in CELL if name != "range"]
-    counts = rates.assign(solved=rates["value"] * rates["seeds"]).groupby(key, as_index=False, sort=False)
-    pool = counts[["solved", "seeds"]].sum()
-    ends = [success_rate(round(row.solved), int(row.seeds)) for row in pool.itertuples()]
-    pool[["value", "low", "high"]] = np.array(ends).reshape(-1, 3)
-    rows = pool.assign(range="all", metric="success_rate")
-    return replace(table, summary=pd.concat([table.summary, rows[[*CELL, "metric", *COMPARISON]]], ignore_index=True))
+    rows = []
+    for preset in sorted(set(other.summary["range"]) - set(table.summary["range"])):
+        ranges = members_of("range", preset)
+        for _, cells in rates[rates["range"].isin(ranges)].groupby(key, sort=False):
+            if len(cells) == len(ranges):
+                pool = success_rate(round(cells["solved"].sum()), int(cells["seeds"].sum()))
+                row = cells.iloc[0].to_dict() | dict(zip(("value", "low", "high"), pool, strict=True))
+                rows.append(row | {"range": preset, "seeds": cells["seeds"].sum()})
+    if not rows:
+        return table
+    pools = pd.DataFrame(rows)[[*CELL, "metric", *COMPARISON]]
+    return replace(table, summary=pd.concat([table.summary, pools], ignore_index=True))
 
 
 def _side(table: Table, on: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:

@@ -16,10 +16,10 @@ from benchmark.agreement import (
     RATES,
     VERDICTS,
     Table,
-    both_over_all_ranges,
+    both_over_sets_of_ranges,
     differences,
 )
-from benchmark.conf_files import PUBLISHED
+from benchmark.conf_files import PUBLISHED, published_tables
 from benchmark.errors import UsageError, unknown
 from benchmark.replicas import CELL, KEY
 from benchmark.statistics import OUTCOMES, SUMMARY
@@ -34,7 +34,8 @@ cells), and the same where it does not and the 95% interval of the difference li
 Errors: A is the same where the 95% interval of their ratio lies within a factor of {FACTOR:g}, otherwise better or
 worse where a rank test rejects (5%, Holm-corrected over the cells) and the interval lies on that side. Where both hold
 the same seeds it is the median ratio over the seeds, else the ratio of the medians.
-Whatever is left is inconclusive, which is not agreement: more seeds would tell."""
+Whatever is left is inconclusive, which is not agreement: more seeds would tell, or the single seeds where a table does
+not hold them."""
 
 
 def load(source: str) -> Table:
@@ -52,7 +53,7 @@ def load(source: str) -> Table:
             raise UsageError(f"There is no results folder and no table at {source}")
         names = [file.stem for file in PUBLISHED.glob("*.csv")]
         if source not in names:
-            raise unknown("results folder, table or published table", source, names)
+            raise unknown("results folder, table or published table", source, published_tables("metric"))
         table = published.load(source)
         if missing := [column for column in SUMMARY if column not in table]:
             raise UsageError(
@@ -134,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog=EXPLANATION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    names = ", ".join(sorted(path.stem for path in PUBLISHED.glob("*.csv")))
+    names = ", ".join(published_tables("metric"))
     for name in "AB":
         parser.add_argument(name, help=f"a results folder, a summary.csv, or a published table ({names})")
     parser.add_argument(
@@ -163,7 +164,7 @@ def _compare(options: argparse.Namespace) -> int:
     for name in on:
         if name not in CELL:
             raise unknown("column of the key", name, CELL)
-    a, b = both_over_all_ranges(load(options.A), load(options.B))
+    a, b = both_over_sets_of_ranges(load(options.A), load(options.B))
     check_comparable(a, b)
     if on == CELL:
         check_same_configurations(a, b)

@@ -22,3 +22,26 @@ def choices_of(group: str, folders: Iterable[str] = ()) -> list[str]:
     roots = [CONF, *map(Path, folders)]
     files = {path.relative_to(root / group) for root in roots for path in (root / group).rglob("*.yaml")}
     return sorted(file.with_suffix("").as_posix() for file in files if not file.name.startswith("_"))
+
+
+def members_of(group: str, name: str) -> list[str]:
+    """The options that a preset stands for; none if it is no preset.
+
+    >>> members_of("range", "madsen2020")[:2]
+    ['neg_2_1', 'mixed_2']
+    """
+    from omegaconf import OmegaConf
+
+    path = CONF / group / f"{name}.yaml"
+    content: Any = OmegaConf.load(path) if path.is_file() else {}
+    return [option for option in content.get("defaults", []) if isinstance(option, str)]
+
+
+def published_tables(*columns: str) -> list[str]:
+    """The published tables that have one of these columns.
+
+    >>> published_tables("rule")
+    ['thresholds']
+    """
+    headers = {path.stem: path.read_text().partition("\n")[0].split(",") for path in PUBLISHED.glob("*.csv")}
+    return sorted(name for name, header in headers.items() if {*columns} & {*header})

@@ -17,7 +17,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from benchmark.conf_files import CONF, GROUPS, VERSION_BASE, choices_of
+from benchmark.conf_files import CONF, GROUPS, VERSION_BASE, choices_of, published_tables
 from benchmark.errors import UsageError, unknown
 from benchmark.models import Model
 from benchmark.protocol import Engine, Protocol
@@ -58,6 +58,16 @@ class Request:
     def replicas(self) -> list[Replica]:
         """Every seed of every cell."""
         return [Replica(cell, seed) for cell in self.cells for seed in self.seeds]
+
+    def notes(self) -> list[str]:
+        """Sentences about regularizers that begin only after the run has ended."""
+        late: dict[int, dict[str, None]] = {}
+        for cell in self.cells:
+            steps = cell.specification.protocol.steps
+            for name, term in cell.specification.model.recipe.regularizers.items():
+                if term.weight and not term.strength(steps - 1, steps):
+                    late.setdefault(steps, {})[f"{name} of {cell.model} (from step {term.start:,.0f})"] = None
+        return [f"{steps:,} steps end before these regularizers act: {', '.join(told)}" for steps, told in late.items()]
 
 
 def compose(
@@ -106,6 +116,9 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str]) -> Request:
         if not getattr(config, group):
             raise UsageError(f"Choose a {group}: {group}=<one or [several] of {', '.join(choices_of(group))}>")
     _check_names(config)
+    comparable = published_tables("metric", "x", "prediction")
+    if config.published is not None and config.published not in comparable:
+        raise unknown("published table to stand beside results", config.published, comparable)
     protocol_name = choices.get("protocol") or _of_a_list(choices.get("experiment"))
     given = canonical(overrides, cfg)
     cells = []
@@ -114,12 +127,23 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str]) -> Request:
         spelled = given | {f"protocol.{name}": _spell(value) for name, value in told.items()}
         cells += _cells(config, protocol_name, protocol, spelled, cfg)
     if not cells:
-        published = ", ".join(f"{task} with {' '.join(map(str, models))}" for task, models in protocol.tasks.items())
+        its_own = {task: models for task, models in config.protocol.tasks.items() if models}
+        published = ", ".join(f"{task} with {' '.join(map(str, models))}" for task, models in its_own.items())
         raise UsageError(f"Protocol {protocol_name} trains none of these models on these tasks; it has {published}")
     folder = Path(config.results or Path("results") / (choices.get("experiment") or protocol_name))
     first = config.protocol.first_seed
     seeds = range(first, first + config.protocol.seeds)
-    return Request(cells, seeds, config.engine, folder, config.published)
+    return Request(_once(cells), seeds, config.engine, folder, config.published)
+
+
+def _once(cells: Sequence[Cell]) -> list[Cell]:
+    """Each cell once; UsageError where one key would stand for two configurations."""
+    known: dict[Cell, Cell] = {}
+    for cell in cells:
+        if known.setdefault(cell, cell).specification.digest != cell.specification.digest:
+            names = " × ".join(filter(None, cell.names))
+            raise UsageError(f"{names} means two variants of the protocol here; set more of what tells them apart")
+    return list(known)
 
 
 def _without_changes_of_others(content: Any, overrides: Iterable[str]) -> Any:

@@ -20,6 +20,8 @@ def success_rate(solved: int, seeds: int) -> Interval:
     >>> tuple(round(x, 3) for x in success_rate(93, 100))
     (0.93, 0.863, 0.966)
     """
+    if not seeds:
+        return math.nan, math.nan, math.nan
     interval = stats.binomtest(solved, seeds).proportion_ci(0.95, "wilson")
     return solved / seeds, float(interval.low), float(interval.high)
 

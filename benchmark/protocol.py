@@ -93,17 +93,21 @@ class Protocol:
     def varied(self, given: Mapping[str, Any]) -> list[tuple[dict[str, Any], "Protocol"]]:
         """(what it changes, the protocol) of each variant, or of the protocol itself.
 
-        given: the settings of the command line. A variant that would change one of them to something else is left out;
-        UsageError where nothing is left.
+        given: the settings of the command line. A variant that would change one of them to something else is left out,
+        and so is one that does not speak of them where another sets them just so. UsageError where nothing is left.
         """
         if not self.variants:
             return [({}, self)]
-        for name in {name for variant in self.variants for name in variant}:
+        varied = {name: [v[name] for v in self.variants if name in v] for variant in self.variants for name in variant}
+        for name in varied:
             if name not in (known := {f.name for f in fields(self)} - {"variants"}):
                 raise unknown("key of protocol in its variants", str(name), known)
-        kept = [v for v in self.variants if all(given[name] == v[name] for name in given if name in v)]
+        chosen = {name: value for name, value in given.items() if name in varied}
+        kept = [v for v in self.variants if all(value == v.get(name, value) for name, value in chosen.items())]
+        kept = [v for v in kept if chosen.keys() <= v.keys()] or kept
         if not kept:
-            raise UsageError(f"No variant of this protocol has {', '.join(f'{k}={v}' for k, v in given.items())}")
+            told = [f"{name}={value} (they have {', '.join(map(str, varied[name]))})" for name, value in chosen.items()]
+            raise UsageError(f"No variant of this protocol has {' and '.join(told)}")
         return [(dict(variant), Protocol(**(asdict(self) | variant | {"variants": []}))) for variant in kept]
 
     def _check_spans(self) -> None:

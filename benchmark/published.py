@@ -7,8 +7,17 @@ import pandas as pd
 from scipy import stats
 
 from benchmark import texts
-from benchmark.agreement import ERRORS, RATE_MARGIN, RATES, SYMBOLS, UNTESTED, Table, both_over_all_ranges, differences
-from benchmark.conf_files import PUBLISHED
+from benchmark.agreement import (
+    ERRORS,
+    RATE_MARGIN,
+    RATES,
+    SYMBOLS,
+    UNTESTED,
+    Table,
+    both_over_sets_of_ranges,
+    differences,
+)
+from benchmark.conf_files import PUBLISHED, published_tables
 from benchmark.errors import unknown
 from benchmark.names import MODELS, TASKS, label, ordered
 from benchmark.replicas import CELL, Replica
@@ -34,7 +43,7 @@ def load(name: str) -> pd.DataFrame:
     """
     path = PUBLISHED / f"{name}.csv"
     if not path.is_file():
-        raise unknown("published table", name, [path.stem for path in PUBLISHED.glob("*.csv")])
+        raise unknown("published table", name, published_tables("source"))
     table = pd.read_csv(path, dtype={"overrides": str})
     return table.assign(overrides=table["overrides"].fillna("")) if "overrides" in table else table
 
@@ -100,13 +109,13 @@ def _metrics(published: pd.DataFrame, results: Any) -> pd.DataFrame:
     """Each published metric of a cell beside ours, with the verdict of the agreement rule.
 
     They are joined by model, task and range, whatever the protocol of either is called, and by overrides where the
-    published row has some. A published rate of the range "all" is beside our rate over all ranges together.
+    published row has some. A published rate over a set of ranges is beside our rate over all of them together.
     """
     on = ["model", "task", "range"]
     parts = []
     for (protocol, overrides), own in results.summary.groupby(["protocol", "overrides"], sort=False):
         theirs = published[published["overrides"].isin(["", overrides])]
-        own, theirs = (side.summary for side in both_over_all_ranges(Table("", own), Table("", theirs)))
+        own, theirs = (side.summary for side in both_over_sets_of_ranges(Table("", own), Table("", theirs)))
         metrics = [metric for metric in COMPARABLE if metric in set(own["metric"]) & set(theirs["metric"])]
         if not metrics or own[on].merge(theirs[on]).empty:
             continue
@@ -143,6 +152,11 @@ def _tell_metrics(table: pd.DataFrame) -> str:
         same, unknown = ((tested == verdict).sum() for verdict in ("same", "inconclusive"))
         told = f"{same} of {len(tested)} agree, {len(tested) - same - unknown} differ, {unknown} inconclusive"
         lines += ["", f"Beside the published rates: {told}. {RULE}"]
+    made = table[table["standing"].str.match("corrected|derived", na=False)]
+    if len(made):
+        lines += ["", "Not as printed:"]
+        told = made.drop_duplicates(["model", "task", "metric", "standing"])[["model", "task", "metric", "standing"]]
+        lines += [f"  {label(m)}, {TASKS.get(t, t)}, {metric}: {how}." for m, t, metric, how in told.to_numpy()]
     origin = table.assign(standing=table["standing"].str.partition(":")[0])[["standing", "source"]].drop_duplicates()
     for standing, source in origin.itertuples(index=False, name=None):
         lines += ["", f"Published: {standing}, {source}."]

@@ -149,12 +149,12 @@ def summary(
 ) -> pd.DataFrame:
     """One row a cell and metric: value, 95% interval and number of seeds.
 
-    success_rate, success_rate_relative: Wilson. The errors, solved_at (of the solved seeds), sparsity (of the solved),
-    score and score_interpolation (100 × extrapolation or interpolation error / the cell's median untrained one,
-    Trask et al. 2018, Table 1): medians with percentile bootstrap. solved_at_mean, sparsity_mean: means of the solved
-    with the intervals of Madsen & Johansen 2020. horizon: the largest multiple of the training half-width up to which
-    the median relative error stays under 1%; low and high are those of the upper and lower quartile of the seeds'
-    errors.
+    success_rate (of the networks that have a threshold), success_rate_relative: Wilson. The errors, solved_at and
+    sparsity (of the solved seeds), score and score_interpolation (100 × extrapolation or interpolation error / the
+    cell's median untrained one, Trask et al. 2018, Table 1): medians with percentile bootstrap. solved_at_mean,
+    sparsity_mean: means of the solved with the intervals of Madsen & Johansen 2020. horizon: the largest multiple of
+    the training half-width up to which the median relative error stays under 1%; low and high are those of the upper
+    and lower quartile of the seeds' errors.
     """
     rows: list[tuple] = []
     profiles = {names: group for names, group in profile.groupby(CELL)}
@@ -162,6 +162,7 @@ def summary(
     for names, group in outcomes.groupby(CELL, sort=True):
         cell = tuple(map(str, names))
         solved_at = group.loc[group["solved"], "solved_at"].to_numpy()
+        judged = group[np.isfinite(group["threshold"])]
         sparse = group.loc[group["solved"], "sparsity"].to_numpy()
         errors = group[ERRORS].to_numpy().T
         untrained = {"extrapolation": group["untrained"].median(), "interpolation": before[names]}
@@ -170,7 +171,7 @@ def summary(
         medians = estimate(np.vstack([errors, *scores]), np.median, cell)
         metrics = [
             *((name, medians[i], len(group)) for i, name in enumerate((*ERRORS, "score", "score_interpolation"))),
-            ("success_rate", success_rate(int(group["solved"].sum()), len(group)), len(group)),
+            ("success_rate", success_rate(int(judged["solved"].sum()), len(judged)), len(judged)),
             ("success_rate_relative", success_rate(int(group["solved_relative"].sum()), len(group)), len(group)),
             ("solved_at", estimate(solved_at[None], np.median, cell)[0], len(solved_at)),
             ("solved_at_mean", mean_solved_at(solved_at), len(solved_at)),

@@ -151,9 +151,10 @@ def report(outcomes: pd.DataFrame, summary: pd.DataFrame, cells: pd.DataFrame) -
         rate, at = metrics.loc[(*names, "success_rate")], metrics.loc[(*names, "solved_at")]
         counts = group["verdict"].value_counts()
         verdicts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts)
+        success = f"{rate['value']:4.0%} [{100 * rate['low']:.0f}–{100 * rate['high']:.0f}]"
         rows.append(
             {name: own[name] for name in ("model", "task", "range", *varying)}
-            | {"success [95%]": f"{rate['value']:4.0%} [{100 * rate['low']:.0f}–{100 * rate['high']:.0f}]"}
+            | {"success [95%]": success if rate["seeds"] else "–"}
             | {"solved at": "–" if math.isnan(at["value"]) else f"{at['value']:,.0f}"}
             | {"error inside": number(group["relative_interpolation"].median())}
             | {"outside": number(group["relative_extrapolation"].median())}
@@ -172,5 +173,10 @@ def of_cells(cells: pd.DataFrame) -> list[str]:
     for (model, range_, why), group in impossible.groupby(["model", "range", "why"], sort=False):
         lines.append(f"{model} cannot represent {', '.join(group['task'].unique())} on {range_}: {why}.")
     for (range_, trained, judged), group in cells.groupby(["range", "trained", "judged"], sort=False):
-        lines.append(f"{', '.join(group['task'].unique())} on {range_}: trained on {trained}, judged on {judged}.")
+        without = (
+            "" if math.isfinite(group["threshold"].min()) else ", without a threshold: weights wrong by ε err by ∞"
+        )
+        lines.append(
+            f"{', '.join(group['task'].unique())} on {range_}: trained on {trained}, judged on {judged}{without}."
+        )
     return lines

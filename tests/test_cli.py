@@ -108,6 +108,8 @@ def test_a_failed_job_of_a_sweep_costs_only_itself(command, tmp_path):
         (["+model=nalu", "+task=mul", "range.symmetric.interpolation=text"], "must be a list of intervals"),
         (["+model=nalu", "+task=sqrt", "range=neg_2_1"], "sqrt is not defined anywhere"),
         (["+model=nalu", "+task=mul", "results=/dev/null"], "is a file"),
+        (["+experiment=madsen2020_simple", "published=madsen2020_simpel"], "did you mean madsen2020_simple"),
+        (["+experiment=madsen2020_simple", "published=floors"], "published table to stand beside results"),
         (["+model=nalu", "+task=mul", "results=/proc/nowhere"], "cannot be written to"),
         (["+model=nalu", "+task=mul", "model.nalu.options.initialisation=zero"], "has no initialisation 'zero'"),
         (["+model=nalu", "+task=mul", "model.nalu.unit=mine.Unit"], "does not make a unit"),

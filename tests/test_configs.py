@@ -176,9 +176,23 @@ def test_the_command_line_narrows_the_variants():
     assert [cell.overrides for cell in narrow("protocol.inputs=50")] == ["protocol.inputs=50"]
     (wide,) = narrow("protocol.inputs=125")
     assert wide.specification.protocol.steps == 10_000_000
-    assert len(narrow("protocol.steps=10_000_000")) == 6 + 4  # where nothing is said of the steps they are free
-    with pytest.raises(UsageError, match="No variant of this protocol has inputs=51"):
+    assert len(narrow("protocol.steps=10_000_000")) == 4
+    assert len(narrow("protocol.steps=7")) == 6  # where nothing is said of the steps they are free
+    with pytest.raises(UsageError, match=r"No variant of this protocol has inputs=51 \(they have 4, 10, 25, 50"):
         narrow("protocol.inputs=51")
+    distractors = ["protocol.inputs=10", "protocol.subset=0.1", "protocol.steps=100000"]
+    for given in (distractors, distractors[:1]):  # not the run of two inputs as well, under the same key
+        cells = compose(experiment="mistry2022_division", overrides=given).cells
+        assert {cell.overrides for cell in cells} == {"protocol.inputs=10;protocol.steps=100000;protocol.subset=0.1"}
+        assert len(cells) == len(set(cells)) == 4 * 9
+
+
+def test_one_key_does_not_stand_for_two_configurations():
+    changed = "{steps: 5, models: {nac: {recipe: {learning_rate: 1}}}}"
+    variants = lambda *each: compose(["nac"], ["add"], overrides=[f"protocol.variants=[{','.join(each)}]"]).cells
+    assert len(variants("{steps: 5}", "{steps: 5}")) == 2  # one a range
+    with pytest.raises(UsageError, match="means two variants of the protocol"):
+        variants("{steps: 5}", changed)
 
 
 def test_a_protocol_may_change_a_recipe_for_one_task_and_name_who_is_trained_on_it():

@@ -273,7 +273,7 @@ MINIMAL = [
 
 
 def trained_by_the_minimal_tasks_rules(replica, recipe):
-    """Schlör et al. 2020 written as their script is: one network, one loop. Parameters and restarts."""
+    """Schlör et al. 2020 as one network and one loop; a restart is looked for every ten steps. Parameters, restarts."""
     network, protocol = build(replica.cell.specification), replica.cell.specification.protocol
     theta = {name: value[0] for name, value in network.initial(Draw(torch.tensor([replica.seed]))).items()}
     squares = {name: torch.ones_like(value) for name, value in theta.items()}

@@ -138,6 +138,16 @@ def test_a_summary_has_every_metric_with_its_interval_and_seed_count():
     assert (table.loc["horizon", "value"], table.loc["horizon", "seeds"]) == (2.0, 20)
 
 
+def test_networks_without_a_threshold_have_no_success_rate():
+    outcomes = judged([[(1, 9), (1e-6, 1e-7)]] * 20, threshold=np.inf)
+    cells = pd.DataFrame([dict.fromkeys(CELL, "c") | FACTS | {"threshold": np.inf}])[statistics.CELLS]
+    before = pd.DataFrame([dict.fromkeys(CELL, "c") | {"untrained": 2.0}])
+    table = statistics.summary(outcomes, profiled([[0, 0, 0, 1]] * 20), cells, before).set_index("metric")
+    assert table.loc["success_rate", ["value", "low", "high"]].isna().all()
+    assert table.loc[["success_rate", "success_rate_relative"], "seeds"].tolist() == [0, 20]
+    assert table.loc["success_rate_relative", "value"] == 1
+
+
 def test_long_curves_are_thinned_to_200_steps_with_both_ends():
     runs = pd.DataFrame([dict.fromkeys(CELL, "c") | {"seed": 0, "run": 0}])
     steps = np.arange(0, 5_000_001, 1000)

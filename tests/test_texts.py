@@ -29,3 +29,13 @@ def test_the_effective_ranges_are_told_for_every_task(quick, tmp_path):
     assert "add on symmetric: trained on [-5, 5], judged on [-20, -5] ∪ [5, 20]." in lines
     effective = "trained on a [-5, 5], b [-5, -0.1] ∪ [0.1, 5], judged on [-20, -5] ∪ [5, 20]."
     assert f"div on symmetric: {effective}" in lines
+
+
+def test_where_no_threshold_exists_no_success_is_told(quick, tmp_path):
+    to_zero = ["task.div.margin=0", "range.pos_0_1.extrapolation=[[0,5]]"]
+    results = run(quick(["nalu"], ["div"], ["pos_0_1"], ["engine.workers=1", *to_zero], results=tmp_path))
+    lines = report(results.outcomes, results.summary, results.asked("cells")).splitlines()
+    assert lines[2].split()[0] == "nalu"
+    assert " – " in lines[2]
+    assert "% [" not in lines[2]
+    assert "without a threshold: weights wrong by ε err by ∞." in lines[-1]

@@ -83,7 +83,7 @@ def _draw_set(tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, Figure]
     cells = tables["cells"]
 
     def of(metric: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
-        return lambda summary: summary[summary["metric"] == metric]
+        return lambda summary: summary[(summary["metric"] == metric) & summary["value"].notna()]
 
     by_input = partial(error_by_input, comparison=tables.get("comparison"))
     if not (rates := _tested_rates(tables.get("comparison"))).empty:

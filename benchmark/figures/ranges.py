@@ -99,6 +99,8 @@ def success_by_setting(summary: pd.DataFrame, cells: pd.DataFrame) -> Figure:
         rate, step, error = row
         rate.set(ylim=(-0.04, 1.04))
         rate.yaxis.set_major_formatter(PercentFormatter(1))
+        if part.loc[part["metric"] == "success_rate", "value"].isna().all():
+            rate.text(0.5, 0.5, "no threshold", transform=rate.transAxes, ha="center", color="grey")
         highest = part.loc[part["metric"] == "solved_at", ["value", "high"]].max(axis=None)
         step.set(ylim=(0, 1.06 * highest if highest > 0 else 1))
         error.set(yscale="log", ylim=ends)
