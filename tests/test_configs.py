@@ -187,6 +187,12 @@ def test_the_command_line_narrows_the_variants():
         assert len(cells) == len(set(cells)) == 4 * 9
 
 
+def test_regularizers_that_come_after_the_end_are_named():
+    shorter = compose(experiment="mistry2022_division", models=["nmru", "real_npu"], overrides=["protocol.steps=5000"])
+    assert shorter.notes() == ["5,000 steps end before these regularizers act: sparsity of nmru (from step 20,000)"]
+    assert compose(experiment="mistry2022_division", protocol="mistry2022_division/quick").notes() == []
+
+
 def test_one_key_does_not_stand_for_two_configurations():
     changed = "{steps: 5, models: {nac: {recipe: {learning_rate: 1}}}}"
     variants = lambda *each: compose(["nac"], ["add"], overrides=[f"protocol.variants=[{','.join(each)}]"]).cells
