@@ -23,6 +23,7 @@ EXPLANATION = (
     "Sparsity error: how far the weight farthest from −1, 0 and 1 is from the nearest of them."
 )
 SIDE_BY_SIDE = 3  # a panel has room for the names of so many ranges
+CROWDED = 9  # settings; more have no room for names of two lines
 ROOM = 18  # for where a range trains, beside its name
 EXACT = 1e-8  # the axis of the sparsity error starts here: exact weights have none
 LARGE = 1e3  # and that of the relative error ends about here
@@ -88,8 +89,10 @@ def success_by_setting(summary: pd.DataFrame, cells: pd.DataFrame) -> Figure:
     shown.loc[errors.index, errors.columns] = errors
     ends = np.fmin(errors.min(axis=None), 1) / 3, 3 * np.fmax(errors.max(axis=None), 1)  # 1: who always answers 0
     rows, settings = by_task_and_range(shown), sorted(shown["overrides"].unique(), key=_natural)
-    names = [name.replace("protocol.", "").replace(";", ",\n") or "as it is" for name in settings]
-    figure = Figure((7.2, 1.9 + 0.13 * (shown["model"].nunique() // 6) + 1.6 * len(rows)), layout="constrained")
+    crowded = len(settings) > CROWDED
+    names = [name.replace("protocol.", "").replace(";", ", " if crowded else ",\n") or "as it is" for name in settings]
+    below = 1.9 + 0.13 * (shown["model"].nunique() // 6) + 0.6 * crowded
+    figure = Figure((7.2, below + 1.6 * len(rows)), layout="constrained")
     grid = figure.subplots(len(rows), len(BY_SETTING), sharex=True, squeeze=False)
     for row, ((task, range_), part) in zip(grid, rows, strict=True):
         for axes, (metric, name) in zip(row, BY_SETTING.items(), strict=True):
