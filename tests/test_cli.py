@@ -191,37 +191,12 @@ def test_a_tutorial_prints_its_ten_predictions_beside_ours(command, tmp_path):
     assert profile["x"].max() > 20
 
 
-UNIT = """
-from benchmark.units import Unit, linear
-
-class Twice(Unit):
-    \"\"\"y = 2 W x\"\"\"
-
-    def __init__(self, inputs, outputs):
-        super().__init__(inputs, outputs)
-        self.W = self.parameter()
-
-    def initial(self, draw):
-        return {"W": draw.uniform((self.outputs, self.inputs), -1, 1)}
-
-    def forward(self, x):
-        return 2 * linear(self.W, x)
-"""
-
-
-def test_a_unit_of_ones_own_trains_beside_the_others(tmp_path):
-    (tmp_path / "mine.py").write_text(UNIT)
+def test_a_misspelled_model_of_ones_own_is_refused_with_the_right_name(command, tmp_path):
     (tmp_path / "conf" / "model").mkdir(parents=True)
     (tmp_path / "conf" / "model" / "twice.yaml").write_text("# @package model.twice\nunit: mine.Twice\n")
-    arguments = [sys.executable, "-m", "benchmark", "--config-dir", "conf", "task=add", "range=positive", *FEW[:3]]
-    done = subprocess.run([*arguments, "+model=[twice,nac]"], cwd=tmp_path, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    table = pd.read_csv(tmp_path / "results/default/outcomes.csv")
-    assert set(table["model"]) == {"twice", "nac"}
-    assert table.loc[table["model"] == "twice", "sparsity"].isna().all()
-    misspelled = subprocess.run([*arguments, "model=twce"], cwd=tmp_path, capture_output=True, text=True)
-    assert misspelled.returncode == 2
-    assert "did you mean twice?" in misspelled.stderr
+    code, _, err = command("--config-dir", "conf", "+task=add", "model=twce", *FEW)
+    assert code == 2
+    assert "did you mean twice?" in err
 
 
 def test_figures_follow_their_tables_even_after_a_run_that_could_not_draw(command, tmp_path, monkeypatch):

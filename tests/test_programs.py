@@ -44,13 +44,13 @@ def test_a_compiled_replica_is_the_same_alone_in_company_and_for_any_steps_per_c
 ):
     overrides = [*overrides, "protocol.seeds=20", "protocol.steps=16", "protocol.evaluate_every=8"]
     replicas = quick([model], ["mul", "add"], ["symmetric", "positive"], overrides).replicas()
-    together = train(replicas, Engine(mode="compiled", tile=96, steps_per_call=4))
+    together = train(replicas, Engine(mode="compiled", tile=96, steps_per_call=2))
     assert together.engine == "compiled"
     alone = train([replicas[41]], Engine(mode="compiled", tile=32, steps_per_call=1))
     assert same(together, 41, alone, 0)
-    backwards = train(replicas[::-1], Engine(mode="compiled", tile=96, steps_per_call=4))
+    backwards = train(replicas[::-1], Engine(mode="compiled", tile=96, steps_per_call=2))
     assert all(same(together, i, backwards, len(replicas) - 1 - i) for i in (0, 7, 41, 79))
-    train(replicas[40:43], Engine(mode="compiled", tile=96, steps_per_call=4), checkpoint=checkpoint)
+    train(replicas[40:43], Engine(mode="compiled", tile=96, steps_per_call=2), checkpoint=checkpoint)
     resumed = train(replicas[40:43], Engine(mode="compiled", tile=32, steps_per_call=1), checkpoint=checkpoint)
     assert all(same(together, 40 + i, resumed, i) for i in range(3))
     eager = train(replicas, Engine(mode="eager"))
