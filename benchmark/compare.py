@@ -19,7 +19,7 @@ from benchmark.agreement import (
     both_over_sets_of_ranges,
     differences,
 )
-from benchmark.conf_files import PUBLISHED, published_tables
+from benchmark.conf_files import published_tables
 from benchmark.errors import UsageError, unknown
 from benchmark.replicas import CELL, KEY
 from benchmark.statistics import OUTCOMES, SUMMARY
@@ -51,8 +51,7 @@ def load(source: str) -> Table:
             raise UsageError(f"{source} holds no summary.csv; run the benchmark into it or name another results folder")
         if path.suffix or path.parent != Path("."):
             raise UsageError(f"There is no results folder and no table at {source}")
-        names = [file.stem for file in PUBLISHED.glob("*.csv")]
-        if source not in names:
+        if source not in published_tables("source"):
             raise unknown("results folder, table or published table", source, published_tables("metric"))
         table = published.load(source)
         if missing := [column for column in SUMMARY if column not in table]:

@@ -172,11 +172,9 @@ def of_cells(cells: pd.DataFrame) -> list[str]:
     impossible = cells[cells["representable"] == "no"]
     for (model, range_, why), group in impossible.groupby(["model", "range", "why"], sort=False):
         lines.append(f"{model} cannot represent {', '.join(group['task'].unique())} on {range_}: {why}.")
-    for (range_, trained, judged), group in cells.groupby(["range", "trained", "judged"], sort=False):
-        without = (
-            "" if math.isfinite(group["threshold"].min()) else ", without a threshold: weights wrong by ε err by ∞"
-        )
-        lines.append(
-            f"{', '.join(group['task'].unique())} on {range_}: trained on {trained}, judged on {judged}{without}."
-        )
+    has_threshold = (cells["threshold"] < math.inf).rename("has_threshold")
+    alike = cells.groupby(["range", "trained", "judged", has_threshold], sort=False)
+    for (range_, trained, judged, threshold), group in alike:
+        told = f"{', '.join(group['task'].unique())} on {range_}: trained on {trained}, judged on {judged}"
+        lines.append(told + ("." if threshold else ", without a threshold: weights wrong by ε err by ∞."))
     return lines

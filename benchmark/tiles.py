@@ -14,7 +14,7 @@ from benchmark.replicas import Replica, Specification, architecture
 PAD = 32  # replicas a tile is filled up to a multiple of: the widest vector loop has no scalar tail, which rounds apart
 TILE_NUMBERS = 1 << 21  # products W x of one step that a tile may hold
 USUAL_SEEDS = 25  # the default protocol's
-WORTH_COMPILING = 30.0  # seconds of eager training that a compilation, 6 to 17 s, has to replace
+WORTH_COMPILING = 30.0  # seconds of eager training that a compilation, 6 to 25 s, has to replace
 DATA_NUMBERS = 1 << 18  # inputs generated at once
 GPU_TILE, GPU_NUMBERS = 1 << 14, 1 << 27  # replicas of a tile on a GPU, and products W x of one step there
 CACHED_NUMBERS = 1 << 19  # inputs of one step that stay in a processor's cache

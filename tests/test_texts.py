@@ -33,9 +33,11 @@ def test_the_effective_ranges_are_told_for_every_task(quick, tmp_path):
 
 def test_where_no_threshold_exists_no_success_is_told(quick, tmp_path):
     to_zero = ["task.div.margin=0", "range.pos_0_1.extrapolation=[[0,5]]"]
-    results = run(quick(["nalu"], ["div"], ["pos_0_1"], ["engine.workers=1", *to_zero], results=tmp_path))
+    results = run(quick(["nalu"], ["div", "mul"], ["pos_0_1"], ["engine.workers=1", *to_zero], results=tmp_path))
     lines = report(results.outcomes, results.summary, results.asked("cells")).splitlines()
-    assert lines[2].split()[0] == "nalu"
-    assert " – " in lines[2]
-    assert "% [" not in lines[2]
-    assert "without a threshold: weights wrong by ε err by ∞." in lines[-1]
+    rows = {line.split()[1]: line for line in lines[2:4]}
+    assert "% [" in rows["mul"]
+    assert "% [" not in rows["div"]
+    where = "on pos_0_1: trained on [0, 1], judged on [0, 5]"
+    assert f"mul {where}." in lines
+    assert f"div {where}, without a threshold: weights wrong by ε err by ∞." in lines
