@@ -1,7 +1,7 @@
-"""The batched training loop: replicas of one architecture train as one tensor program.
+"""The training loop: replicas of one architecture train together, and no replica sees another.
 
-Parameters are [replica, out, in], data [replica, in, batch], the loss [replica]; gradients are those of its sum, so no
-replica sees another. A replica's numbers are the same bit for bit alone and in any company.
+A replica's numbers are the same bit for bit alone and in any company; computed by a program of its own, on every
+machine.
 """
 
 import time
@@ -15,20 +15,23 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from benchmark.data import Batches, EvaluationSet
+from benchmark import exact
+from benchmark.data import EvaluationSet
+from benchmark.eager import Eager
+from benchmark.fused.trainer import Fused
 from benchmark.networks import Network, build, representable
-from benchmark.optimizers import OPTIMIZERS, corrections
-from benchmark.programs import Parameters, Program, of_parameters, program
+from benchmark.optimizers import corrections
 from benchmark.protocol import Engine
 from benchmark.recipe import Restart, in_steps
 from benchmark.replicas import Replica
+from benchmark.steps import Step, of_parameters
 from benchmark.streams import Draw
 from benchmark.tasks import threshold
-from benchmark.tiles import padded_size, steps_drawn, steps_per_call
 
-SCHEDULED = 1 << 13  # steps whose schedules are laid out at once
+SCHEDULED = 1 << 13  # steps of one call at most
+REPORTED = 0.5  # seconds between two reports of progress
 KEPT_EVERY = 60.0  # seconds of training that a killed run may lose, but for what lies between two evaluations
-PER_REPLICA = ("lowest", "best", "output", "saturation", "attempts", "started")
+PER_REPLICA = ("selected", "lowest", "best", "output", "saturation", "attempts", "started")
 STUCK = 0.01  # an effective weight that moves less than this with its parameters is saturated
 
 Report = Callable[[int, int], None]
@@ -100,99 +103,254 @@ def saturation(network: Network, named: dict[str, Tensor]) -> Tensor:
     return torch.cat(stuck, dim=1).double().mean(1)
 
 
-def errors(run: Program, theta: Tensor, data: EvaluationSet) -> tuple[Tensor, Tensor]:
+class Trainer(Protocol):
+    """How a tile's replicas are computed, eagerly or by a program of their own. name: "eager" or "compiled".
+
+    columns of a schedule: Adam's two corrections, then each regularizer's strength. Rows of a state: theta, then the
+    optimizer's slots, each of all parameters in order.
+    """
+
+    name: str
+    step: Step
+
+    def load(self, rows: np.ndarray) -> None:
+        """Go on from this state, [replica, row, parameter]."""
+
+    def rows(self) -> np.ndarray:
+        """A copy of the state."""
+
+    def advance(self, first: int, schedule: np.ndarray, watched: np.ndarray | None) -> None:
+        """Train as many steps as the schedule has rows, from step `first` on.
+
+        The batches' errors and their squares are added to watched, float64 [replica, 2].
+        """
+
+    def outputs(self, data: EvaluationSet) -> np.ndarray:
+        """[replica, point]."""
+
+    def mean_squares(self, data: EvaluationSet) -> np.ndarray:
+        """Mean squared error of each replica, float64; nan or inf where an output is not finite."""
+
+    def sparsity(self) -> np.ndarray:
+        """Each replica's sparsity error, float64."""
+
+
+def trainer(tile: Sequence[Replica], engine: Engine, device: torch.device) -> Trainer:
+    """What trains these replicas as the engine's settings, made definite, say."""
+    if engine.mode == "compiled":
+        return Fused(tile)
+    return Eager(tile, device, engine.tile if device.type == "cuda" else None)
+
+
+def errors(run: Trainer, data: EvaluationSet) -> tuple[np.ndarray, np.ndarray]:
     """The error y - t and the target t, float64 [replica, point]; what is not finite counts as inf."""
-    parts = []
-    for x, t, real in data.chunks:
-        kept = slice(int(real.sum()))
-        y = run.forward(theta, x[data.set_of])[:, kept].double()
-        t = t[data.target_of, kept]
-        parts.append(torch.stack([(y - t).nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=torch.inf), t]))
-    error, target = torch.cat(parts, -1)
+    target = data.t.numpy()[data.target_of.numpy()]
+    with np.errstate(over="ignore", invalid="ignore"):
+        error = run.outputs(data).astype(np.float64) - target
+    error[~np.isfinite(error)] = np.inf
     return error, target
 
 
-def mean_squares(run: Program, theta: Tensor, data: EvaluationSet) -> Tensor:
-    """Mean squared error of each replica, float64 [replica]; inf where an output is not finite."""
-    sums = [run.squares(theta, x, data.set_of, t, data.target_of, real) for x, t, real in data.chunks]
-    return (torch.stack(sums).sum(0) / data.x.shape[-1]).nan_to_num(nan=torch.inf)
-
-
 class State:
-    """How far a tile has come: parameters, the optimizer's slots, recorded evaluations and what they selected.
+    """How far a tile has come: what was evaluated, and what that selected. All arrays are [replica, ...].
 
-    theta, slots, selected: flat. curves: [replica, evaluation, (interpolation, extrapolation, sparsity)], of which the
-    first `recorded` evaluations are known. They are made at once: small arrays that stay, each made among large ones
-    that go, break up the heap for good, by gigabytes in five thousand evaluations.
+    selected: the parameters of the selected step. curves: [replica, evaluation, (interpolation, extrapolation,
+    sparsity)], of which the first `recorded` evaluations are known. They are made at once: small arrays that stay, each
+    made among large ones that go, break up the heap for good, by gigabytes in five thousand evaluations.
     lowest: the selected interpolation error, best: its evaluation; attempts: restarts so far, started: the evaluation
-    of the last one; all [replica]. losses: for each time between two evaluations the mean of the batches' errors and
-    that of their squares, [2, replica], where a restart looks at them.
+    of the last one. losses: for each time between two evaluations the mean of the batches' errors and that of their
+    squares, [replica, 2], where a restart looks at them.
     """
 
-    def __init__(self, parameters: Parameters, theta: Tensor, slots: Sequence[float], evaluations: int):
-        self.parameters, self.theta, self.selected = parameters, theta, theta.clone()
-        self.slots = [torch.full_like(theta, start) for start in slots]
+    def __init__(self, theta: np.ndarray, evaluations: int):
+        replicas = len(theta)
+        self.selected = theta.copy()
         self.losses: list[np.ndarray] = []
-        replicas = parameters.shapes[0][0]
         self.lowest, self.best = np.full(replicas, np.inf), np.zeros(replicas, dtype=np.int64)
         self.curves, self.recorded = np.full((replicas, evaluations, 3), np.nan), 0
         self.output, self.saturation = np.zeros(replicas), np.zeros(replicas)
         self.attempts, self.started = np.zeros(replicas, dtype=np.int64), np.zeros(replicas, dtype=np.int64)
 
-    def record(self, row: tuple[np.ndarray, np.ndarray, np.ndarray], select: str) -> None:
-        """One more evaluation."""
+    def record(self, row: tuple[np.ndarray, np.ndarray, np.ndarray], theta: np.ndarray, select: str) -> None:
+        """One more evaluation, of these parameters."""
         better = row[0] < self.lowest if select == "best" else np.ones(len(row[0]), dtype=bool)
         self.best[better], self.lowest[better] = self.recorded, row[0][better]
-        taken = torch.from_numpy(better).to(self.theta.device)[self.parameters.owner]
-        torch.where(taken, self.theta, self.selected, out=self.selected)
+        self.selected[better] = theta[better]
         self.curves[:, self.recorded] = np.stack(row, -1)
         self.recorded += 1
 
     def stuck(self, steps: np.ndarray, after: float, above: float) -> np.ndarray:
         """Which replicas have got nowhere since they last started, as `recipe.Restart` says: [replica]."""
-        inside = self.curves[:, 1 : self.recorded, 0].T
-        # [evaluation, 2, replica]
-        errors = np.stack(self.losses) if self.losses else np.stack([inside, inside**2], 1)
-        found = np.zeros(errors.shape[-1], dtype=bool)
+        inside = self.curves[:, 1 : self.recorded, 0]
+        # [replica, evaluation, 2]
+        errors = np.stack(self.losses, 1) if self.losses else np.stack([inside, inside**2], -1)
+        found = np.zeros(len(errors), dtype=bool)
+        mean = lambda values: exact.total(values, 0) / len(values)
         for r in np.flatnonzero(steps[-1] - steps[self.started] > after):
-            own = errors[self.started[r] :, :, r]
+            own = errors[r, self.started[r] :]
             half = len(own) // 2
             with np.errstate(invalid="ignore"):  # of errors that are not finite
-                (first, _), (second, square) = (own[:half].mean(0) if half else (np.inf, 0)), own[half:].mean(0)
+                (first, _), (second, square) = (mean(own[:half]) if half else (np.inf, 0)), mean(own[half:])
                 better = first > second + np.sqrt(max(square - second**2, 0.0))
             found[r] = not better and second > above
         return found
 
-    def _vectors(self) -> dict[str, Tensor]:
-        slots = {f"slot {i}": slot for i, slot in enumerate(self.slots)}
-        return {"theta": self.theta, "selected": self.selected} | slots
-
-    def arrays(self, replicas: int) -> dict[str, np.ndarray]:
-        """Everything of the first replicas, a row each: what `restore` takes."""
-        vectors = {
-            f"{kind} {name}": value.cpu().numpy()
-            for kind, vector in self._vectors().items()
-            for name, value in self.parameters.unflat(vector).items()
-        }
-        per_replica = {name: getattr(self, name) for name in PER_REPLICA}
-        rows = vectors | per_replica | {"curves": self.curves[:, : self.recorded]}
-        if self.losses:
-            rows |= {"losses": np.stack(self.losses, -1).swapaxes(0, 1)}  # [replica, 2, evaluation]
-        return {name: values[:replicas] for name, values in rows.items()}
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything, a row a replica: what `restore` takes."""
+        kept = {name: getattr(self, name) for name in PER_REPLICA}
+        kept |= {"curves": self.curves[:, : self.recorded]}
+        return kept | ({"losses": np.stack(self.losses, 1)} if self.losses else {})
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        """Go on from `arrays`. What fills the tile up is its first replica again and again, as it was before."""
-        width = len(self.lowest)
-        index = np.where(np.arange(width) < len(arrays["best"]), np.arange(width), 0)
-        for kind, vector in self._vectors().items():
-            named = {name: torch.from_numpy(arrays[f"{kind} {name}"][index]) for name in self.parameters.names}
-            vector.copy_(self.parameters.flat(named))
+        """Go on from `arrays`."""
         for name in PER_REPLICA:
-            setattr(self, name, arrays[name][index])
+            setattr(self, name, arrays[name])
         self.recorded = arrays["curves"].shape[1]
-        self.curves[:, : self.recorded] = arrays["curves"][index]
+        self.curves[:, : self.recorded] = arrays["curves"]
         if "losses" in arrays:
-            self.losses = list(arrays["losses"][index].T)
+            self.losses = list(arrays["losses"].swapaxes(0, 1))
+
+
+class Training:
+    """A tile on its way: its trainer, its state, and the data on which it is judged."""
+
+    def __init__(self, tile: Sequence[Replica], engine: Engine):
+        self.tile = tile
+        self.specifications = [replica.cell.specification for replica in tile]
+        first = self.specifications[0]
+        self.protocol, self.recipe = first.protocol, first.model.recipe
+        self.dtype = getattr(torch, self.protocol.dtype)
+        self.device = torch.device("cuda" if engine.device == "cuda" else "cpu")
+        self.run = trainer(tile, engine, self.device)
+        self.network, self.parameters = self.run.step.network, self.run.step.parameters
+        self.seeds = torch.tensor([replica.seed for replica in tile])
+        self.evaluated = self.protocol.evaluated_steps
+        self.inside, self.outside = (
+            EvaluationSet.of_range(name, tile, self.dtype) for name in ("interpolation", "extrapolation")
+        )
+        limits = {
+            s.digest: threshold(s.problem, self.protocol.epsilon, self.protocol.threshold)
+            for s in {id(s): s for s in self.specifications}.values()
+        }
+        self.limits = np.array([limits[s.digest] for s in self.specifications])
+        theta = self._drawn(self.network.initial(Draw(self.seeds)))
+        slots = [np.full_like(theta, start) for start in self.run.step.slots]
+        self.run.load(np.stack([theta, *slots], 1))
+        self.state = State(theta, len(self.evaluated))
+        self.pace = 1.0  # steps that take about REPORTED seconds
+
+    def _drawn(self, named: dict[str, Tensor]) -> np.ndarray:
+        """Parameters by name as rows, [replica, parameter]."""
+        parts = [named[name].flatten(1) for name in self.parameters.names]
+        return torch.cat(parts, 1).to(self.dtype).numpy()
+
+    def begin(self) -> None:
+        """What is measured before the first step."""
+        outputs = self.run.outputs(self.inside).astype(np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.state.output = np.sqrt(exact.total(outputs * outputs) / outputs.shape[-1])
+        named = self.parameters.named(self.run.rows()[:, 0])
+        self.state.saturation = saturation(self.network, {k: torch.from_numpy(v) for k, v in named.items()}).numpy()
+        self.evaluate()
+
+    def evaluate(self) -> None:
+        """Record where the replicas are."""
+        theta = self.run.rows()[:, 0]
+        finite = np.isfinite(theta).all(-1)
+        judge = lambda data: np.where(finite, np.nan_to_num(self.run.mean_squares(data), nan=np.inf), np.inf)
+        self.state.record((judge(self.inside), judge(self.outside), self.run.sparsity()), theta, self.protocol.select)
+
+    @property
+    def solved(self) -> int:
+        """How many replicas were under their threshold when last looked at."""
+        beyond = self.state.curves[:, self.state.recorded - 1, 1]
+        return int((np.isfinite(self.limits) & (beyond < self.limits)).sum())
+
+    def advance(self, begin: int, end: int, per_call: int | None, report: Callable[[int], None]) -> None:
+        """From one evaluation to the next. report: receives how many steps were done since it was last called."""
+        terms, steps = self.recipe.regularizers.values(), self.protocol.steps
+        watched = np.zeros((len(self.tile), 2)) if self.run.step.watched else None
+        at = begin
+        while at < end:
+            upto = min(end, at + (per_call or max(1, min(int(self.pace), SCHEDULED))))
+            strengths = [[term.strength(step, steps) for term in terms] for step in range(at, upto)]
+            schedule = np.concatenate([corrections(range(at, upto)), np.reshape(strengths, (upto - at, -1))], 1)
+            began = time.perf_counter()
+            self.run.advance(at, schedule, watched)
+            took = max(time.perf_counter() - began, 1e-6)
+            self.pace = min(2.0 * self.pace, REPORTED * (upto - at) / took)
+            report(upto - at)
+            at = upto
+        if self.recipe.restart is not None and end < steps:
+            every = self.recipe.restart.every
+            if watched is not None:
+                self.state.losses.append(np.nan_to_num(watched / (end - begin), nan=np.inf))
+            self.evaluate()
+            if every is None or end % in_steps(every, steps) == 0:
+                self._start_anew(self.recipe.restart)
+        else:
+            self.evaluate()
+
+    def _start_anew(self, restart: Restart) -> None:
+        state = self.state
+        after = in_steps(restart.after, self.protocol.steps)
+        stuck = state.stuck(np.array(self.evaluated[: state.recorded]), after, restart.above)
+        if not stuck.any():
+            return
+        state.attempts[stuck], state.started[stuck] = state.attempts[stuck] + 1, state.recorded - 1
+        rows = self.run.rows()
+        for attempt in np.unique(state.attempts[stuck]):
+            chosen = stuck & (state.attempts == attempt)
+            rows[chosen, 0] = self._drawn(self._anew(Draw(self.seeds, int(attempt)), restart.uniform))[chosen]
+        self.run.load(rows)
+
+    def _anew(self, draw: Draw, uniform: float | None) -> dict[str, Tensor]:
+        if uniform is None:
+            return self.network.initial(draw)
+        named = self.network.named_parameters()
+        return {name: draw.uniform(tuple(value.shape), -uniform, uniform) for name, value in named}
+
+    def measured(self, engine: Engine, seconds: float) -> Measured:
+        """What the finished training yields, with the selected parameters."""
+        state, tile, first = self.state, self.tile, self.specifications[0]
+        rows = self.run.rows()
+        rows[:, 0] = state.selected
+        self.run.load(rows)
+        points, profile_x = EvaluationSet.of_profile(tile, self.dtype)
+        shape = (len(tile), profile_x.shape[1], -1)
+        along = []
+        for part in errors(self.run, points):
+            sizes = np.abs(part).reshape(shape)
+            along.append(exact.total(sizes) / sizes.shape[-1])
+        plane = np.zeros((2, len(tile), 0), dtype=np.float32)
+        if first.problem.has_plane:
+            with np.errstate(over="ignore"):
+                over = errors(self.run, EvaluationSet.of_plane(tile, self.dtype))
+                plane = np.stack([np.abs(part).astype(np.float32) for part in over])
+        possible = np.array([representable(self.network, s.problem) for s in self.specifications])
+        return Measured(
+            steps=np.array(self.evaluated),
+            interpolation=state.curves[..., 0],
+            extrapolation=state.curves[..., 1],
+            sparsity=state.curves[..., 2],
+            best=state.best,
+            target_interpolation=self.inside.mean_square,
+            target_extrapolation=self.outside.mean_square,
+            profile_x=profile_x,
+            profile_error=along[0],
+            profile_target=along[1],
+            plane_error=plane[0],
+            plane_target=plane[1],
+            initial_output=state.output,
+            initial_saturation=state.saturation,
+            threshold=self.limits,
+            representable=possible[:, 0],
+            why=possible[:, 1],
+            parameters=self.parameters.named(state.selected),
+            engine=self.run.name,
+            device=self.device.type,
+            seconds=seconds,
+        )
 
 
 def train(
@@ -203,155 +361,31 @@ def train(
 ) -> Measured:
     """Train the replicas of a tile from their first to their last step.
 
-    All have the same architecture, protocol and kind of range (see `tiles.tiles`). A tile that is compiled or on a GPU
-    is filled up to engine.tile replicas, so that all tiles of an architecture share one program. `report` receives the
-    replica-steps done since its last call and how many replicas are under their threshold. With a checkpoint training
-    goes on from what it holds, and is saved there every minute.
+    All have the same architecture, protocol and kind of range (see `tiles.tiles`). `report` receives the replica-steps
+    done since its last call and how many replicas are under their threshold. With a checkpoint training goes on from
+    what it holds, and is saved there every minute.
     """
     began = time.perf_counter()
     torch.set_num_threads(1)  # the batches are too small to share: a second thread costs more than it brings
-    device = torch.device("cuda" if engine.device == "cuda" else "cpu")
-    compiled = engine.mode == "compiled"
-    full = compiled or device.type == "cuda"  # one program, and on a GPU the bits depend on the size
-    width = padded_size(max(len(tile), engine.tile or 0) if full else len(tile))
-    padded = [*tile, *[tile[0]] * (width - len(tile))]
-    specifications = [replica.cell.specification for replica in padded]
-    first = specifications[0]
-    protocol, recipe, dtype = first.protocol, first.model.recipe, getattr(torch, first.protocol.dtype)
-
-    run = program(first, width, compiled, device)
-    network, parameters = run.network, run.parameters
-    seeds = torch.tensor([replica.seed for replica in padded])
-    evaluated = protocol.evaluated_steps
-    start = parameters.flat(network.initial(Draw(seeds))).to(device, dtype)
-    state = State(parameters, start, OPTIMIZERS[protocol.optimizer][0], len(evaluated))
-    rates = torch.tensor([s.model.recipe.learning_rate for s in specifications], dtype=dtype, device=device)
-    rate = rates[parameters.owner]
-
-    batches = Batches(padded, dtype, device, compiled)
-    inside, outside = (
-        EvaluationSet.of_range(name, padded, dtype, device) for name in ("interpolation", "extrapolation")
-    )
-    thresholds = {
-        s.digest: threshold(s.problem, protocol.epsilon, protocol.threshold)
-        for s in {id(s): s for s in specifications}.values()
-    }
-    limits = np.array([thresholds[s.digest] for s in specifications])
-    per_call = steps_per_call(first, width, engine) if compiled else 1
-    drawn = steps_drawn(protocol, width * batches.inputs * batches.batch, per_call)
-    real = slice(len(tile))
-
-    def evaluate() -> int:
-        """How many replicas are under their threshold."""
-        theta = state.theta
-        finite = ~np.isin(np.arange(width), parameters.owner[~theta.isfinite()].cpu().numpy())
-        error, beyond = (
-            np.where(finite, mean_squares(run, theta, data).cpu().numpy(), np.inf) for data in (inside, outside)
-        )
-        sparsity = of_parameters("sparsity", network, parameters.unflat(theta)).double().cpu().numpy()
-        state.record((error, beyond, sparsity), protocol.select)
-        return int((np.isfinite(limits) & (beyond < limits))[real].sum())
-
-    def anew(draw: Draw, uniform: float | None) -> dict[str, Tensor]:
-        if uniform is None:
-            return network.initial(draw)
-        named = network.named_parameters()
-        return {name: draw.uniform(tuple(value.shape), -uniform, uniform) for name, value in named}
-
-    def start_anew(restart: Restart) -> None:
-        after = in_steps(restart.after, protocol.steps)
-        stuck = state.stuck(np.array(evaluated[: state.recorded]), after, restart.above)
-        state.attempts[stuck], state.started[stuck] = state.attempts[stuck] + 1, state.recorded - 1
-        for attempt in np.unique(state.attempts[stuck]):
-            fresh = parameters.flat(anew(Draw(seeds, int(attempt)), restart.uniform)).to(device, dtype)
-            chosen = torch.from_numpy(stuck & (state.attempts == attempt)).to(device)[parameters.owner]
-            torch.where(chosen, fresh, state.theta, out=state.theta)
-
-    def schedule(steps: range) -> tuple[Tensor, Tensor]:
-        """Adam's corrections [step, 2] and the regularizers' strengths [step, term]."""
-        strengths = [[term.strength(s, protocol.steps) for term in recipe.regularizers.values()] for s in steps]
-        bias = torch.tensor(corrections(steps), dtype=dtype, device=device)
-        return bias, torch.tensor(strengths, dtype=dtype, device=device)
-
+    training = Training(tile, engine)
+    state, evaluated = training.state, training.evaluated
     saved = checkpoint.load() if checkpoint else None
     if saved is None:
-        error, target = errors(run, state.theta, inside)
-        state.output = (error + target).square().mean(-1).sqrt().cpu().numpy()
-        state.saturation = saturation(network, parameters.unflat(state.theta)).cpu().numpy()
-        solved = evaluate()
+        training.begin()
     else:
         began -= float(saved.pop("seconds"))
+        training.run.load(saved.pop("rows"))
         state.restore(saved)
-        solved = int((np.isfinite(limits) & (state.curves[:, state.recorded - 1, 1] < limits))[real].sum())
-        report(evaluated[state.recorded - 1] * len(tile), solved)
-    reported = kept = time.perf_counter()
-    pending = 0
-    rounds = 1 if run.turns is None else len(run.turns)
+        report(evaluated[state.recorded - 1] * len(tile), training.solved)
+    kept = time.perf_counter()
     for begin, end in pairwise(evaluated[state.recorded - 1 :]):
-        watched = torch.zeros(2, width, dtype=torch.float64, device=device)
-        for call in range(begin, end, drawn):
-            if (done := (call - begin) % (drawn * SCHEDULED)) == 0:
-                correction, strengths = schedule(range(call, min(end, call + drawn * SCHEDULED)))
-            x, t = batches(call, drawn)
-            noise = batches.noise(call, drawn, network.noise_rows)
-            for k in range(0, drawn, per_call):
-                ks, of = slice(k, k + per_call), slice(done + k, done + k + per_call)
-                u = None if noise is None else noise[ks]
-                active = None if run.turns is None else run.turns[torch.arange(call + k, call + k + per_call) % rounds]
-                losses = run.advance(
-                    state.theta, state.slots, x[ks], t[ks], u, rate, correction[of], strengths[of], active
-                )
-                if losses is not None:
-                    watched += torch.stack([losses.double(), losses.double().square()]).sum(1)
-            pending += drawn * len(tile)
-            if time.perf_counter() - reported > 0.5:
-                report(pending, solved)
-                pending, reported = 0, time.perf_counter()
-        solved = evaluate()
-        if recipe.restart is not None and end < protocol.steps:
-            if recipe.restart.errors == "batch":
-                state.losses.append((watched / (end - begin)).nan_to_num(nan=torch.inf).cpu().numpy())
-            every = recipe.restart.every
-            if every is None or end % in_steps(every, protocol.steps) == 0:
-                start_anew(recipe.restart)
-        if checkpoint and end < protocol.steps and time.perf_counter() - kept > KEPT_EVERY:
-            checkpoint.save(state.arrays(len(tile)) | {"seconds": np.array(time.perf_counter() - began)})
+        training.advance(begin, end, engine.steps_per_call, lambda steps: report(steps * len(tile), training.solved))
+        if checkpoint and end < training.protocol.steps and time.perf_counter() - kept > KEPT_EVERY:
+            rows = {"rows": training.run.rows(), "seconds": np.array(time.perf_counter() - began)}
+            checkpoint.save(state.arrays() | rows)
             kept = time.perf_counter()
-    report(pending, solved)
-
-    cpu = lambda values: values.cpu().numpy()[real]
-    points, profile_x = EvaluationSet.of_profile(padded, dtype, device)
-    along = [
-        cpu(part.abs().unflatten(-1, (profile_x.shape[1], -1)).mean(-1)) for part in errors(run, state.selected, points)
-    ]
-    plane = np.zeros((2, len(tile), 0), dtype=np.float32)
-    if first.problem.has_plane:
-        over = errors(run, state.selected, EvaluationSet.of_plane(padded, dtype, device))
-        plane = np.stack([cpu(part.abs().float()) for part in over])
-    possible = np.array([representable(network, s.problem) for s in specifications[real]])
-    return Measured(
-        steps=np.array(evaluated),
-        interpolation=state.curves[real, :, 0],
-        extrapolation=state.curves[real, :, 1],
-        sparsity=state.curves[real, :, 2],
-        best=state.best[real],
-        target_interpolation=cpu(inside.t.square().mean(-1)[inside.target_of]),
-        target_extrapolation=cpu(outside.t.square().mean(-1)[outside.target_of]),
-        profile_x=profile_x[real],
-        profile_error=along[0],
-        profile_target=along[1],
-        plane_error=plane[0],
-        plane_target=plane[1],
-        initial_output=state.output[real],
-        initial_saturation=state.saturation[real],
-        threshold=limits[real],
-        representable=possible[:, 0],
-        why=possible[:, 1],
-        parameters={name: cpu(value) for name, value in parameters.unflat(state.selected).items()},
-        engine="compiled" if compiled else "eager",
-        device=device.type,
-        seconds=time.perf_counter() - began,
-    )
+    report(0, training.solved)
+    return training.measured(engine, time.perf_counter() - began)
 
 
 def predict(replica: Replica, named: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:

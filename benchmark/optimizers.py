@@ -6,7 +6,10 @@ would depend on where in a tile it lies. Constants are torch's defaults, as the 
 
 from collections.abc import Callable, Iterable
 
+import numpy as np
 from torch import Tensor
+
+from benchmark import exact
 
 Update = Callable[[Tensor, Tensor, list[Tensor], Tensor, Tensor], None]
 
@@ -50,6 +53,7 @@ OPTIMIZERS: dict[str, tuple[tuple[float, ...], Update]] = {
 }
 
 
-def corrections(steps: Iterable[int]) -> list[tuple[float, float]]:
-    """Adam's bias corrections for steps counted from 0."""
-    return [(1 - 0.9 ** (step + 1), (1 - 0.999 ** (step + 1)) ** 0.5) for step in steps]
+def corrections(steps: Iterable[int]) -> np.ndarray:
+    """Adam's bias corrections 1 - β₁ᵗ and √(1 - β₂ᵗ) for steps t - 1 counted from 0: float64 [step, 2]."""
+    t = np.fromiter(steps, dtype=np.int64) + 1
+    return np.stack([1 - exact.power(0.9, t), np.sqrt(1 - exact.power(0.999, t))], axis=-1)

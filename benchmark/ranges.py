@@ -6,8 +6,9 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy import integrate, special
+from scipy import integrate
 
+from benchmark import exact
 from benchmark.errors import UsageError, number, unknown
 
 Interval = tuple[float, float]
@@ -66,14 +67,14 @@ class Distribution:
     def cumulative(self, x: np.ndarray) -> np.ndarray:
         """The law's distribution function, unrestricted; for the uniform law x itself, which is linear in it."""
         if self.law == "normal":
-            return special.ndtr((x - self.location) / self.scale)
-        return -np.expm1(-np.maximum(x, 0) / self.scale) if self.law == "exponential" else x
+            return exact.normal_cdf((x - self.location) / self.scale)
+        return -exact.expm1(-np.maximum(x, 0) / self.scale) if self.law == "exponential" else x
 
     def quantile(self, p: np.ndarray) -> np.ndarray:
         """The inverse of `cumulative`."""
         if self.law == "normal":
-            return special.ndtri(p) * self.scale + self.location
-        return -np.log1p(-p) * self.scale if self.law == "exponential" else p
+            return exact.normal_quantile(p) * self.scale + self.location
+        return -exact.log1p(-p) * self.scale if self.law == "exponential" else p
 
     def pieces(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(cuts, low, high), each [interval]: interval k is drawn for u in [cuts[k], cuts[k+1]), where `cumulative`

@@ -54,8 +54,9 @@ class Regularizer:
         """
         start, end = in_steps(self.start, steps), in_steps(self.end, steps)
         if self.initial is not None and self.every is not None:
-            grown = self.initial * 10.0 ** math.floor(max(0.0, step - start) / in_steps(self.every, steps))
-            return min(self.weight, grown) * (step >= start)
+            tenfolds = math.floor(max(0.0, step - start) / in_steps(self.every, steps))
+            # Read from its digits: a libm's power need not be exact.
+            return min(self.weight, self.initial * float(f"1e{tenfolds}")) * (step >= start)
         if end <= start:
             return self.weight * (step >= start)
         return self.weight * min(max((step - start) / (end - start), 0.0), 1.0)

@@ -9,6 +9,8 @@ finaliser of Steele, Lea & Flood 2014, "Fast splittable pseudorandom number gene
 import torch
 from torch import Tensor
 
+from benchmark import exact
+
 DATA, INITIALISATION, OFFSET, EVALUATION, PROFILE, NOISE = range(6)
 DRAWS = 1 << 16  # tensors that one initialisation may draw
 # An element's 32-bit counter is input · 2^20 + lane: a batch's numbers do not depend on its size.
@@ -47,8 +49,12 @@ def key(seed: Tensor | int, stream: int, step: Tensor | int = 0) -> Tensor:
     >>> key(torch.arange(3), DATA, torch.arange(2)[:, None]).unique().numel()
     6
     """
-    keyed = _mix64(torch.as_tensor(seed, dtype=torch.int64))
-    return _mix64(_mix64(keyed + stream) + step)
+    return _mix64(seeded(torch.as_tensor(seed, dtype=torch.int64), stream) + step)
+
+
+def seeded(seed: Tensor, stream: int) -> Tensor:
+    """What of a key does not depend on the step: int64 like the seeds."""
+    return _mix64(_mix64(seed) + stream)
 
 
 def counter(inputs: int, lanes: int, first_lane: int = 0, device: torch.device | None = None) -> Tensor:
@@ -68,6 +74,10 @@ def bits(key: Tensor, counter: Tensor) -> Tensor:
 def uniform(key: Tensor, counter: Tensor) -> Tensor:
     """Multiples of 2^-24 in [0, 1), exact in float32: [...] and [inputs, lanes] -> float32 [..., inputs, lanes]."""
     return (bits(key, counter) >> 8).bitwise_and_((1 << 24) - 1).to(torch.float32).mul_(2.0**-24)
+
+
+def _normal_quantile(p: Tensor) -> Tensor:
+    return torch.from_numpy(exact.normal_quantile(p.numpy()))
 
 
 class Draw:
@@ -102,17 +112,16 @@ class Draw:
 
     def normal(self, shape: tuple[int, ...], mean: float, sd: float) -> Tensor:
         """N(mean, sd²)."""
-        return torch.special.ndtri(self._open_unit_interval(shape)) * sd + mean
+        return _normal_quantile(self._open_unit_interval(shape)) * sd + mean
 
     def orthogonal(self, shape: tuple[int, int]) -> Tensor:
         """Orthonormal rows or columns, whichever are fewer, distributed evenly (Saxe et al. 2014)."""
         rows, columns = shape
         gaussian = self.normal((max(shape), min(shape)), 0.0, 1.0)
-        Q, R = torch.linalg.qr(gaussian)
-        Q = Q * R.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)
+        Q = torch.from_numpy(exact.orthonormal(gaussian.numpy()))
         return Q if rows >= columns else Q.mT.contiguous()
 
     def truncated_normal(self, shape: tuple[int, ...], sd: float, cut: float = 2.0) -> Tensor:
         """N(0, sd²) cut at ± `cut` standard deviations (TensorFlow's initialiser cuts at two)."""
-        outside = torch.special.ndtr(torch.tensor(-cut, dtype=torch.float64))
-        return torch.special.ndtri(self._open_unit_interval(shape) * (1 - 2 * outside) + outside) * sd
+        outside = float(exact.normal_cdf(-cut))
+        return _normal_quantile(self._open_unit_interval(shape) * (1 - 2 * outside) + outside) * sd

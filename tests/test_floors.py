@@ -7,6 +7,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "benchmark"
 FLOORS = [
+    {"exact"},
     {"errors", "conf_files", "streams", "names", "intervals", "compiling", "plain", "__init__"},
     {"ranges", "recipe", "protocol", "optimizers", "units"},
     {"tasks", "models"},
@@ -45,9 +46,9 @@ def test_every_module_has_its_floor_and_imports_from_none_above():
     assert {name_of(path) for path in modules} == set(floor)
 
 
-def test_units_know_nothing_but_streams():
+def test_units_know_nothing_but_streams_and_exact_functions():
     for path in (PACKAGE / "units").glob("*.py"):
-        assert set(imported(path)) <= {"units", "streams"}
+        assert set(imported(path)) <= {"units", "streams", "exact"}
 
 
 def test_help_and_refusals_need_no_torch():

@@ -1,5 +1,6 @@
 """The optimizers are torch's, written out."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -89,3 +90,11 @@ def test_tensorflows_rmsprop_starts_its_mean_square_at_one_and_has_its_constant_
 
 def test_the_protocol_offers_exactly_the_optimizers_there_are():
     assert set(OFFERED) == set(OPTIMIZERS)
+
+
+def test_the_corrections_of_any_steps_are_adams():
+    steps = [0, 1, 7, 19_999]
+    expected = [[1 - 0.9 ** (step + 1), (1 - 0.999 ** (step + 1)) ** 0.5] for step in steps]
+    assert corrections(steps) == pytest.approx(np.array(expected), rel=1e-12)
+    assert (corrections(range(5, 9)) == corrections(iter([5, 6, 7, 8]))).all()
+    assert corrections(range(0)).shape == (0, 2)

@@ -478,3 +478,12 @@ def test_a_plane_is_drawn_where_the_operands_are_inputs_that_are_trained_within_
     assert not pose(Task("square"), SYMMETRIC).has_plane
     assert not arithmetic("add").has_plane
     assert not pose(Task("add"), Ranges([[0, 100]], [[100, 200]])).has_plane
+
+
+@pytest.mark.parametrize(("inputs", "digits"), [(None, 12), (8, 9)])
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law["law"])
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_thresholds_have_no_digits_that_a_library_could_decide(operation, law, inputs, digits):
+    found = threshold(pose(Task(operation), Ranges([[1, 2]], law), inputs), 1e-5)
+    assert found == float(f"{found:.{digits}g}")
+    assert threshold(pose(Task(operation), Ranges([[1, 2]], law), inputs), 1e-5, 1 / 3) == 1 / 3

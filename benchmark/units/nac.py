@@ -1,12 +1,11 @@
 """The neural accumulator and its multiplicative form (Trask et al. 2018, section 3)."""
 
-import math
 from functools import cache
 
 import torch
-from scipy.optimize import brentq
 from torch import Tensor
 
+from benchmark import exact
 from benchmark.streams import Draw
 from benchmark.units.unit import Ideal, Impossible, Unit, linear
 
@@ -25,9 +24,13 @@ def stable_bound(inputs: int, outputs: int) -> float:
     """
 
     def variance(r: float) -> float:
-        return (1 - math.tanh(r) / r) * (r - math.tanh(r / 2)) / (2 * r)
+        tanh, tanh_half = exact.tanh([r, r / 2]).tolist()
+        return (1 - tanh / r) * (r - tanh_half) / (2 * r)
 
-    return brentq(lambda r: variance(r) - 2 / max(inputs + outputs, 5), 1e-3, 1e3, xtol=1e-12)
+    wanted, low, high = 2 / max(inputs + outputs, 5), 1e-3, 1e3
+    while low < (r := (low + high) / 2) < high:
+        low, high = (r, high) if variance(r) < wanted else (low, r)
+    return r
 
 
 class NAC(Unit):

@@ -1,0 +1,82 @@
+// The machine's registers: vectors of W numbers, whatever W is, and the few operations from which all else is made.
+//
+// Every operation here is correctly rounded or exact, so that no bit depends on the width. Products and sums are only
+// contracted where fma() says so (-ffp-contract=off). CUDA has the same names for single numbers.
+#pragma once
+
+#if defined(__AVX512F__)
+#define BYTES 64
+#elif defined(__AVX2__)
+#define BYTES 32
+#else
+#define BYTES 16
+#endif
+#define INLINE static inline __attribute__((always_inline))
+
+typedef float F __attribute__((vector_size(BYTES)));
+typedef double D __attribute__((vector_size(BYTES)));
+typedef int FI __attribute__((vector_size(BYTES)));        // as wide as F: masks (0 or -1) and bits
+typedef long long DI __attribute__((vector_size(BYTES)));  // as wide as D
+typedef float HF __attribute__((vector_size(BYTES / 2)));  // as many floats as D has doubles
+typedef unsigned FU __attribute__((vector_size(BYTES)));
+enum { WF = BYTES / 4, WD = BYTES / 8 };
+
+INLINE F all(float v) { return v - F{}; }
+INLINE D all(double v) { return v - D{}; }
+INLINE FI bits(F v) { return (FI)v; }
+INLINE DI bits(D v) { return (DI)v; }
+INLINE F number(FI v) { return (F)v; }
+INLINE D number(DI v) { return (D)v; }
+INLINE F select(FI mask, F a, F b) { return mask ? a : b; }
+INLINE D select(DI mask, D a, D b) { return mask ? a : b; }
+
+#if defined(__clang__)
+INLINE F fma(F a, F b, F c) { return __builtin_elementwise_fma(a, b, c); }
+INLINE D fma(D a, D b, D c) { return __builtin_elementwise_fma(a, b, c); }
+INLINE F root(F v) { return __builtin_elementwise_sqrt(v); }
+INLINE D root(D v) { return __builtin_elementwise_sqrt(v); }
+#elif defined(__AVX512F__)
+INLINE F fma(F a, F b, F c) { return __builtin_ia32_vfmaddps512_mask(a, b, c, -1, 4); }
+INLINE D fma(D a, D b, D c) { return __builtin_ia32_vfmaddpd512_mask(a, b, c, -1, 4); }
+INLINE F root(F v) { return __builtin_ia32_sqrtps512_mask(v, v, -1, 4); }
+INLINE D root(D v) { return __builtin_ia32_sqrtpd512_mask(v, v, -1, 4); }
+#elif defined(__AVX2__)
+INLINE F fma(F a, F b, F c) { return __builtin_ia32_vfmaddps256(a, b, c); }
+INLINE D fma(D a, D b, D c) { return __builtin_ia32_vfmaddpd256(a, b, c); }
+INLINE F root(F v) { return __builtin_ia32_sqrtps256(v); }
+INLINE D root(D v) { return __builtin_ia32_sqrtpd256(v); }
+#else
+INLINE F fma(F a, F b, F c) {
+    F r;
+    for (int i = 0; i < WF; i++) r[i] = __builtin_fmaf(a[i], b[i], c[i]);
+    return r;
+}
+INLINE D fma(D a, D b, D c) {
+    D r;
+    for (int i = 0; i < WD; i++) r[i] = __builtin_fma(a[i], b[i], c[i]);
+    return r;
+}
+INLINE F root(F v) {
+    F r;
+    for (int i = 0; i < WF; i++) r[i] = __builtin_sqrtf(v[i]);
+    return r;
+}
+INLINE D root(D v) {
+    D r;
+    for (int i = 0; i < WD; i++) r[i] = __builtin_sqrt(v[i]);
+    return r;
+}
+#endif
+
+// Two registers of doubles for one of floats, and back.
+INLINE void widen(F v, D& low, D& high) {
+    HF halves[2];
+    __builtin_memcpy(halves, &v, sizeof v);
+    low = __builtin_convertvector(halves[0], D), high = __builtin_convertvector(halves[1], D);
+}
+INLINE F narrow(D low, D high) {
+    HF halves[2] = {__builtin_convertvector(low, HF), __builtin_convertvector(high, HF)};
+    F v;
+    __builtin_memcpy(&v, halves, sizeof v);
+    return v;
+}
