@@ -16,7 +16,7 @@ from benchmark.tasks import OPERATIONS, Problem, plane_points
 # The seeds of Madsen & Johansen's validation and test sets; keys of this generator here, not the same numbers.
 INTERPOLATION_SEED, EXTRAPOLATION_SEED = 43953907, 8689336
 PROFILE_SIZE, PROFILE_POINTS = 81, 64
-CHUNK = 512  # points evaluated at once
+CHUNK = 256  # points evaluated at once
 
 Where = Grid | tuple[Distribution, ...]
 

@@ -47,8 +47,8 @@ def source(specification: Specification) -> Source:
     real, vector, mask = TYPES[protocol.dtype]
     dtype = np.float64 if protocol.dtype == "float64" else np.float32
     try:
-        training, trained = _training(step, problem, protocol.batch, dtype)
-        forward, judged = _forward(step, problem, dtype)
+        training, trained, lanes = _training(step, problem, protocol.batch, dtype)
+        forward, judged, lanes_forward = _forward(step, problem, dtype)
         operations = [_operation(name) for name in OPERATIONS]
     except NotFusable:
         raise
@@ -61,11 +61,12 @@ def source(specification: Specification) -> Source:
         "KEPT": training.size, "RATE": training.first["rate"], "SCHEDULE": training.first["schedule"],
         "COLUMNS": columns, "TURNS": training.first["turns"], "TURN": 0 if step.turns is None else size,
         "ERROR": training.place.get(training.roots[-1], 0), "CHUNK": CHUNK, "KEPT_FORWARD": forward.size,
+        "LANES": lanes, "LANES_FORWARD": lanes_forward,
         "SPARSITY": forward.place.get(forward.roots[1], -1),
     }  # fmt: skip
     spans = problem.subsets.spans if problem.subsets else ((0, 1), (problem.inputs - 1, problem.inputs))
     pairs = [f"{{{start}, {stop}}}" for start, stop in (spans[0], spans[-1])]
-    arguments = "real* __restrict p, const real* __restrict x, {} real* __restrict {}"
+    arguments = "real* __restrict p, real* __restrict lanes, const real* __restrict x, {} real* __restrict {}"
     text = [
         header("registers.h"),
         f"typedef {real} real;\ntypedef {vector} V;\ntypedef {mask} M;",
@@ -74,13 +75,15 @@ def source(specification: Specification) -> Source:
         header("functions.h"),
         _coefficients(),
         header("laws.h"),
-        "INLINE D operation(int code, D a, D b) {\nswitch (code) {",
-        *(f"case {i}: return {text};" for i, text in enumerate(operations)),
-        "}\nreturn a;\n}",
+        f"enum {{ SINGLE = {int(all(single for _, single in operations) and not problem.subsets)} }};",
+        *_switch("D", [text for text, _ in operations]),
+        *_switch("F", [text.replace("double", "float") for text, _ in operations]),
         header("frame.h"),
+        "#define LANE(number, at) (lanes + (number) * PADDED + (at))",
         f"static void step({arguments.format('const', 't')}, const real* __restrict noise) {{",
         *trained,
         "}",
+        "#undef LANE\n#define LANE(number, at) (lanes + (number) * 16 + (at) % 16)",
         f"static void forward({arguments.format('', 'y')}) {{",
         *(line.replace("PADDED", "CHUNK") for line in judged),
         "}\n",
@@ -88,7 +91,7 @@ def source(specification: Specification) -> Source:
     return Source("\n".join(text), columns)
 
 
-def _training(step: Step, problem: Problem, batch: int, dtype: type) -> tuple[Schedule, list[str]]:
+def _training(step: Step, problem: Problem, batch: int, dtype: type) -> tuple[Schedule, list[str], int]:
     """The schedule of a training step, its last root the batch's error if that is looked at; and its lines."""
     graph = Graph(dtype)
     tracer = Tracer(graph, batch)
@@ -111,11 +114,12 @@ def _training(step: Step, problem: Problem, batch: int, dtype: type) -> tuple[Sc
     watched = _numbers(tracer, error) if step.watched else []
     arrays = {"state": len(roots), "rate": 1, "schedule": 2 + len(step.terms), "turns": size if turns else 0}
     schedule = Schedule(contracted(graph, roots + watched), arrays)
-    lines = Writer(schedule, masked=batch % 16 != 0).body()
-    return schedule, [*lines, *copies(0, schedule.roots[: len(roots)], schedule.place)]
+    writer = Writer(schedule, batch % 16 != 0, registers())
+    lines = [*writer.body(), *copies(0, schedule.roots[: len(roots)], schedule.place)]
+    return schedule, lines, writer.kept_lanes
 
 
-def _forward(step: Step, problem: Problem, dtype: type) -> tuple[Schedule, list[str]]:
+def _forward(step: Step, problem: Problem, dtype: type) -> tuple[Schedule, list[str], int]:
     """The schedule of an evaluation, whose roots are the output and the sparsity error; and its lines."""
     graph = Graph(dtype)
     tracer = Tracer(graph, CHUNK)
@@ -125,7 +129,8 @@ def _forward(step: Step, problem: Problem, dtype: type) -> tuple[Schedule, list[
     with tracer, torch.no_grad():
         roots = [_numbers(tracer, step.forward(theta, x))[0], _numbers(tracer, step.sparsity(theta))[0]]
     schedule = Schedule(contracted(graph, roots), {"state": size})
-    return schedule, Writer(schedule, masked=False, stores={"y": schedule.roots[0]}).body()
+    writer = Writer(schedule, False, registers(), {"y": schedule.roots[0]})
+    return schedule, writer.body(), writer.kept_lanes
 
 
 def _numbers(tracer: Tracer, tensor: torch.Tensor) -> list[Number]:
@@ -134,8 +139,16 @@ def _numbers(tracer: Tracer, tensor: torch.Tensor) -> list[Number]:
     return list(np.broadcast_to(numbers, shape).ravel())
 
 
-def _operation(name: str) -> str:
-    """An operation of tasks as an expression of a and b in float64."""
+def _switch(kind: str, operations: list[str]) -> list[str]:
+    cases = (f"case {i}: return {text};" for i, text in enumerate(operations))
+    return [f"INLINE {kind} operation(int code, {kind} a, {kind} b) {{\nswitch (code) {{", *cases, "}\nreturn a;\n}"]
+
+
+def _operation(name: str) -> tuple[str, bool]:
+    """An operation of tasks as an expression of a and b in float64; and whether it is rounded once at most.
+
+    Then to round it to float64 and that to float32 is to compute it in float32 (Figueroa 1995).
+    """
     graph = Graph(np.float64)
     tracer = Tracer(graph, 16)
     operands = tracer.given(torch.full((2, 16), 0.5, dtype=torch.float64), "x")
@@ -150,7 +163,9 @@ def _operation(name: str) -> str:
             return f"all(double({literal(number.args[0]).removeprefix('real')}))"
         return f"({TEXT[number.op].format(*map(text, number.args))})"
 
-    return text(_numbers(tracer, result)[0])
+    number = _numbers(tracer, result)[0]
+    single = number.op == "place" or all(part.op in ("place", "constant") for part in number.args)
+    return text(number), single and number.op in ("place", "add", "sub", "mul", "div", "sqrt")
 
 
 def _coefficients() -> str:
@@ -160,7 +175,6 @@ def _coefficients() -> str:
     return "\n".join(f"static const double {name}[2][8] = {{{rows(table)}}};" for name, table in tables)
 
 
-def fusable(specifications: Sequence[Specification]) -> None:
-    """Raise NotFusable where one of them does what the generator does not know."""
-    for specification in specifications:
-        source(specification)
+def registers() -> int:
+    """How many registers hold sixteen floats."""
+    return {"AVX512": 1, "AVX2": 2}.get(torch.backends.cpu.get_cpu_capability(), 4)

@@ -30,7 +30,16 @@ INLINE D number(DI v) { return (D)v; }
 INLINE F select(FI mask, F a, F b) { return mask ? a : b; }
 INLINE D select(DI mask, D a, D b) { return mask ? a : b; }
 
+#if !defined(__clang__)
+template <class R, class I> INLINE R shuffled(R a, R b, I from) { return __builtin_shuffle(a, b, from); }
+#endif
 #if defined(__clang__)
+template <class R, class I> INLINE R shuffled(R a, R b, I from) {  // lanes of a, then of b
+    R r;
+    constexpr int n = sizeof(R) / sizeof(a[0]);
+    for (int i = 0; i < n; i++) r[i] = from[i] < n ? a[from[i]] : b[from[i] - n];
+    return r;
+}
 INLINE F fma(F a, F b, F c) { return __builtin_elementwise_fma(a, b, c); }
 INLINE D fma(D a, D b, D c) { return __builtin_elementwise_fma(a, b, c); }
 INLINE F root(F v) { return __builtin_elementwise_sqrt(v); }

@@ -76,6 +76,7 @@ class Schedule:
         self.roots = roots
         self.counts = uses(roots)
         self.first: dict[str, int] = {}
+        self.copied: dict[tuple[Number, ...], int] = {}
         self.size = 0
         for name, size in arrays.items():
             self.first[name] = self._take(size)
@@ -150,8 +151,11 @@ class Schedule:
         places = [self.place.get(arg) for arg in column]
         if places[0] is not None and places == [*range(places[0], places[0] + len(column))]:
             return Reading("places", places[0], column[0]), None
-        base = self._take(len(column))
-        return Reading("places", base, column[0]), Copy(base, column)
+        known = tuple(column) in self.copied
+        base = self.copied.setdefault(tuple(column), self.size)
+        if not known:
+            self._take(len(column))
+        return Reading("places", base, column[0]), None if known else Copy(base, column)
 
     def _kept(self) -> set[Number]:
         """Numbers that somebody reads from memory: whatever is not only the next step of its own loop."""

@@ -1,12 +1,14 @@
 """The text of a program: a schedule as C++ in the vocabulary of the headers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmark.fused.numbers import LOGIC, TEXT, Number
-from benchmark.fused.schedule import Copy, Loop, Reading, Schedule
+from benchmark.fused.numbers import TEXT, Number, uses
+from benchmark.fused.schedule import ALIGNED, Copy, Loop, Reading, Schedule
 
 ROLLED = 16  # so many like numbers are a loop
+IN_REGISTERS = 10  # sums over the examples at once
 CHAINS = 4  # partial sums of a long sum, so that one addition need not wait for the last
 
 Change = tuple[Any, ...]  # how a number differs from its neighbour before it
@@ -26,23 +28,27 @@ def literal(value: Any) -> str:
 
 @dataclass
 class Repeated:
-    """Like numbers as a loop: lines over k, `size` times, in steps of `step`; before it and after it are others."""
+    """Like numbers as a loop: lines over k, `size` times, in steps of `step`; before it come others."""
 
     size: int
     step: int
     lines: list[str]
     before: list[str] = field(default_factory=list)
-    after: list[str] = field(default_factory=list)
 
 
 class Writer:
-    """Writes one function's body. masked: the batch's last block is not full. stores: name of an array of examples'
-    results -> the number that it receives."""
+    """Writes one function's body.
 
-    def __init__(self, schedule: Schedule, masked: bool, stores: dict[str, Number] | None = None):
-        self.schedule, self.masked, self.stores = schedule, masked, stores or {}
-        self.names: dict[Number, str] = {}
-        self.serial = 0
+    masked: the batch's last block is not full. registers: that sixteen lanes need. stores: name of an array of
+    examples' results -> the number that it receives. kept_lanes: how many numbers are kept for all examples at most.
+    """
+
+    def __init__(self, schedule: Schedule, masked: bool, registers: int, stores: dict[str, Number] | None = None):
+        self.schedule, self.masked, self.registers, self.stores = schedule, masked, registers, stores or {}
+        self.names: dict[Number, str] = {}  # of what a block of examples has computed so far
+        self.lanes: dict[Number, int] = {}  # what is kept for all examples, and where
+        self.block: list[str | Repeated] = []
+        self.serial = self.kept_lanes = 0
 
     def body(self) -> list[str]:
         """All phases, each in a scope of its own."""
@@ -62,30 +68,26 @@ class Writer:
         return copies(copy.to, copy.numbers, self.schedule.place)
 
     def _loop(self, loop: Loop) -> list[str]:
-        at = "" if loop.size <= ALIGNED_STEP else " + k"
         names: dict[Number, str] = {}
         lines = []
         for members, readings in loop.steps:
             first = members[0]
-            args = [self._read(reading, names, at) for reading in readings]
-            name = self._name("v")
-            lines.append(f"const {'M' if first.mask else 'V'} {name} = {TEXT[first.op].format(*args)};")
-            names[first] = name
+            name = names[first] = self._name("v")
+            text = TEXT[first.op].format(*(self._read(reading, names) for reading in readings))
+            lines.append(f"const {'M' if first.mask else 'V'} {name} = {text};")
             if any(member in self.schedule.kept for member in members):
                 stored = f"number({name})" if first.mask else name
-                lines.append(f"st(p + {self.schedule.place[first]}{at}, {stored});")
-        if not at:
-            return [f"for (int k = 0; k < {loop.size}; k += W) {{", *(lines_at(lines, "k")), "}"]
+                lines.append(f"st(p + {self.schedule.place[first]} + k, {stored});")
         return [f"for (int k = 0; k < {loop.size}; k += W) {{", *lines, "}"]
 
-    def _read(self, reading: Reading, names: dict[Number, str], at: str) -> str:
+    def _read(self, reading: Reading, names: dict[Number, str]) -> str:
         number = reading.number
         assert number is not None
         if reading.kind == "own":
             return names[number]
         if reading.kind == "all":
             return self._for_all(number)
-        text = f"ld(p + {reading.first}{at})"
+        text = f"ld(p + {reading.first} + k)"
         return f"bits({text})" if number.mask else text
 
     def _for_all(self, number: Number) -> str:
@@ -98,66 +100,77 @@ class Writer:
     # What each example has of its own
 
     def _over_lanes(self, sums: list[Number], stores: dict[str, Number]) -> list[str]:
-        self.names, self.block = {}, []  # type: ignore[var-annotated]
-        self.arrays: list[str] = []
-        self.group_of: dict[Number, tuple[int, list[Number]]] = {}
-        self.scratch: dict[Number, tuple[str, int]] = {}
-        self._find_groups([*(n.args[0] for n in sums), *stores.values()])
-        rolled: dict[Number, tuple[list[Number], Change]] = {}
-        for run, change in runs([number.args[0] for number in sums], self._change):
-            if len(run) >= ROLLED and change is not None:
-                rolled |= {number: (run, change) for number in run}
-        singles: list[int] = []
-        done: set[Number] = set()
-        for i, number in enumerate(sums):
-            inner = number.args[0]
-            if inner in done:
-                continue
-            if inner in rolled:
-                run, change = rolled[inner]
-                done |= set(run)
-                self._accumulate(i, run, change)
-            else:
-                done.add(inner)
-                singles.append(i)
-                self.block.append(f"a{i} = {self._added(f'a{i}', inner)};")
+        self.names, self.block, self.lanes = {}, [], {}
+        self.groups: dict[Number, list[Number]] = {}
+        terms = [number.args[0] for number in sums]
+        self._find_groups([*terms, *stores.values()])
+        few = len(sums) <= IN_REGISTERS
+        together = min(self.registers, 2)  # side by side, as one operation waits for another
+        each = lambda lines: [
+            line.replace("@", str(h)) for line in lines for h in (range(together) if "@" in line else [0])
+        ]
         for name, number in stores.items():
-            self.block.append(f"st({name} + at, {self._need(number)});")
-        count = len(sums)
-        first = self.schedule.place[sums[0]] if sums else 0
-        return [
-            "{",
-            *([f"alignas(64) V rows[{count} * PARTS] = {{}};"] if sums else []),
-            "for (int part = 0; part < PARTS; part++) {",
-            *([f"V {', '.join(f'a{i} = V{{}}' for i in singles)};"] if singles else []),
-            "for (int at = part * W; at < PADDED; at += 16) {",
-            *(["const M valid = before(BATCH - at);"] if self.masked and sums else []),
-            *self.arrays,
-            *merged(self.block),
+            self.block.append(f"st({name} + at@, {self._need(number)});")
+        if few:
+            for i, term in enumerate(terms):
+                self.block.append(f"a{i}@ = {self._added(f'a{i}@', term, self._need, 'valid@')};")
+        else:
+            for factor in dict.fromkeys(factor for term in terms for factor in self._factors(term)):
+                self._keep(factor)
+        count, first = len(sums), self.schedule.place[sums[0]] if sums else 0
+        valid = ["const M valid@ = before(BATCH - at@);"] if self.masked and sums else []
+        lines = [
+            *([f"alignas(64) V rows[{count + -count % ALIGNED} * PARTS];"] if sums else []),
+            f"for (int part = 0; part < PARTS; part += {together}) {{",
+            *(each([f"V a{i}@ = V{{}};" for i in range(count)]) if few else []),
+            "for (int block = part * W; block < PADDED; block += 16) {",
+            *each(["const int at@ = block + @ * W;", *(valid if few else []), *merged(self.block)]),
             "}",
-            *(f"rows[{i} * PARTS + part] = a{i};" for i in singles),
-            "}",
-            *([f"for (int k = 0; k < {count}; k++) p[{first} + k] = total(rows + k * PARTS);"] if sums else []),
+            *(each([f"rows[{i} * PARTS + part + @] = a{i}@;" for i in range(count)]) if few else []),
             "}",
         ]
+        for start in range(0, 0 if few else count, IN_REGISTERS):
+            tile = range(start, min(start + IN_REGISTERS, count))
+            added = [f"a{i} = {self._added(f'a{i}', terms[i], self._kept, 'valid')};" for i in tile]
+            lines += [
+                "for (int part = 0; part < PARTS; part++) {",
+                *(f"V a{i} = V{{}};" for i in tile),
+                "for (int at = part * W; at < PADDED; at += 16) {",
+                *(line.replace("@", "") for line in (*valid, *added)),
+                "}",
+                *(f"rows[{i} * PARTS + part] = a{i};" for i in tile),
+                "}",
+            ]
+        if sums:
+            lines.append(f"for (int k = 0; k < {count}; k += W) st(p + {first} + k, totals(rows + k * PARTS));")
+        self.kept_lanes = max(self.kept_lanes, len(self.lanes))
+        return ["{", *lines, "}"]
 
-    def _added(self, name: str, inner: Number) -> str:
-        if self.masked:
-            return f"{name} + select(valid, {self._need(inner)}, V{{}})"
-        if inner.op == "mul" and self.schedule.counts[inner] == 1:
-            a, b = (self._need(arg) for arg in inner.args)
-            return f"fma({a}, {b}, {name})"
-        return f"{name} + {self._need(inner)}"
+    def _factors(self, term: Number) -> tuple[Number, ...]:
+        """What a sum over the examples multiplies and adds: two factors, or one number."""
+        inside = term.op == "mul" and self.schedule.counts[term] == 1 and not self.masked
+        return term.args if inside else (term,)
 
-    def _accumulate(self, first: int, run: list[Number], change: Change) -> None:
-        inner, name = run[0], f"rows[({first} + k) * PARTS + part]"
-        if not self.masked and inner.op == "mul" and self.schedule.counts[inner] == 1:
-            a, b = (self._repeated(arg, own, "k") for arg, own in zip(inner.args, change[1], strict=True))
-            line = f"{name} = fma({a}, {b}, {name});"
-        else:
-            text = self._repeated(inner, change, "k")
-            line = f"{name} = {name} + {f'select(valid, {text}, V{{}})' if self.masked else text};"
-        self.block.append(Repeated(len(run), 1, [line]))
+    def _added(self, name: str, term: Number, text: Callable[[Number], str], valid: str) -> str:
+        """The sum so far and one more term."""
+        factors = [text(factor) for factor in self._factors(term)]
+        if len(factors) == 2:
+            return f"fma({factors[0]}, {factors[1]}, {name})"
+        return f"{name} + {f'select({valid}, {factors[0]}, V{{}})' if self.masked else factors[0]}"
+
+    def _keep(self, number: Number) -> None:
+        """Compute the number and keep it for all examples, so that the sums can come afterwards."""
+        if number.lanes and number.op != "place":
+            text = self._need(number)
+            if number not in self.lanes:
+                self.lanes[number] = len(self.lanes)
+                self.block.append(f"st(LANE({self.lanes[number]}, at@), {text});")
+
+    def _kept(self, number: Number) -> str:
+        """A number that was kept for all examples."""
+        if not number.lanes or number.op == "place":
+            return self._need(number)
+        return f"ld(LANE({self.lanes[number]}, at@))"
 
     def _need(self, number: Number) -> str:
         """The number's name in this block of examples, computed there if it was not yet."""
@@ -165,93 +178,80 @@ class Writer:
             return self._for_all(number)
         if number.op == "place":
             array, index = number.args
-            return f"ld({array} + {index} * PADDED + at)"
-        if number in self.scratch:
-            name, index = self.scratch[number]
-            return f"{name}[{index}]"
-        if number in self.group_of:
-            self._fill(*self.group_of[number])
-            return self._need(number)
+            return f"ld({array} + {index} * PADDED + at@)"
         if number in self.names:
             return self.names[number]
-        text = self._sum(number) if number.op == "sum" else None
-        if text is None:
-            args = [self._need(arg) for arg in number.args]
-            text = TEXT[number.op].format(*args)
-        name = self._name("b")
-        self.names[number] = name
+        if number in self.groups:
+            self._fill(self.groups[number])
+            return self._kept(number)
+        if number.op == "sum":
+            text = self._sum(number)
+        else:
+            text = TEXT[number.op].format(*(self._need(arg) for arg in number.args))
+        name = self.names[number] = self._name("b") + "@"
         self.block.append(f"const {'M' if number.mask else 'V'} {name} = {text};")
         return name
 
     def _sum(self, number: Number) -> str:
         terms = number.args
-        chains = CHAINS if len(terms) >= ROLLED else 1
-        names = [self._name("c") for _ in range(chains)]
+        names = [self._name("c") + "@" for _ in range(CHAINS if len(terms) >= ROLLED else 1)]
         run, change = runs(list(terms), self._change)[0]
-        whole = len(terms) // CHAINS * CHAINS
+        start = [f"V {name} = V{{}};" for name in names]
         done = 0
-        if chains > 1 and len(run) == len(terms) and change is not None:
+        if len(names) > 1 and len(run) == len(terms) and change is not None:
+            done = len(terms) // CHAINS * CHAINS
             lines = [
-                self._term(names[j], run[0], lambda n, own, j=j: self._repeated(n, own, f"(k + {j})"), change)
-                for j in range(CHAINS)
+                self._more(name, run[0], lambda n, own, j=j: self._repeated(n, own, f"(k + {j})"), change)
+                for j, name in enumerate(names)
             ]
-            loop = Repeated(whole, CHAINS, lines, [f"V {', '.join(f'{name} = V{{}}' for name in names)};"])
-            self.block.append(loop)
-            done = whole
+            self.block.append(Repeated(done, CHAINS, lines, start))
         else:
-            self.block.append(f"V {', '.join(f'{name} = V{{}}' for name in names)};")
+            self.block += start
         for i in range(done, len(terms)):
-            self.block.append(self._term(names[i % chains], terms[i], lambda n, own: self._need(n), (None, [None] * 4)))
-        return names[0] if chains == 1 else f"({names[0]} + {names[1]}) + ({names[2]} + {names[3]})"
+            text = self._more(names[i % len(names)], terms[i], lambda n, own: self._need(n), (None, (None, None)))
+            self.block.append(text)
+        return names[0] if len(names) == 1 else f"({names[0]} + {names[1]}) + ({names[2]} + {names[3]})"
 
-    def _term(self, name: str, term: Number, text: Any, change: Change) -> str:
+    def _more(self, name: str, term: Number, text: Callable[[Number, Any], str], change: Change) -> str:
+        """A line that adds a term."""
         if term.op == "mul" and self.schedule.counts[term] == 1 and term.lanes:
-            a, b = (text(arg, own) for arg, own in zip(term.args, change[1], strict=False))
+            a, b = (text(arg, own) for arg, own in zip(term.args, change[1], strict=True))
             return f"{name} = fma({a}, {b}, {name});"
         return f"{name} = {name} + {text(term, change)};"
 
     # Like numbers
 
     def _find_groups(self, roots: list[Number]) -> None:
-        """Numbers that many others read and of which there are many: kept in an array of this block of examples."""
-        from benchmark.fused.numbers import uses
-
-        reached = [n for n in uses(roots) if n.lanes and n.op not in ("place", "over_lanes", "sum")]
+        """Like numbers of which there are many and which several read: computed by a loop, and kept."""
         shared: dict[tuple, list[Number]] = {}
-        for number in reached:
-            if self.schedule.counts[number] > 1 and not number.mask:
-                shared.setdefault((number.born, number.op), []).append(number)
+        for number in uses(roots):
+            if number.lanes and number.op not in ("place", "sum") and self.schedule.counts[number] > 1:
+                if not number.mask:
+                    shared.setdefault((number.born, number.op), []).append(number)
         for members in shared.values():
-            for run, change in runs(members, self._inner_change):
+            for run, change in runs(members, self._structure):
                 if len(run) >= ROLLED and change is not None:
-                    name = self._name("s")
-                    for i, number in enumerate(run):
-                        self.group_of[number] = (i, run)
-                        self.scratch_names = getattr(self, "scratch_names", {})
-                        self.scratch_names[number] = (name, i)
+                    self.groups |= dict.fromkeys(run, run)
 
-    def _fill(self, _: int, run: list[Number]) -> None:
-        name = self.scratch_names[run[0]][0]
-        change = self._inner_change(run[0], run[1])
+    def _fill(self, run: list[Number]) -> None:
+        """Compute and keep a group."""
+        if run[0] in self.lanes:
+            return
+        change = self._structure(run[0], run[1])
         assert change is not None
-        self.arrays.append(f"V {name}[{len(run)}];")
-        first = run[0]
-        args = [self._repeated(arg, own, "k") for arg, own in zip(first.args, change[1], strict=True)]
-        self.block.append(Repeated(len(run), 1, [f"{name}[k] = {TEXT[first.op].format(*args)};"]))
-        for number in run:
-            self.scratch[number] = self.scratch_names[number]
-
-    def _inner_change(self, a: Number, b: Number) -> Change | None:
-        """As `_change`, of two numbers that are kept themselves."""
-        return self._structure(a, b) if a is not b else None
+        args = [self._repeated(arg, own, "k") for arg, own in zip(run[0].args, change[1], strict=True)]
+        first = len(self.lanes)
+        self.lanes |= {number: first + i for i, number in enumerate(run)}
+        line = f"st(LANE({first} + k, at@), {TEXT[run[0].op].format(*args)});"
+        self.block.append(Repeated(len(run), 1, [line]))
 
     def _change(self, a: Number, b: Number) -> Change | None:
         """How b differs from a where both are computed alike; None where they are not."""
         if a is b:
             return ("same", a)
-        if a in self.group_of and b in self.group_of:
-            (name, i), (other, j) = self.scratch_names[a], self.scratch_names[b]
-            return ("array", name, j - i) if name == other else None
+        if a in self.groups or b in self.groups:
+            run = self.groups.get(a, [])
+            return ("kept", run.index(b) - run.index(a)) if run is self.groups.get(b) else None
         if a.op == b.op == "place" and a.lanes and b.lanes:
             return ("place", a.args[0], b.args[1] - a.args[1]) if a.args[0] == b.args[0] else None
         if not a.lanes and not b.lanes:
@@ -271,13 +271,11 @@ class Writer:
         """The text of the k-th of numbers that differ by `change`."""
         if change[0] == "same":
             return self._need(first)
-        if change[0] == "array":
-            if first not in self.scratch:
-                self._fill(*self.group_of[first])
-            name, index = self.scratch[first]
-            return f"{name}[{index} + {change[2]} * {k}]"
+        if change[0] == "kept":
+            self._fill(self.groups[first])
+            return f"ld(LANE({self.lanes[first]} + {change[1]} * {k}, at@))"
         if change[0] == "place":
-            return f"ld({first.args[0]} + ({first.args[1]} + {change[2]} * {k}) * PADDED + at)"
+            return f"ld({first.args[0]} + ({first.args[1]} + {change[2]} * {k}) * PADDED + at@)"
         if change[0] == "common":
             return f"all(p[{self.schedule.place[first]} + {change[1]} * {k}])"
         args = [self._repeated(arg, own, k) for arg, own in zip(first.args, change[1], strict=True)]
@@ -286,13 +284,6 @@ class Writer:
     def _name(self, kind: str) -> str:
         self.serial += 1
         return f"{kind}{self.serial}"
-
-
-ALIGNED_STEP = 0
-
-
-def lines_at(lines: list[str], k: str) -> list[str]:
-    return lines
 
 
 def runs(numbers: list[Number], change: Any) -> list[tuple[list[Number], Any]]:
@@ -351,7 +342,8 @@ def merged(block: list[Any]) -> list[str]:
 
     for item in block:
         if isinstance(item, Repeated):
-            if pending and (pending[0].size, pending[0].step) != (item.size, item.step):
+            stores = any(line.startswith("st(") for loop in pending for line in loop.lines)
+            if pending and (stores or (pending[0].size, pending[0].step) != (item.size, item.step)):
                 flush()
             pending.append(item)
         else:
