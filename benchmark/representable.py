@@ -66,7 +66,7 @@ def floor(cells: Sequence[Cell]) -> pd.DataFrame:
         if not isinstance(declared, dict):
             continue
         network.units[-1].load_state_dict(declared)
-        data = EvaluationSet.of_range("extrapolation", [Replica(cell, 0)], torch.float32, torch.device("cpu"))
+        data = EvaluationSet.of_range("extrapolation", [Replica(cell, 0)], torch.float32)
         with torch.no_grad():
             squares = (network(data.x[0])[0].double() - data.t[0]).square()
         error = float(squares.nan_to_num(nan=torch.inf).mean())

@@ -38,9 +38,10 @@ _tile: Any = None  # a worker's replicas and their engine, between calls
 
 
 def prepare(workload: str, mode: str, device: str, tile: int | None, worker: int) -> float:
-    """Make a worker's tile, its seeds its own, and compile for it: the seconds that this takes."""
+    """Make a worker's tile, its seeds its own, and its program: the seconds that this takes."""
     global _tile
     from benchmark.configs import compose
+    from benchmark.engine import Training
     from benchmark.protocol import Engine
     from benchmark.tiles import tiles
 
@@ -49,11 +50,10 @@ def prepare(workload: str, mode: str, device: str, tile: int | None, worker: int
     settings = [f"protocol.seeds={seeds}", f"protocol.first_seed={seeds * worker}", f"protocol.evaluate_every={EVERY}"]
     overrides = [*names.pop("overrides", []), *settings, "protocol.learning_rate=0.001"]
     replicas = compose(**names, overrides=overrides).replicas()
+    began = time.perf_counter()
     _tile = tiles(replicas, Engine(mode=mode, device=device, tile=tile), 1)[0]
-    if mode == "eager":
-        return 0.0
-    first, second = (block(EVERY)[1] for _ in range(2))
-    return max(0.0, first - second)
+    Training(_tile[0][:1], _tile[1])
+    return time.perf_counter() - began
 
 
 def block(steps: int) -> tuple[float, float, float]:
@@ -72,48 +72,29 @@ def block(steps: int) -> tuple[float, float, float]:
 
 
 def parts() -> dict[str, float]:
-    """Microseconds that each part of a replica-step takes on this worker: medians of many calls."""
-    import torch
+    """Microseconds of a replica-step on this worker: its data and training, and its share of the evaluations."""
+    import numpy as np
 
-    from benchmark.data import Batches, EvaluationSet
-    from benchmark.engine import State, mean_squares
+    from benchmark.engine import Training
     from benchmark.optimizers import corrections
-    from benchmark.programs import program
-    from benchmark.streams import DATA, Draw, key
-    from benchmark.tiles import steps_drawn, steps_per_call
 
     replicas, engine = _tile
-    first, device, compiled = replicas[0].cell.specification, torch.device(engine.device), engine.mode == "compiled"
-    width = len(replicas)
-    run = program(first, width, compiled, device)
-    start = run.network.initial(Draw(torch.tensor([replica.seed for replica in replicas])))
-    state = State(run.parameters, run.parameters.flat(start).to(device, torch.float32), (0.0, 0.0), 1)
-    batches = Batches(replicas, torch.float32, device, compiled)
-    per_call = steps_per_call(first, width, engine) if compiled else 1
-    drawn = steps_drawn(first.protocol, width * batches.inputs * batches.batch, per_call)
-    x, t = batches(0, drawn)
-    steps = torch.arange(drawn, device=device)[:, None]
-    rate = torch.full_like(state.theta, 1e-3)
-    bias = torch.tensor(corrections(range(per_call)), dtype=torch.float32, device=device)
-    strengths = torch.zeros(per_call, len(first.model.recipe.regularizers), device=device)
-    judged = EvaluationSet.of_range("interpolation", replicas, torch.float32, device)
+    training = Training(replicas, engine)
+    steps = 100 if engine.mode == "compiled" else 10
+    schedule = np.zeros((steps, 2 + len(training.recipe.regularizers)))
+    schedule[:, :2] = corrections(range(steps))
 
-    def microseconds(call: Callable[[], Any], times: int = 100) -> float:
+    def microseconds(call: Callable[[], Any], times: int) -> float:
         seconds = []
         for _ in range(times + 1):
             began = time.perf_counter()
             call()
-            if device.type == "cuda":
-                torch.cuda.synchronize()
             seconds.append(time.perf_counter() - began)
-        return statistics.median(seconds[1:]) * 1e6 / width
+        return statistics.median(seconds[1:]) * 1e6 / len(replicas)
 
-    step = lambda: run.advance(state.theta, state.slots, x[:per_call], t[:per_call], None, rate, bias, strengths, None)
     return {
-        "data": microseconds(lambda: batches.draw(key(batches.seeds, DATA, steps), *batches.counter)) / drawn,
-        "targets": microseconds(lambda: batches.ask(*batches.targets.addends(x))) / drawn,
-        "step": microseconds(step) / per_call,
-        "evaluation": 2 * microseconds(lambda: mean_squares(run, state.theta, judged), 5) / EVERY,
+        "step": microseconds(lambda: training.run.advance(0, schedule, None), 10) / steps,
+        "evaluation": 2 * microseconds(lambda: training.run.mean_squares(training.inside), 5) / EVERY,
     }
 
 
@@ -192,7 +173,7 @@ def command_line(arguments: Sequence[str] | None = None) -> None:
             total=len(chosen.workloads) * chosen.blocks * (1 + len(chosen.engines)), disable=None, unit="block"
         ) as bar,
     ):
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache  # empty, so that compile_seconds are those of a first run
+        os.environ["XDG_CACHE_HOME"] = cache  # empty, so that compile_seconds are those of a first run
         for workload in chosen.workloads:
             measured = measure(workload, chosen, lambda: bar.update())
             rows, shares = rows + measured[0], shares + measured[1]

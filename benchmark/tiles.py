@@ -82,9 +82,7 @@ def _definite(groups: dict[tuple, list[Replica]], engine: Engine) -> dict[tuple,
     if engine.device == "auto" and has_gpu():
         gpu = {kind for kind in groups if long[kind] and kind not in fused}
     return {
-        kind: replace(
-            engine, mode="compiled" if kind in fused else "eager", device="cuda" if kind in gpu else "cpu"
-        )
+        kind: replace(engine, mode="compiled" if kind in fused else "eager", device="cuda" if kind in gpu else "cpu")
         for kind in groups
     }
 

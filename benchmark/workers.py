@@ -70,8 +70,7 @@ class Pool:
         """
         queue = list(enumerate(tiles))
         busy: dict[Connection, tuple[int, Tile]] = {}
-        last: dict[Connection, tuple] = {}  # the architecture whose program a worker has at hand
-        compiling: set[Connection] = set()  # who is still making that program
+        last: dict[Connection, tuple] = {}  # the architecture that a worker trained last
         done = [0] * len(tiles)
         retried: set[int] = set()
         failures: list[Exception] = []
@@ -79,19 +78,15 @@ class Pool:
             for connection in self.workers:
                 if connection in busy:
                     continue
-                others = {kind: other in compiling for other, kind in last.items() if other is not connection}
+                others = {kind for other, kind in last.items() if other is not connection}
                 chosen = _choose([tile for _, tile in queue], last.get(connection), others)
                 if chosen is not None:
                     busy[connection] = queue.pop(chosen)
-                    (replica, *_), engine = busy[connection][1]
-                    if engine.mode == "compiled" and last.get(connection) != architecture(replica):
-                        compiling.add(connection)
-                    last[connection] = architecture(replica)
+                    last[connection] = architecture(busy[connection][1][0][0])
                     with suppress(OSError):  # of a worker that died; its end of file comes next
                         connection.send(busy[connection][1])
             for connection in cast(list[Connection], wait(list(busy))):
                 number, tile = busy[connection]
-                compiling.discard(connection)
                 try:
                     kind, content = connection.recv()
                 except (EOFError, ConnectionResetError):
@@ -121,16 +116,14 @@ class Pool:
         self.workers.update([self._start()])
 
 
-def _choose(tiles: Sequence[Tile], own: tuple | None, others: dict[tuple, bool]) -> int | None:
+def _choose(tiles: Sequence[Tile], own: tuple | None, others: set[tuple]) -> int | None:
     """The next tile for a worker: of its own architecture, else of one that no other worker trains, else of any.
 
-    others: the architectures of the other workers, and whether they are still being compiled: nothing is compiled
-    twice, as a worker that comes to help reads the program from the compiler's cache. None if it has to wait for that.
+    So that programs are compiled side by side. None if there are no tiles.
     """
     kinds = [architecture(replicas[0]) for replicas, _ in tiles]
     ranks = [0 if kind == own else 1 if kind not in others else 2 for kind in kinds]
-    free = [i for i, kind in enumerate(kinds) if not others.get(kind, False)]
-    return min(free, key=lambda i: ranks[i], default=None)
+    return min(range(len(tiles)), key=lambda i: ranks[i], default=None)
 
 
 def train_tile(store: Any, tile: Sequence[Replica], engine: Engine, report: Callable[[int, int], None]) -> None:

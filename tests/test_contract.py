@@ -9,16 +9,16 @@ import pytest
 import torch
 from torch.func import functional_call
 
-from benchmark.compiling import compiled, has_compiler
 from benchmark.conf_files import CONF, choices_of
 from benchmark.configs import compose
 from benchmark.data import Batches, EvaluationSet
 from benchmark.engine import Measured, train
+from benchmark.fused.build import CannotBuild, check
 from benchmark.networks import build, representable
-from benchmark.programs import Parameters, of_parameters
 from benchmark.protocol import Engine
 from benchmark.recipe import Regularizer
 from benchmark.replicas import Replica
+from benchmark.steps import Parameters, of_parameters
 from benchmark.streams import Draw
 from benchmark.tasks import OPERATIONS
 from benchmark.units import Impossible
@@ -133,39 +133,6 @@ def test_a_gradient_is_the_slope_of_the_loss(model):
     felt = {name for name, part in parameters.unflat(gradient).items() if (part != 0).any()}
     assert set(parameters.names) - felt <= UNFELT.get(model, set())
     assert torch.allclose(gradient, expected, rtol=1e-5, atol=1e-6 * expected.abs().max().item())
-
-
-@pytest.mark.skipif(not has_compiler(), reason="needs a C++ compiler")
-@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")  # torch's compiler uses what torch deprecates
-@pytest.mark.parametrize("mlps", [False, True])
-def test_a_compiled_gradient_is_the_eager_one_to_rounding(mlps):
-    # One graph of all models: a compilation for each would take minutes.
-    made, x = [], points(1, 2, 8, 2, 16).float()
-    for model in (model for model in MODELS if model.startswith("mlp_") == mlps):
-        specification = cell(model, "mul").specification
-        if mlps:  # one hidden layer has all that three have
-            specification = dataclasses.replace(
-                specification, model=dataclasses.replace(specification.model, hidden=[8])
-            )
-        net = build(specification).train()
-        noise = torch.rand(8, net.noise_rows, 16) if net.noise_rows else None
-        terms = [(name, term.layers) for name, term in specification.model.recipe.regularizers.items()]
-        made.append((model, net, Parameters(net, 8, torch.device("cpu")), terms, noise))
-    thetas = [parameters.flat(drawn(net, range(8))) for _, net, parameters, *_ in made]
-
-    def gradients(thetas, x):
-        slopes = []
-        for (_, net, parameters, terms, noise), theta in zip(made, thetas, strict=True):
-
-            def loss(theta, net=net, parameters=parameters, terms=terms, noise=noise):
-                y, penalties = functional_call(net, parameters.unflat(theta), (x, terms, noise))
-                return ((y - x[:, :1] * x[:, 1:]).square().mean((-2, -1)) + sum(penalties)).sum()
-
-            slopes.append(torch.func.grad(loss)(theta))
-        return slopes
-
-    for (model, *_), ours, eager in zip(made, compiled(gradients)(thetas, x), gradients(thetas, x), strict=True):
-        assert torch.allclose(ours, eager, rtol=1e-4, atol=1e-5 * eager.abs().max().item()), model
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -325,7 +292,7 @@ def test_a_few_steps_change_the_parameters_and_stay_finite(model, task, range):
 @pytest.mark.parametrize("model", MODELS)
 def test_the_first_evaluation_is_of_the_untrained_network(model, name):
     member = Replica(cell(model), 5)
-    data, net = EvaluationSet.of_range(name, [member], torch.float32, torch.device("cpu")), network(model).eval()
+    data, net = EvaluationSet.of_range(name, [member], torch.float32), network(model).eval()
     y = functional_call(net, drawn(net, [5]), (data.x,))[0, 0].double()
     expected = (y - data.x[0].double().sum(0)).square().mean().item()
     assert getattr(train([member], Engine()), name)[0, 0] == pytest.approx(expected, rel=1e-4)
@@ -388,3 +355,44 @@ def test_a_replicas_numbers_are_the_same_bit_for_bit_alone_and_among_others(mode
             assert (a == b).all()
         elif field.name not in ("seconds", "engine", "device"):
             assert np.array_equal(a[0], b[17]), field.name
+
+
+def works():
+    try:
+        check()
+    except CannotBuild:
+        return False
+    return True
+
+
+CHAOTIC: set[str] = set()  # models of which more than a few seeds part from their eager twins, and why
+
+
+@pytest.mark.skipif(not works(), reason="needs a C++ compiler")
+@pytest.mark.parametrize("model", MODELS)
+def test_a_fused_program_trains_what_torch_does(model):
+    usual = cell(model, "mul").specification
+    protocol = dataclasses.replace(usual.protocol, steps=200, evaluate_every=100, batch=24)
+    # One hidden layer has all that three have, and is compiled in a third of the time.
+    kind = dataclasses.replace(usual.model, hidden=[8] if usual.model.hidden else [])
+    specification = dataclasses.replace(usual, protocol=protocol, model=kind)
+    replicas = [
+        Replica(dataclasses.replace(cell(model, "mul"), specification=specification), seed) for seed in range(8)
+    ]
+    fused, eager = (train(replicas, Engine(mode=mode)) for mode in ("compiled", "eager"))
+    assert (fused.engine, eager.engine) == ("compiled", "eager")
+    apart = np.zeros(len(replicas))
+    for name, value in eager.parameters.items():
+        ours, theirs = (values.reshape(len(replicas), -1).astype(float) for values in (fused.parameters[name], value))
+        apart = np.maximum(apart, (abs(ours - theirs).max(1) / np.maximum(abs(theirs).max(1), 1e-2)))
+    assert (apart < 1e-4).sum() >= len(replicas) - 1 or model in CHAOTIC, apart
+    close = apart < 1e-4
+    for name in ("interpolation", "extrapolation", "profile_error", "initial_output"):
+        ours, theirs = getattr(fused, name)[close], getattr(eager, name)[close]
+        assert np.allclose(
+            ours, theirs, rtol=1e-2, atol=1e-3 * np.nanmax(abs(theirs), initial=0, where=theirs < np.inf)
+        )
+    again = train(replicas[3:4], Engine(mode="compiled", steps_per_call=7))
+    assert all(again.parameters[name].tobytes() == value[3:4].tobytes() for name, value in fused.parameters.items())
+    for name in ("interpolation", "extrapolation", "sparsity", "profile_error", "plane_error", "initial_output"):
+        assert getattr(again, name).tobytes() == getattr(fused, name)[3:4].tobytes(), name

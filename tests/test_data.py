@@ -12,6 +12,7 @@ from benchmark.data import (
     PROFILE_SIZE,
     Batches,
     EvaluationSet,
+    Laws,
     Sampler,
     number_unique,
     offsets,
@@ -89,7 +90,7 @@ def test_the_pieces_of_a_union_are_used_in_proportion(spec, share):
 
 def test_the_sampler_inverts_every_distribution_function_of_a_mixed_tile():
     u = ((torch.arange(1000, dtype=torch.float64) + 0.5) / 1000).expand(len(LAWS), 2, -1)
-    x = Sampler([(law, law) for law in LAWS], torch.float64, CPU)(u).numpy()
+    x = Sampler(Laws.of([(law, law) for law in LAWS]), torch.float64, CPU)(u).numpy()
     for law, values in zip(LAWS, x, strict=True):
         cuts, low, high = law.pieces()
         middle = u[0, 0].numpy() + (0 if law.law == "uniform" else 2.0**-25)  # of u's steps, where a tail has no end
@@ -103,8 +104,8 @@ def test_the_sampler_inverts_every_distribution_function_of_a_mixed_tile():
 @pytest.mark.parametrize("law", LAWS, ids=str)
 def test_a_sets_samples_do_not_depend_on_the_other_sets(law):
     u = torch.rand(len(LAWS) + 1, 1, 256, generator=torch.Generator().manual_seed(0))
-    together = Sampler([(other,) for other in [law, *LAWS]], torch.float32, CPU)(u)
-    assert torch.equal(Sampler([(law,)], torch.float32, CPU)(u[:1])[0], together[0])
+    together = Sampler(Laws.of([(other,) for other in [law, *LAWS]]), torch.float32, CPU)(u)
+    assert torch.equal(Sampler(Laws.of([(law,)]), torch.float32, CPU)(u[:1])[0], together[0])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -201,9 +202,9 @@ def test_a_data_seed_makes_all_seeds_share_their_data_and_subsets():
 @pytest.mark.parametrize("name", ["interpolation", "extrapolation"])
 def test_evaluation_inputs_do_not_depend_on_seeds_models_or_operations(name):
     members = [*replicas("add", seeds=[0, 9]), *replicas("mul", seeds=[1], model="NAC", data_seed=5)]
-    data = EvaluationSet.of_range(name, members, torch.float32, CPU)
+    data = EvaluationSet.of_range(name, members, torch.float32)
     assert data.x.shape == (1, 2, 10_000)
-    assert torch.equal(data.x, EvaluationSet.of_range(name, replicas(seeds=[77]), torch.float32, CPU).x)
+    assert torch.equal(data.x, EvaluationSet.of_range(name, replicas(seeds=[77]), torch.float32).x)
     a, b = data.x[0].double()
     for row, expected in zip(data.t[data.target_of], [a + b, a + b, a * b], strict=True):
         assert torch.equal(row, expected)
@@ -212,7 +213,7 @@ def test_evaluation_inputs_do_not_depend_on_seeds_models_or_operations(name):
 
 @pytest.mark.parametrize(("name", "low", "high"), [("interpolation", 1, 2), ("extrapolation", 2, 6)])
 def test_evaluation_inputs_fill_their_range(name, low, high):
-    x = EvaluationSet.of_range(name, replicas(evaluation_size=5000), torch.float64, CPU).x
+    x = EvaluationSet.of_range(name, replicas(evaluation_size=5000), torch.float64).x
     assert x.shape == (1, 2, 5000)
     for values in x[0].numpy():
         assert stats.kstest(values, "uniform", args=(low, high - low)).pvalue > 1e-3
@@ -220,29 +221,29 @@ def test_evaluation_inputs_fill_their_range(name, low, high):
 
 def test_interpolation_and_extrapolation_sets_are_of_different_numbers():
     same = Ranges([[0, 1]], [[0, 1]])
-    sets = [EvaluationSet.of_range(name, replicas(ranges=same), torch.float64, CPU).x.flatten() for name in
+    sets = [EvaluationSet.of_range(name, replicas(ranges=same), torch.float64).x.flatten() for name in
             ("interpolation", "extrapolation")]  # fmt: skip
     assert abs(np.corrcoef(*sets)[0, 1]) < 4.5 / math.sqrt(20_000)
 
 
 def test_evaluation_inputs_are_not_training_inputs():
-    data = EvaluationSet.of_range("interpolation", replicas(), torch.float32, CPU).x
+    data = EvaluationSet.of_range("interpolation", replicas(), torch.float32).x
     assert torch.isin(batch(replicas(seeds=range(10)))[0], data).double().mean() < 0.05
 
 
 def test_evaluation_sets_of_many_ranges_are_those_of_each_alone():
     groups = [replicas("add", POSITIVE), replicas("sqrt", SYMMETRIC), replicas("identity", SYMMETRIC)]
     unary = [member for group in groups[1:] for member in group]
-    data = EvaluationSet.of_range("extrapolation", unary, torch.float32, CPU)
+    data = EvaluationSet.of_range("extrapolation", unary, torch.float32)
     for r, member in enumerate(unary):
-        alone = EvaluationSet.of_range("extrapolation", [member], torch.float32, CPU)
+        alone = EvaluationSet.of_range("extrapolation", [member], torch.float32)
         assert torch.equal(data.x[data.set_of[r]], alone.x[0])
         assert torch.equal(data.t[data.target_of[r]], alone.t[0])
 
 
 def test_evaluation_targets_follow_each_seeds_subsets_on_the_same_inputs():
     members = replicas("add", seeds=range(6), inputs=100, evaluation_size=50)
-    data = EvaluationSet.of_range("extrapolation", members, torch.float64, CPU)
+    data = EvaluationSet.of_range("extrapolation", members, torch.float64)
     assert data.x.shape[0] == 1
     for r, start in enumerate(offsets(members)):
         x = data.x[0].numpy()
@@ -251,7 +252,7 @@ def test_evaluation_targets_follow_each_seeds_subsets_on_the_same_inputs():
 
 
 def test_a_grids_evaluation_set_is_its_rows():
-    data = EvaluationSet.of_range("extrapolation", replicas("mul", TUTORIAL, range(2)), torch.float32, CPU)
+    data = EvaluationSet.of_range("extrapolation", replicas("mul", TUTORIAL, range(2)), torch.float32)
     a, b = np.arange(1000, 1993, 8), np.arange(1000, 1497, 4)
     assert (data.x[0].numpy() == [a, b]).all()
     assert (data.t[data.target_of[1]].numpy() == a * b).all()
@@ -330,7 +331,7 @@ def test_a_profiled_divisor_keeps_its_margin_and_its_sign(task):
 
 def test_a_tiles_profile_gives_every_replica_its_own_points():
     members = [*replicas("add", POSITIVE, [0, 1]), *replicas("div", SYMMETRIC, [0], 0.1)]
-    data, x = EvaluationSet.of_profile(members, torch.float64, CPU)
+    data, x = EvaluationSet.of_profile(members, torch.float64)
     assert x.shape == (3, PROFILE_SIZE)
     for r, member in enumerate(members):
         problem = member.cell.specification.problem
@@ -350,8 +351,8 @@ def test_unique_items_are_numbered_in_order_of_appearance():
 def test_a_tail_without_an_end_yields_no_infinity_and_a_narrow_one_many_values():
     u = torch.tensor([0.0, 1 - 2.0**-24]).expand(1, 1, -1)
     for law in (Distribution(((-np.inf, np.inf),), "normal"), Distribution(((1.0, np.inf),), "exponential")):
-        assert Sampler([(law,)], torch.float32, CPU)(u).isfinite().all()
+        assert Sampler(Laws.of([(law,)]), torch.float32, CPU)(u).isfinite().all()
     tail = Distribution(((4.0, 6.0),), "normal")
-    x = Sampler([(tail,)], torch.float32, CPU)(torch.arange(0, 2**24, 2**12).mul(2.0**-24).expand(1, 1, -1))
+    x = Sampler(Laws.of([(tail,)]), torch.float32, CPU)(torch.arange(0, 2**24, 2**12).mul(2.0**-24).expand(1, 1, -1))
     assert x.unique().numel() > 4000
     assert ((x >= 4) & (x <= 6)).all()

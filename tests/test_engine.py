@@ -9,16 +9,17 @@ import torch
 
 from benchmark.configs import compose
 from benchmark.data import Batches, EvaluationSet
+from benchmark.eager import PAD
 from benchmark.engine import predict, saturation, train
 from benchmark.errors import UsageError
 from benchmark.networks import Network, build
-from benchmark.programs import Parameters
 from benchmark.protocol import Engine
 from benchmark.recipe import Regularizer, Restart, Turn
 from benchmark.replicas import Replica
+from benchmark.steps import Parameters
 from benchmark.streams import Draw
 from benchmark.tasks import plane_points
-from benchmark.tiles import PAD, tiles
+from benchmark.tiles import tiles
 from benchmark.units import NAC
 
 CURVES = ("interpolation", "extrapolation", "sparsity")
@@ -212,7 +213,7 @@ def test_a_replica_that_gets_nowhere_starts_anew_from_other_parameters(quick, ch
     # Two evaluations make the halves: steps 1 and 2, then 3 and 4.
     for attempt, step in ((0, 2), (1, 3), (1, 4), (2, 5), (2, 6)):
         start = network.initial(Draw(torch.arange(6), attempt))
-        data = EvaluationSet.of_range("interpolation", replicas, torch.float32, torch.device("cpu"))
+        data = EvaluationSet.of_range("interpolation", replicas, torch.float32)
         y = torch.func.functional_call(
             network, {name: value.float() for name, value in start.items()}, (data.x[data.set_of],)
         )
@@ -385,7 +386,7 @@ def test_what_is_measured_before_training_is_what_the_drawn_parameters_give(quic
     request = quick(["nalu"], ["mul"], ["symmetric"])
     measured = train(request.replicas(), Engine())
     network = build(request.cells[0].specification)
-    data = EvaluationSet.of_range("interpolation", request.replicas(), torch.float32, torch.device("cpu"))
+    data = EvaluationSet.of_range("interpolation", request.replicas(), torch.float32)
     start = {name: value.float() for name, value in network.initial(Draw(torch.arange(3))).items()}
     outputs = torch.func.functional_call(network, start, (data.x[data.set_of],))[:, 0]
     expected = outputs.double().square().mean(-1).sqrt()

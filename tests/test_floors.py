@@ -8,13 +8,14 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "benchmark"
 FLOORS = [
     {"exact"},
-    {"errors", "conf_files", "streams", "names", "intervals", "compiling", "plain", "__init__"},
+    {"errors", "conf_files", "streams", "names", "intervals", "plain", "__init__"},
     {"ranges", "recipe", "protocol", "optimizers", "units"},
     {"tasks", "models"},
     {"replicas"},
-    {"networks", "data", "tiles"},
-    {"programs", "statistics", "agreement"},
-    {"engine"},
+    {"networks", "data"},
+    {"steps", "statistics", "agreement"},
+    {"eager", "fused"},
+    {"engine", "tiles"},
     {"configs", "store", "figures", "texts"},
     {"published", "workers"},
     {"run"},

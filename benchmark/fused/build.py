@@ -4,9 +4,11 @@ import ctypes
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -18,29 +20,32 @@ COMPILERS = ("g++", "clang++")
 # No product and sum is contracted unless the text says so, or bits would depend on the compiler.
 FLAGS = ("-std=c++17", "-O2", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared", "-w")
 LEVELS = {"AVX512": ("-march=x86-64-v4", "-mprefer-vector-width=512"), "AVX2": ("-march=x86-64-v3",)}
+PATIENCE = 600.0  # seconds for a compiler, or for another process that compiles the same
+ABANDONED = 3600.0  # seconds after which an unfinished file's maker is dead
+FULL = ("No space left on device", "Disk quota exceeded", "Read-only file system")
+VAGUE = ("ld returned", "linker command failed")  # what the compiler says after the linker's own line
 
 
 class CannotBuild(Exception):
     """There is no compiler, or it fails; the text is a sentence without its full stop."""
 
 
-def compiler() -> str:
-    """The path of $CXX or of the first compiler that is found."""
-    names = [os.environ["CXX"]] if os.environ.get("CXX") else COMPILERS
-    for name in names:
+def compiler() -> tuple[str, ...]:
+    """The command of $CXX, which may have arguments, or of the first compiler that is found."""
+    wanted = os.environ.get("CXX", "").strip()
+    commands = [[wanted]] if wanted else [[name] for name in COMPILERS]
+    with suppress(ValueError):  # a quotation mark without its partner
+        commands += [shlex.split(wanted)] if wanted else []
+    for name, *arguments in commands:
         if found := shutil.which(name):
-            return found
-    raise CannotBuild(f"no C++ compiler ({' or '.join(names)}) is found")
+            return found, *arguments
+    raise CannotBuild(f"no C++ compiler ({wanted or ' or '.join(COMPILERS)}) is found")
 
 
 @cache
-def _identity(path: str) -> str:
+def _identity(command: tuple[str, ...]) -> str:
     """What a compiler calls itself."""
-    try:
-        told = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=60, check=True).stdout
-    except (OSError, subprocess.SubprocessError) as error:
-        raise CannotBuild(f"the C++ compiler {path} does not work: {_line(str(error))}") from None
-    return told.partition("\n")[0]
+    return _told([*command, "--version"])
 
 
 def level() -> tuple[str, ...]:
@@ -53,10 +58,14 @@ def level() -> tuple[str, ...]:
 
 def folders() -> Iterator[Path]:
     """Where compiled programs are kept: the user's cache, or a temporary folder where that cannot be written."""
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    yield Path(home) / "arithmetic-extrapolation"
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(home):  # relative ones are to be ignored, says their specification
+        home = os.path.join(os.path.expanduser("~"), ".cache")
+    if os.path.isabs(home):  # it is not where the user has no home
+        yield Path(home) / "arithmetic-extrapolation"
     user = os.getuid() if hasattr(os, "getuid") else "user"
-    yield Path(tempfile.gettempdir()) / f"arithmetic-extrapolation-{user}"
+    with suppress(FileNotFoundError):  # no temporary folder can be written either
+        yield Path(tempfile.gettempdir()) / f"arithmetic-extrapolation-{user}"
 
 
 def built(source: str, flags: tuple[str, ...] | None = None) -> ctypes.CDLL:
@@ -65,67 +74,116 @@ def built(source: str, flags: tuple[str, ...] | None = None) -> ctypes.CDLL:
     Raises CannotBuild with what the compiler said in one line.
     """
     path = compiler()
-    command = [path, *FLAGS, *(level() if flags is None else flags)]
-    name = hashlib.sha256("\0".join([source, _identity(path), *command]).encode()).hexdigest()[:32] + ".so"
-    problem: Exception | None = None
+    command = [*path, *FLAGS, *(level() if flags is None else flags)]
+    text = "\0".join([source, _identity(path), platform.machine(), *command])
+    key = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:32]
+    problems = []
     for folder in folders():
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
-                continue  # somebody else's: what lies there is not to be run
-            with _alone(folder / f"{name}.lock"):
-                return _loaded(folder / name, source, command)
-        except OSError as error:  # a full disk, a folder that cannot be written
-            problem = error
-    raise CannotBuild(f"compiled programs cannot be kept anywhere: {_line(str(problem))}")
+            _own(folder)
+            if library := _kept(folder, key):
+                return library
+            with _alone(folder / f"{key}.lock"):
+                return _kept(folder, key) or _made(folder, key, source, command)
+        except OSError as error:  # a full disk, a folder that cannot be written or whose files cannot be run
+            problems.append(str(error))
+    told = _line("; ".join(problems)) or "no folder can be written"
+    raise CannotBuild(f"compiled programs cannot be kept and loaded anywhere: {told}")
+
+
+def _own(folder: Path) -> None:
+    """Make a folder of the user's. Raises OSError where others could put there what is then run."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if hasattr(os, "getuid"):
+        target = folder.stat()
+        if {folder.lstat().st_uid, target.st_uid} != {os.getuid()} or target.st_mode & 0o022:
+            raise PermissionError(f"others may write to {folder}")
 
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Nobody else compiles the same program meanwhile."""
-    try:
-        lock = FileLock(path)
-        lock.acquire(timeout=600)
-    except (OSError, NotImplementedError, TimeoutError):
-        yield
-        return
+    """Nobody else compiles the same program meanwhile, where files can be locked; it would be harmless."""
+    lock = FileLock(path)
+    with suppress(OSError, NotImplementedError):
+        lock.acquire(timeout=PATIENCE)
     try:
         yield
     finally:
-        lock.release()
+        if lock.is_locked:
+            with suppress(OSError):
+                path.unlink()
+            lock.release()
+
+
+def _kept(folder: Path, key: str) -> ctypes.CDLL | None:
+    """The library if the folder has it undamaged, which its name tells."""
+    for path in folder.glob(f"{key}-*.so"):
         with suppress(OSError):
+            if path.name == _name(key, path):
+                return ctypes.CDLL(str(path))
             path.unlink()
+    return None
 
 
-def _loaded(path: Path, source: str, command: list[str]) -> ctypes.CDLL:
-    if path.exists():
-        with suppress(OSError):  # damaged: made anew
-            return ctypes.CDLL(str(path))
-    handle, temporary = tempfile.mkstemp(suffix=".so", dir=path.parent)
-    os.close(handle)
+def _name(key: str, path: Path) -> str:
+    return f"{key}-{hashlib.sha256(path.read_bytes()).hexdigest()[:32]}.so"
+
+
+def _made(folder: Path, key: str, source: str, command: list[str]) -> ctypes.CDLL:
+    """The library, compiled, loaded and then kept if possible. Raises OSError where this folder does not serve."""
+    _sweep(folder)
+    with tempfile.TemporaryDirectory(suffix=".making", dir=folder, ignore_cleanup_errors=True) as making:
+        path = Path(making) / "made.so"
+        _told([*command, "-x", "c++", "-", "-o", str(path)], source, making)
+        if not path.exists() or not path.stat().st_size:
+            raise CannotBuild(f"the C++ compiler {command[0]} does not work: it makes nothing")
+        library = ctypes.CDLL(str(path))
+        with suppress(OSError):
+            os.replace(path, folder / _name(key, path))
+        return library
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left."""
+    for path in (*folder.glob("*.making"), *folder.glob("*.lock")):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > ABANDONED:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _told(command: list[str], source: str = "", making: str | None = None) -> str:
+    """What a compiler prints; making: the folder for its files.
+
+    Raises CannotBuild with what it complains of, or OSError if that is the disk of this folder.
+    """
+    environment = {**os.environ, "LC_ALL": "C"} | ({"TMPDIR": making} if making else {})
     try:
         done = subprocess.run(
-            [*command, "-x", "c++", "-", "-o", temporary], input=source, capture_output=True, text=True
-        )
-        if done.returncode:
-            said = next((line for line in done.stderr.splitlines() if "error" in line.lower()), done.stderr)
-            reason = _line(said) or f"it ended with code {done.returncode}"
-            if "space" in said.lower():
-                raise OSError(reason)
-            raise CannotBuild(f"the C++ compiler {command[0]} does not work: {reason}")
-        library = ctypes.CDLL(temporary)
-        os.replace(temporary, path)
-        return library
-    finally:
-        with suppress(OSError):
-            os.unlink(temporary)
+            command, input=source, capture_output=True, encoding="utf-8", errors="replace", timeout=PATIENCE,
+            env=environment,
+        )  # fmt: skip
+    except OSError as error:
+        reason = error.strerror or str(error)
+    except subprocess.TimeoutExpired:
+        reason = f"it does not end within {PATIENCE:.0f} s"
+    else:
+        if not done.returncode:
+            return done.stdout
+        lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+        full = [line for line in lines if any(text in line for text in FULL)]
+        if full and making:
+            raise OSError(full[0])
+        errors = [line for line in lines if "error:" in line.lower() and not any(text in line for text in VAGUE)]
+        reason = _line([*errors, *lines, f"it ended with code {done.returncode}"][0])
+    raise CannotBuild(f"the C++ compiler {command[0]} does not work: {reason}")
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())[:300]
+    return " ".join(text.split())[:300].rstrip(".")
 
 
 def check() -> None:
     """Raise CannotBuild unless a program can be compiled and loaded."""
-    if built('extern "C" int one() { return 1; }').one() != 1:
-        raise CannotBuild(f"what the C++ compiler {compiler()} makes does not work")
+    one = getattr(built('extern "C" int one() { return 1; }'), "one", None)
+    if one is None or one() != 1:
+        raise CannotBuild(f"what the C++ compiler {compiler()[0]} makes does not work")

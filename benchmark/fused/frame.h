@@ -117,7 +117,7 @@ INLINE void draw_straight(u64 key, unsigned row, F slope, F low, float* to) {
     }
 }
 
-static void draw(const Plan& plan, long replica, u64 step, real* x) {
+template <class T> static void draw(const Plan& plan, long replica, u64 step, T* x) {
     if (plan.grid) {
         for (int i = 0; i < INPUTS; i++)
             for (int at = 0; at < PADDED; at++) x[i * PADDED + at] = plan.grid[i * plan.rows + (step * BATCH + at) % plan.rows];
@@ -129,14 +129,14 @@ static void draw(const Plan& plan, long replica, u64 step, real* x) {
         const long own = source * INPUTS + i;
         const real* straight = plan.straight + own * plan.pieces * 3;
         const int law = plan.law ? plan.law[own] : 0;
-        if constexpr (sizeof(real) == 4)
+        if constexpr (sizeof(T) == 4)
             if (law == 0 && plan.pieces == 1) {  // the cut is 0, and a product with 2^-24 is exact
                 draw_straight(key, i, all(straight[1]) * 0x1p-24f, all(straight[2]), x + i * PADDED);
                 continue;
             }
         for (int at = 0; at < PADDED; at += WF) {
             const F u = uniform(counters(i, at), key);
-            real* to = x + i * PADDED + at;
+            T* to = x + i * PADDED + at;
             if (law == 0) {
                 put(to, u);
                 for (int k = 0; k < WF; k += W) st(to + k, along(ld(to + k), straight, plan.pieces));

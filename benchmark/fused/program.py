@@ -1,6 +1,5 @@
 """A specification's program: its source text, and where in memory that program expects what."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -53,7 +52,8 @@ def source(specification: Specification) -> Source:
     except NotFusable:
         raise
     except Exception as error:  # torch's own, of an operation that cannot be traced
-        raise NotFusable(f"it cannot be traced ({type(error).__name__}: {' '.join(str(error).split())[:200]})") from None
+        said = " ".join(str(error).split())[:200]
+        raise NotFusable(f"it cannot be traced ({type(error).__name__}: {said})") from None
     size, columns = sum(step.parameters.sizes), 2 + len(step.terms)
     sizes = {
         "INPUTS": problem.inputs, "BATCH": protocol.batch, "PADDED": protocol.batch + -protocol.batch % 16,

@@ -22,7 +22,11 @@ Numbers = np.ndarray  # of Number, the batch's axis of length 1
 
 
 class NotFusable(Exception):
-    """The network does what the generator does not know; the text is a sentence's subject and verb."""
+    """The network does what the generator does not know; the text reads after "as"."""
+
+    def __init__(self, reason: str, operation: str | None = None):
+        super().__init__(reason if operation is None else f"its operation {operation} {reason}")
+        self.reason = reason
 
 
 class Tracer(TorchDispatchMode):
@@ -72,7 +76,7 @@ class Tracer(TorchDispatchMode):
                 axis = i
             shape.append(1 if axis == i or (step == 0 and size > 0) else size)
         if stride is not None and axis is None and tensor.numel() and self.batch > 1:
-            raise NotFusable("it reads single examples of a batch")
+            raise NotFusable("reads single examples of a batch")
         view = np.lib.stride_tricks.as_strided(
             memory[tensor.storage_offset() :], shape, [8 * step for step in tensor.stride()]
         )
@@ -100,7 +104,7 @@ class Tracer(TorchDispatchMode):
             found = [i for i in range(tensor.dim()) if steps[i] == stride and tensor.shape[i] == self.batch]
             axis = found[0] if found else None
         elif step != stride:
-            raise NotFusable("it mixes the axes of examples and of features")
+            raise NotFusable("mixes the axes of examples and of features")
         shape = [1 if i == axis else size for i, size in enumerate(tensor.shape)]
         view = np.lib.stride_tricks.as_strided(
             memory[tensor.storage_offset() :], shape, [8 * step for step in tensor.stride()]
@@ -116,9 +120,7 @@ class Tracer(TorchDispatchMode):
         self.graph.births += 1
         if op not in self.ufuncs:
             self.ufuncs[op] = np.frompyfunc(lambda *args: self.graph(op, *args), len(arrays), 1)
-        lifted = [
-            np.array(self.graph.constant(a), dtype=object) if isinstance(a, float | int) else a for a in arrays
-        ]
+        lifted = [np.array(self.graph.constant(a), dtype=object) if isinstance(a, float | int) else a for a in arrays]
         result = self.ufuncs[op](*lifted)
         return result if isinstance(result, np.ndarray) else np.array(result, dtype=object)
 
@@ -178,6 +180,13 @@ class Tracer(TorchDispatchMode):
         name = func.overloadpacket.__name__
         inplace = func._schema.is_mutable
         base = name[:-1] if inplace and name.endswith("_") else name
+        try:
+            return self._run(func, base, inplace, args, kwargs)
+        except NotFusable as problem:
+            raise NotFusable(problem.reason, base) from None
+
+    def _run(self, func: Any, base: str, inplace: bool, args: tuple, kwargs: dict) -> Any:
+        """One operation, in torch and on the shadows."""
         rule, elementwise = getattr(self, f"on_{base}", None), ELEMENTWISE.get(base)
         lists = [arg for arg in args if isinstance(arg, list | tuple)]
         tensors = [arg for arg in (*args, *kwargs.values(), *(one for some in lists for one in some))]
@@ -188,7 +197,7 @@ class Tracer(TorchDispatchMode):
         if kwargs.get("approximate", "none") != "none":
             elementwise = None
         if any(tensor.dtype not in (self.real, torch.bool, torch.int64) for tensor in tensors if tensor.dim()):
-            raise NotFusable(f"{base} computes in another precision than the network's")
+            raise NotFusable("computes in another precision than the network's")
         if rule is None and elementwise is None:
             return self._decomposed(func, args, kwargs, inplace)
         result = func(*args, **kwargs)
@@ -211,7 +220,7 @@ class Tracer(TorchDispatchMode):
                 if func in decomposition_table:
                     result = decomposition_table[func](*args, **kwargs)
         if result is NotImplemented:
-            raise NotFusable(f"it does not know the operation {func.overloadpacket.__name__}")
+            raise NotFusable("is not known to the generator")
         return args[0].copy_(result) if inplace and result is not args[0] else result
 
     def _elementwise(self, rule: Callable, result: Tensor, args: tuple, kwargs: dict) -> tuple[Numbers, int | None]:
@@ -225,7 +234,7 @@ class Tracer(TorchDispatchMode):
             else:
                 read.append(arg)
         if len(axes) > 1:
-            raise NotFusable("it pairs examples with features")
+            raise NotFusable("pairs examples with features")
         axis = axes.pop() if axes else None
         if axis is not None:
             read = [self._of_all(a, axis) if isinstance(a, np.ndarray) else a for a in read]
@@ -239,7 +248,7 @@ class Tracer(TorchDispatchMode):
             return numbers
         first = numbers.take([0], axis)
         if not (numbers == first).all():
-            raise NotFusable("it holds a value for each example of a batch")
+            raise NotFusable("takes another parameter for each example of a batch")
         return first
 
     def _copied(self, result: Tensor, source: Tensor) -> tuple[Numbers, int | None]:
@@ -254,8 +263,11 @@ class Tracer(TorchDispatchMode):
 
     def on__to_copy(self, result: Tensor, source: Tensor, **_: Any) -> tuple[Numbers, int | None]:
         if result.dtype not in (self.real, torch.bool):
-            raise NotFusable(f"it computes in {str(result.dtype).removeprefix('torch.')} as well")
+            raise NotFusable(f"turns numbers into {str(result.dtype).removeprefix('torch.')}")
         return self._copied(result, source)
+
+    def on_convert_element_type(self, result: Tensor, source: Tensor, _: Any) -> tuple[Numbers, int | None]:
+        return self.on__to_copy(result, source)
 
     def on__unsafe_view(self, result: Tensor, source: Tensor, shape: Any) -> tuple[Numbers, int | None]:
         return self._reshaped(source, result)
@@ -271,7 +283,7 @@ class Tracer(TorchDispatchMode):
             if size == self.batch and math.prod(result.shape[:i]) == before:
                 shape = [1 if j == i else n for j, n in enumerate(result.shape)]
                 return numbers.reshape(shape), i - result.dim()
-        raise NotFusable("it mixes the axes of examples and of features")
+        raise NotFusable("mixes the axes of examples and of features")
 
     def on_fill(self, result: Tensor, target: Tensor, value: Any) -> tuple[Numbers, int | None]:
         if isinstance(value, Tensor):
@@ -320,7 +332,7 @@ class Tracer(TorchDispatchMode):
         dims = range(rank) if dim is None or dim == [] else [dim] if isinstance(dim, int) else dim
         chosen = sorted({d % rank - rank for d in dims})
         if axis in chosen:
-            raise NotFusable("it looks for an extreme among the examples of a batch")
+            raise NotFusable("looks for an extreme among the examples of a batch")
         numbers = np.broadcast_to(numbers, [1 if i - rank == axis else n for i, n in enumerate(a.shape)])
         order = [i for i in range(-rank, 0) if i not in chosen] + chosen
         kept = [numbers.shape[i] for i in range(-rank, 0) if i not in chosen]
@@ -350,7 +362,7 @@ class Tracer(TorchDispatchMode):
             parts.append((tensor, numbers, axis))
         axis = axes.pop() if len(axes) == 1 else None
         if axes or (axis is not None and dim % result.dim() - result.dim() == axis):
-            raise NotFusable("it joins examples to examples")
+            raise NotFusable("joins examples to examples")
         full = [
             np.broadcast_to(
                 numbers if own == axis or axis is None else self._of_all(numbers, axis),
@@ -368,14 +380,14 @@ class Tracer(TorchDispatchMode):
         numbers, axis = self.read(a)
         places = [slice(None) if i is None else self._constant(i) for i in indices]
         if axis is not None and (len(places) > a.dim() + axis or len([i for i in indices if i is not None]) > 1):
-            raise NotFusable("it picks single examples of a batch")
+            raise NotFusable("picks single examples of a batch")
         numbers = np.broadcast_to(numbers, [1 if i - a.dim() == axis else n for i, n in enumerate(a.shape)])
         return numbers[tuple(places)], axis
 
     def on_index_select(self, result: Tensor, a: Tensor, dim: int, index: Tensor):
         numbers, axis = self.read(a)
         if dim % a.dim() - a.dim() == axis:
-            raise NotFusable("it picks single examples of a batch")
+            raise NotFusable("picks single examples of a batch")
         numbers = np.broadcast_to(numbers, [1 if i - a.dim() == axis else n for i, n in enumerate(a.shape)])
         return numbers.take(self._constant(index), dim), axis
 
@@ -394,7 +406,7 @@ class Tracer(TorchDispatchMode):
         numbers, axis = self.read(a)
         added, other = self.read(values)
         if axis is not None or other is not None:
-            raise NotFusable("it scatters examples")
+            raise NotFusable("scatters examples")
         whole = np.broadcast_to(numbers, a.shape).copy()
         where = np.arange(a.numel()).reshape(a.shape)
         places = where[tuple(slice(None) if i is None else self._constant(i) for i in indices)]
@@ -408,7 +420,7 @@ class Tracer(TorchDispatchMode):
     def on_slice_backward(self, result: Tensor, slope: Tensor, shape: Any, dim: int, start: int, end: int, step: int):
         numbers, axis = self.read(slope)
         if dim % len(shape) - len(shape) == axis:
-            raise NotFusable("it picks single examples of a batch")
+            raise NotFusable("picks single examples of a batch")
         whole = self._zeros(shape, axis)
         np.moveaxis(whole, dim, 0)[start : min(end, shape[dim]) : step] = np.moveaxis(
             np.broadcast_to(numbers, [1 if i - len(shape) == axis else n for i, n in enumerate(slope.shape)]), dim, 0
@@ -416,7 +428,9 @@ class Tracer(TorchDispatchMode):
         return whole, axis
 
     def on_select_backward(self, result: Tensor, slope: Tensor, shape: Any, dim: int, index: int):
-        return self.on_slice_backward(result, slope.unsqueeze(dim), shape, dim, index % shape[dim], shape[dim], shape[dim])
+        return self.on_slice_backward(
+            result, slope.unsqueeze(dim), shape, dim, index % shape[dim], shape[dim], shape[dim]
+        )
 
     def _zeros(self, shape: Any, axis: int | None) -> Numbers:
         sizes = [1 if i - len(shape) == axis else n for i, n in enumerate(shape)]
@@ -424,7 +438,7 @@ class Tracer(TorchDispatchMode):
 
     def _constant(self, index: Tensor) -> np.ndarray:
         if index.untyped_storage().data_ptr() in self.shadows:
-            raise NotFusable("it indexes by what it computes")
+            raise NotFusable("indexes by what is computed")
         return index.numpy()
 
     def on_constant_pad_nd(self, result: Tensor, a: Tensor, pad: list[int], value: float = 0.0):
@@ -434,7 +448,7 @@ class Tracer(TorchDispatchMode):
         for i in range(len(pad) // 2):
             widths[-1 - i] = (pad[2 * i], pad[2 * i + 1])
         if axis is not None and widths[axis] != (0, 0):
-            raise NotFusable("it adds examples to a batch")
+            raise NotFusable("adds examples to a batch")
         return np.pad(numbers, widths, constant_values=self.graph.constant(value)), axis
 
     def on_mm(self, result: Tensor, a: Tensor, b: Tensor):
@@ -445,12 +459,12 @@ class Tracer(TorchDispatchMode):
         products = (left[..., :, :, None], right[..., None, :, :])
         if i == -1 or j == -2:  # the sum is over the examples
             if i not in (-1, None) or j not in (-2, None):
-                raise NotFusable("it multiplies examples with examples")
+                raise NotFusable("multiplies examples with examples")
             terms = self.apply("mul", *products)
             self.graph.births += 1
             return np.frompyfunc(lambda n: self.graph.over_lanes(n, self.batch), 1, 1)(terms)[..., 0, :], None
         if i is not None and j is not None:
-            raise NotFusable("it multiplies examples with examples")
+            raise NotFusable("multiplies examples with examples")
         terms = self.apply("mul", *products)
         rows = np.moveaxis(terms, -2, -1)
         sums = np.empty(math.prod(rows.shape[:-1]), dtype=object)
@@ -469,7 +483,7 @@ class Tracer(TorchDispatchMode):
         return np.array(self._sums(self.apply("mul", left, right)[None])[0], dtype=object), None
 
     def on__local_scalar_dense(self, result: Any, *_: Any):
-        raise NotFusable("what it does depends on the numbers that it computes")
+        raise NotFusable("lets what is computed depend on the numbers themselves")
 
     def on__softmax(self, result: Tensor, a: Tensor, dim: int, half: bool = False):
         (largest, _), (numbers, axis) = self._extreme("maximum", result, a, dim, True), self.read(a)
@@ -489,7 +503,7 @@ class Tracer(TorchDispatchMode):
 VIEWS = {
     "view", "expand", "permute", "transpose", "t", "squeeze", "unsqueeze", "select", "slice", "split", "unbind",
     "split_with_sizes", "detach", "alias", "as_strided", "_reshape_alias", "diagonal", "swapaxes", "lift_fresh",
-    "view_as", "expand_as", "unfold", "movedim", "_unsafe_view" + "s", "chunk", "narrow", "real", "unsafe_split",
+    "view_as", "expand_as", "broadcast_in_dim", "unfold", "movedim", "chunk", "narrow", "unsafe_split",
 }  # fmt: skip
 # What they hold is written into them afterwards, or does not depend on a tensor's numbers.
 FRESH = {
@@ -559,8 +573,25 @@ def _slope(of: Callable) -> Callable:
 
 
 ELEMENTWISE: dict[str, Callable] = {
-    **{op: _unary(op) for op in ("neg", "abs", "exp", "log", "log1p", "expm1", "tanh", "sigmoid", "sqrt", "sin", "cos",
-                                 "erf", "round", "sign")},
+    **{
+        op: _unary(op)
+        for op in (
+            "neg",
+            "abs",
+            "exp",
+            "log",
+            "log1p",
+            "expm1",
+            "tanh",
+            "sigmoid",
+            "sqrt",
+            "sin",
+            "cos",
+            "erf",
+            "round",
+            "sign",
+        )
+    },
     **{op: _binary(op) for op in ("mul", "div", "minimum", "maximum", *("lt", "le", "gt", "ge", "eq", "ne"))},
     "add": lambda t, a, b, alpha=1: _binary("add")(t, a, b if alpha == 1 else t.apply("mul", b, float(alpha))),
     "sub": lambda t, a, b, alpha=1: _binary("sub")(t, a, b if alpha == 1 else t.apply("mul", b, float(alpha))),
@@ -574,15 +605,21 @@ ELEMENTWISE: dict[str, Callable] = {
     "clamp_min": lambda t, a, low: _clamp(t, a, low),
     "clamp_max": lambda t, a, high: _clamp(t, a, None, high),
     "pow": _power,
-    "where": lambda t, m, a, b: t.apply("where", t.as_mask(m), *(t.as_real(v) if isinstance(v, np.ndarray)
-                                                                 else _real(v) for v in (a, b))),
+    "where": lambda t, m, a, b: t.apply(
+        "where", t.as_mask(m), *(t.as_real(v) if isinstance(v, np.ndarray) else _real(v) for v in (a, b))
+    ),
     "masked_fill": lambda t, a, m, v: t.apply("where", t.as_mask(m), _real(v), a),
     "addcmul": lambda t, a, b, c, value=1: t.apply("add", a, _scaled(t, t.apply("mul", b, c), value)),
     "addcdiv": lambda t, a, b, c, value=1: t.apply("add", a, _scaled(t, t.apply("div", b, c), value)),
     "lerp": lambda t, a, b, w: t.apply("add", a, t.apply("mul", _real(w), t.apply("sub", b, a))),
-    "logical_and": _logical("and"), "bitwise_and": _logical("and"), "__and__": _logical("and"),
-    "logical_or": _logical("or"), "bitwise_or": _logical("or"), "__or__": _logical("or"),
-    "logical_not": _logical("not"), "bitwise_not": _logical("not"),
+    "logical_and": _logical("and"),
+    "bitwise_and": _logical("and"),
+    "__and__": _logical("and"),
+    "logical_or": _logical("or"),
+    "bitwise_or": _logical("or"),
+    "__or__": _logical("or"),
+    "logical_not": _logical("not"),
+    "bitwise_not": _logical("not"),
     "isnan": lambda t, a: t.apply("ne", a, a),
     "tanh_backward": _slope(lambda t, y: t.apply("sub", 1.0, t.apply("mul", y, y))),
     "sigmoid_backward": _slope(lambda t, y: t.apply("mul", y, t.apply("sub", 1.0, y))),

@@ -20,7 +20,7 @@ def literal(value: Any) -> str:
         return "-1" if value else "0"
     number = float(value)
     if number != number:
-        return "real(__builtin_nan(\"\"))"
+        return 'real(__builtin_nan(""))'
     if number in (float("inf"), float("-inf")):
         return f"real({'-' if number < 0 else ''}__builtin_inf())"
     return f"real({number.hex()})"
@@ -225,9 +225,9 @@ class Writer:
         """Like numbers of which there are many and which several read: computed by a loop, and kept."""
         shared: dict[tuple, list[Number]] = {}
         for number in uses(roots):
-            if number.lanes and number.op not in ("place", "sum") and self.schedule.counts[number] > 1:
-                if not number.mask:
-                    shared.setdefault((number.born, number.op), []).append(number)
+            likely = number.lanes and number.op not in ("place", "sum") and not number.mask
+            if likely and self.schedule.counts[number] > 1:
+                shared.setdefault((number.born, number.op), []).append(number)
         for members in shared.values():
             for run, change in runs(members, self._structure):
                 if len(run) >= ROLLED and change is not None:
