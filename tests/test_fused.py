@@ -1,7 +1,10 @@
 """A generated program trains what torch does, whatever a protocol asks for, and is the same bits in any company."""
 
 import dataclasses
+import inspect
 import re
+import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,11 +12,14 @@ import torch
 
 from benchmark.engine import Measured, train
 from benchmark.errors import UsageError
+from benchmark.fused import program
 from benchmark.fused.build import CannotBuild, check, level
 from benchmark.fused.program import source
 from benchmark.protocol import Engine
 from benchmark.replicas import Replica
+from benchmark.steps import Step
 from benchmark.tiles import tiles
+from benchmark.units import NALU
 
 
 def works():
@@ -237,3 +243,15 @@ def test_without_a_compiler_auto_trains_eagerly_and_compiling_is_refused(quick, 
 
 def test_the_processors_own_level_is_asked_for():
     assert level() in ((), ("-march=x86-64-v3",), ("-march=x86-64-v4", "-mprefer-vector-width=512"))
+
+
+def test_the_page_on_the_generator_shows_what_it_generates(quick):
+    page = Path(program.__file__).with_name("README.md").read_text(encoding="utf-8")
+    specification = quick(["nalu"], ["mul"], overrides=["protocol.batch=128"]).cells[0].specification
+    step = Step(specification, 1, torch.device("cpu"))
+    _, lines, _ = program.training_step(step, specification.problem, 128, np.float32, registers=1)
+    blocks = re.findall(r"```cpp\n(.*?)\n```", page, re.DOTALL)
+    assert len(blocks) == 3
+    assert all(block in "\n".join(lines) for block in blocks)
+    shown = re.search(r"```python\n(.*?)\n```", page, re.DOTALL)[1]
+    assert textwrap.indent(shown, 8 * " ") in inspect.getsource(NALU.forward)

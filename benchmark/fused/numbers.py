@@ -64,8 +64,8 @@ class Graph:
         """The same in every step."""
         if isinstance(value, bool | np.bool_):
             return self._number("constant", (bool(value),), mask=True, key=("constant", bool(value)))
-        value = self.dtype(value)
-        return self._number("constant", (value,), key=("constant", value.tobytes()))
+        rounded = self.dtype(value)
+        return self._number("constant", (rounded,), key=("constant", rounded.tobytes()))
 
     def place(self, array: str, index: int, lanes: bool, mask: bool = False) -> Number:
         """What an array holds when the program starts."""
@@ -123,6 +123,10 @@ class Graph:
                     return other
                 if op == "mul" and is_constant(one, -1.0):
                     return self("neg", other)
+                if op == "mul" and is_power_of_two(one) and other.op == "mul":
+                    for inner, rest in (other.args, other.args[::-1]):
+                        if is_power_of_two(inner):  # both products are exact
+                            return self("mul", self("mul", one, inner), rest)
                 if op == "add" and one.op == "neg":
                     return self("sub", other, one.args[0])
         if op == "sub" and b is not None:
@@ -135,7 +139,7 @@ class Graph:
         if op == "div" and b is not None and b.op == "constant":
             if b.args[0] == 1:
                 return a
-            if math.frexp(abs(b.args[0]))[0] == 0.5 and 1e-30 < abs(b.args[0]) < 1e30:  # its inverse is exact
+            if is_power_of_two(b):  # its inverse is exact
                 return self("mul", a, self.constant(1 / b.args[0]))
         if op == "where" and (a.op == "constant" or args[1] is args[2]):
             return args[1] if a.op != "constant" or a.args[0] else args[2]
@@ -149,6 +153,13 @@ class Graph:
 def is_constant(number: Number, value: float) -> bool:
     """Whether it is this constant; nothing else is ever known to be."""
     return number.op == "constant" and not number.mask and bool(number.args[0] == value)
+
+
+def is_power_of_two(number: Number) -> bool:
+    """Whether it is a constant ± 2^n, not near the ends of its range."""
+    if number.op != "constant" or number.mask:
+        return False
+    return math.frexp(abs(number.args[0]))[0] == 0.5 and 1e-15 < abs(number.args[0]) < 1e15
 
 
 def uses(roots: list[Number]) -> dict[Number, int]:

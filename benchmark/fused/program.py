@@ -36,18 +36,20 @@ def header(name: str) -> str:
     return "\n".join(line for line in text.splitlines() if not line.startswith(("#pragma once", "#include")))
 
 
-def source(specification: Specification) -> Source:
+def source(specification: Specification, registers: int | None = None) -> Source:
     """The text of a specification's program; NotFusable with what the generator does not know.
 
-    It depends on the architecture and how it is trained, not on tasks, ranges, seeds or rates.
+    It depends on the architecture and how it is trained, not on tasks, ranges, seeds or rates. registers: how many of
+    the machine's hold sixteen floats, this one's if None; they decide how far operations are interleaved, and no bit.
     """
+    registers = registers or {"AVX512": 1, "AVX2": 2}.get(torch.backends.cpu.get_cpu_capability(), 4)
     step = Step(specification, 1, torch.device("cpu"))
     problem, protocol = specification.problem, specification.protocol
     real, vector, mask = TYPES[protocol.dtype]
     dtype = np.float64 if protocol.dtype == "float64" else np.float32
     try:
-        training, trained, lanes = _training(step, problem, protocol.batch, dtype)
-        forward, judged, lanes_forward = _forward(step, problem, dtype)
+        training, trained, lanes = training_step(step, problem, protocol.batch, dtype, registers)
+        forward, judged, lanes_forward = evaluation(step, problem, dtype, registers)
         operations = [_operation(name) for name in OPERATIONS]
     except NotFusable:
         raise
@@ -91,8 +93,13 @@ def source(specification: Specification) -> Source:
     return Source("\n".join(text), columns)
 
 
-def _training(step: Step, problem: Problem, batch: int, dtype: type) -> tuple[Schedule, list[str], int]:
-    """The schedule of a training step, its last root the batch's error if that is looked at; and its lines."""
+def training_step(
+    step: Step, problem: Problem, batch: int, dtype: type, registers: int
+) -> tuple[Schedule, list[str], int]:
+    """The schedule of a training step, its lines, and how many numbers it keeps for all examples.
+
+    The schedule's last root is the batch's error where a restart looks at it.
+    """
     graph = Graph(dtype)
     tracer = Tracer(graph, batch)
     size, count = sum(step.parameters.sizes), len(step.slots)
@@ -114,13 +121,13 @@ def _training(step: Step, problem: Problem, batch: int, dtype: type) -> tuple[Sc
     watched = _numbers(tracer, error) if step.watched else []
     arrays = {"state": len(roots), "rate": 1, "schedule": 2 + len(step.terms), "turns": size if turns else 0}
     schedule = Schedule(contracted(graph, roots + watched), arrays)
-    writer = Writer(schedule, batch % 16 != 0, registers())
+    writer = Writer(schedule, batch % 16 != 0, registers)
     lines = [*writer.body(), *copies(0, schedule.roots[: len(roots)], schedule.place)]
     return schedule, lines, writer.kept_lanes
 
 
-def _forward(step: Step, problem: Problem, dtype: type) -> tuple[Schedule, list[str], int]:
-    """The schedule of an evaluation, whose roots are the output and the sparsity error; and its lines."""
+def evaluation(step: Step, problem: Problem, dtype: type, registers: int) -> tuple[Schedule, list[str], int]:
+    """As `training_step`, of an evaluation; the schedule's roots are the output and the sparsity error."""
     graph = Graph(dtype)
     tracer = Tracer(graph, CHUNK)
     x = tracer.given(torch.full((1, problem.inputs, CHUNK), 0.5, dtype=tracer.real), "x")
@@ -129,7 +136,7 @@ def _forward(step: Step, problem: Problem, dtype: type) -> tuple[Schedule, list[
     with tracer, torch.no_grad():
         roots = [_numbers(tracer, step.forward(theta, x))[0], _numbers(tracer, step.sparsity(theta))[0]]
     schedule = Schedule(contracted(graph, roots), {"state": size})
-    writer = Writer(schedule, False, registers(), {"y": schedule.roots[0]})
+    writer = Writer(schedule, False, registers, {"y": schedule.roots[0]})
     return schedule, writer.body(), writer.kept_lanes
 
 
@@ -173,8 +180,3 @@ def _coefficients() -> str:
     tables: list[tuple[str, Any]] = [("CENTRE", exact.CENTRE), ("TAIL", exact.TAIL), ("FAR_TAIL", exact.FAR_TAIL)]
     rows = lambda table: ", ".join(f"{{{', '.join(map(float.hex, row))}}}" for row in table)
     return "\n".join(f"static const double {name}[2][8] = {{{rows(table)}}};" for name, table in tables)
-
-
-def registers() -> int:
-    """How many registers hold sixteen floats."""
-    return {"AVX512": 1, "AVX2": 2}.get(torch.backends.cpu.get_cpu_capability(), 4)

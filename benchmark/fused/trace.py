@@ -204,6 +204,7 @@ class Tracer(TorchDispatchMode):
         if rule is not None:
             numbers, axis = rule(result, *args, **kwargs)
         else:
+            assert elementwise is not None
             numbers, axis = self._elementwise(elementwise, result, args, kwargs)
         self._write(result, numbers, None if axis is None else axis + result.dim())
         return result
@@ -449,7 +450,8 @@ class Tracer(TorchDispatchMode):
             widths[-1 - i] = (pad[2 * i], pad[2 * i + 1])
         if axis is not None and widths[axis] != (0, 0):
             raise NotFusable("adds examples to a batch")
-        return np.pad(numbers, widths, constant_values=self.graph.constant(value)), axis
+        fill: Any = self.graph.constant(value)
+        return np.pad(numbers, widths, constant_values=fill), axis
 
     def on_mm(self, result: Tensor, a: Tensor, b: Tensor):
         (left, i), (right, j) = self.read(a), self.read(b)
@@ -475,8 +477,7 @@ class Tracer(TorchDispatchMode):
 
     def on_addmm(self, result: Tensor, bias: Tensor, a: Tensor, b: Tensor, **_: Any):
         product, axis = self.on_mm(result, a, b)
-        added, _ = self.read(bias)
-        return self.apply("add", product, added), axis
+        return self.apply("add", product, self.read(bias)[0]), axis
 
     def on_dot(self, result: Tensor, a: Tensor, b: Tensor):
         (left, _), (right, _) = self.read(a), self.read(b)
@@ -528,20 +529,13 @@ def _scaled(t: Tracer, a: Numbers, alpha: float) -> Numbers:
 
 def _power(t: Tracer, a: Any, b: Any) -> Numbers:
     """A few exponents need no logarithm."""
-    if isinstance(b, int | float):
-        if b == 0.5:
-            return t.apply("sqrt", a)
-        if b in (1, 2, 3, 4, -1, -2):
-            powers = [a]
-            powers += [t.apply("mul", a, a)] if abs(b) > 1 else []
-            whole = {1: a, 2: powers[-1]}.get(abs(b))
-            if abs(b) == 3:
-                whole = t.apply("mul", powers[1], a)
-            if abs(b) == 4:
-                whole = t.apply("mul", powers[1], powers[1])
-            return whole if b > 0 else t.apply("div", 1.0, whole)
-        if b == 0:
-            return t.apply("where", True, 1.0, a)
+    if b == 0.5:
+        return t.apply("sqrt", a)
+    if isinstance(b, int | float) and abs(b) in (1, 2, 3, 4):
+        square = t.apply("mul", a, a) if abs(b) > 1 else a
+        whole = {3: ("mul", square, a), 4: ("mul", square, square)}.get(int(abs(b)))
+        power = t.apply(*whole) if whole else square
+        return power if b > 0 else t.apply("div", 1.0, power)
     return t.apply("pow", a, _real(b))
 
 

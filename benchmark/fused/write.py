@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from benchmark.fused.numbers import TEXT, Number, uses
@@ -100,63 +101,64 @@ class Writer:
     # What each example has of its own
 
     def _over_lanes(self, sums: list[Number], stores: dict[str, Number]) -> list[str]:
+        """One loop over blocks of sixteen examples, and what is summed over them.
+
+        A few sums stay in registers meanwhile. Of many, the factors are kept and the sums follow, some at a time.
+        """
         self.names, self.block, self.lanes = {}, [], {}
         self.groups: dict[Number, list[Number]] = {}
         terms = [number.args[0] for number in sums]
         self._find_groups([*terms, *stores.values()])
-        few = len(sums) <= IN_REGISTERS
-        together = min(self.registers, 2)  # side by side, as one operation waits for another
-        each = lambda lines: [
-            line.replace("@", str(h)) for line in lines for h in (range(together) if "@" in line else [0])
-        ]
         for name, number in stores.items():
             self.block.append(f"st({name} + at@, {self._need(number)});")
-        if few:
-            for i, term in enumerate(terms):
-                self.block.append(f"a{i}@ = {self._added(f'a{i}@', term, self._need, 'valid@')};")
-        else:
+        few = range(len(sums)) if len(sums) <= IN_REGISTERS else range(0)
+        for i in few:
+            self.block.append(f"a{i}@ = {self._added(f'a{i}@', terms[i], self._need)};")
+        if not few:
             for factor in dict.fromkeys(factor for term in terms for factor in self._factors(term)):
                 self._keep(factor)
-        count, first = len(sums), self.schedule.place[sums[0]] if sums else 0
-        valid = ["const M valid@ = before(BATCH - at@);"] if self.masked and sums else []
-        lines = [
-            *([f"alignas(64) V rows[{count + -count % ALIGNED} * PARTS];"] if sums else []),
-            f"for (int part = 0; part < PARTS; part += {together}) {{",
-            *(each([f"V a{i}@ = V{{}};" for i in range(count)]) if few else []),
-            "for (int block = part * W; block < PADDED; block += 16) {",
-            *each(["const int at@ = block + @ * W;", *(valid if few else []), *merged(self.block)]),
-            "}",
-            *(each([f"rows[{i} * PARTS + part + @] = a{i}@;" for i in range(count)]) if few else []),
-            "}",
-        ]
-        for start in range(0, 0 if few else count, IN_REGISTERS):
-            tile = range(start, min(start + IN_REGISTERS, count))
-            added = [f"a{i} = {self._added(f'a{i}', terms[i], self._kept, 'valid')};" for i in tile]
-            lines += [
-                "for (int part = 0; part < PARTS; part++) {",
-                *(f"V a{i} = V{{}};" for i in tile),
-                "for (int at = part * W; at < PADDED; at += 16) {",
-                *(line.replace("@", "") for line in (*valid, *added)),
-                "}",
-                *(f"rows[{i} * PARTS + part] = a{i};" for i in tile),
-                "}",
-            ]
+        beside = min(self.registers, 2)  # registers side by side, as one operation waits for another
+        lines = [f"alignas(64) V rows[{len(sums) + -len(sums) % ALIGNED} * PARTS];"] if sums else []
+        lines += self._blocks(few, merged(self.block), beside)
+        for start in range(len(few), len(sums), IN_REGISTERS):
+            tile = range(start, min(start + IN_REGISTERS, len(sums)))
+            lines += self._blocks(tile, [f"a{i}@ = {self._added(f'a{i}@', terms[i], self._kept)};" for i in tile], 1)
         if sums:
-            lines.append(f"for (int k = 0; k < {count}; k += W) st(p + {first} + k, totals(rows + k * PARTS));")
+            first = self.schedule.place[sums[0]]
+            lines.append(f"for (int k = 0; k < {len(sums)}; k += W) st(p + {first} + k, totals(rows + k * PARTS));")
         self.kept_lanes = max(self.kept_lanes, len(self.lanes))
         return ["{", *lines, "}"]
+
+    def _blocks(self, sums: range, block: list[str], beside: int) -> list[str]:
+        """A loop over blocks of examples with these sums in registers; `beside` registers go side by side."""
+        suffixes = [f"_{h}" for h in range(beside)] if beside > 1 else [""]
+        valid = ["const M valid@ = before(BATCH - at@);"] if self.masked and sums else []
+
+        def each(lines: list[str]) -> list[str]:
+            return [line.replace("@", own) for line in lines for own in (suffixes if "@" in line else [""])]
+
+        return [
+            f"for (int part = 0; part < PARTS; part += {beside}) {{",
+            *each([f"V a{i}@ = V{{}};" for i in sums]),
+            "for (int block = part * W; block < PADDED; block += 16) {",
+            *(f"const int at{own} = block + {h} * W;" for h, own in enumerate(suffixes)),
+            *each([*valid, *block]),
+            "}",
+            *(f"rows[{i} * PARTS + part + {h}] = a{i}{own};" for i in sums for h, own in enumerate(suffixes)),
+            "}",
+        ]
 
     def _factors(self, term: Number) -> tuple[Number, ...]:
         """What a sum over the examples multiplies and adds: two factors, or one number."""
         inside = term.op == "mul" and self.schedule.counts[term] == 1 and not self.masked
         return term.args if inside else (term,)
 
-    def _added(self, name: str, term: Number, text: Callable[[Number], str], valid: str) -> str:
+    def _added(self, name: str, term: Number, text: Callable[[Number], str]) -> str:
         """The sum so far and one more term."""
         factors = [text(factor) for factor in self._factors(term)]
         if len(factors) == 2:
             return f"fma({factors[0]}, {factors[1]}, {name})"
-        return f"{name} + {f'select({valid}, {factors[0]}, V{{}})' if self.masked else factors[0]}"
+        return f"{name} + {f'select(valid@, {factors[0]}, V{{}})' if self.masked else factors[0]}"
 
     def _keep(self, number: Number) -> None:
         """Compute the number and keep it for all examples, so that the sums can come afterwards."""
@@ -200,10 +202,8 @@ class Writer:
         done = 0
         if len(names) > 1 and len(run) == len(terms) and change is not None:
             done = len(terms) // CHAINS * CHAINS
-            lines = [
-                self._more(name, run[0], lambda n, own, j=j: self._repeated(n, own, f"(k + {j})"), change)
-                for j, name in enumerate(names)
-            ]
+            every = [partial(self._repeated, k=f"(k + {j})") for j in range(CHAINS)]
+            lines = [self._more(name, run[0], text, change) for name, text in zip(names, every, strict=True)]
             self.block.append(Repeated(done, CHAINS, lines, start))
         else:
             self.block += start
