@@ -18,6 +18,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmark.errors import UsageError, number
 
 WORKLOADS: dict[str, dict[str, Any]] = {  # as for `configs.compose`
@@ -72,9 +74,7 @@ def block(steps: int) -> tuple[float, float, float]:
 
 
 def parts() -> dict[str, float]:
-    """Microseconds of a replica-step on this worker: its data and training, and its share of the evaluations."""
-    import numpy as np
-
+    """Microseconds of a replica-step on this worker: its data and training, its share of the evaluations, its limit."""
     from benchmark.engine import Training
     from benchmark.optimizers import corrections
 
@@ -92,10 +92,66 @@ def parts() -> dict[str, float]:
             seconds.append(time.perf_counter() - began)
         return statistics.median(seconds[1:]) * 1e6 / len(replicas)
 
-    return {
+    times = {
         "step": microseconds(lambda: training.run.advance(0, schedule, None), 10) / steps,
         "evaluation": 2 * microseconds(lambda: training.run.mean_squares(training.inside), 5) / EVERY,
     }
+    if engine.mode == "compiled":
+        times["limit"] = limit()
+        times["share"] = times["limit"] / times["step"]
+    return times
+
+
+# Operations of a register that the elementary functions of functions.h take; all others take one.
+OPERATIONS = {
+    **{"exp": 24, "log": 30, "tanh": 28, "sigmoid": 31, "expm1": 28},
+    **{"log1p": 80, "sin": 110, "cos": 110, "erf": 130, "pow": 150},
+}
+HASH = 24  # operations of a register of random inputs
+
+PEAK = """
+extern "C" float peak(long rounds) {
+    F sums[12];
+#pragma GCC unroll 12
+    for (int i = 0; i < 12; i++) sums[i] = all(0.5f + i);
+    const F a = all(0.999f), b = all(0.001f);
+    for (long n = 0; n < rounds; n++)
+#pragma GCC unroll 12
+        for (int i = 0; i < 12; i++) sums[i] = fma(sums[i], a, b);
+#pragma GCC unroll 12
+    for (int i = 1; i < 12; i++) sums[0] = sums[0] + sums[i];
+    return sums[0][0];
+}
+"""
+
+
+def limit() -> float:
+    """Microseconds of this worker's replica-step if its processor did nothing but the step's own operations.
+
+    That is: as fast as it does independent multiplications and additions of whole registers.
+    """
+    import ctypes
+
+    import torch
+
+    from benchmark.fused.build import built
+    from benchmark.fused.program import header, training_step
+    from benchmark.steps import Step
+
+    specification = _tile[0][0].cell.specification
+    problem, batch = specification.problem, specification.protocol.batch
+    schedule, _, _ = training_step(Step(specification, 1, torch.device("cpu")), problem, batch, np.float32, 1)
+    work = sum(OPERATIONS.get(n.op, len(n.args) if n.op == "sum" else 1) for n in schedule.counts if n.lanes)
+    work += sum(number.op == "over_lanes" for number in schedule.counts)
+    lanes = (work + HASH * problem.inputs) * batch
+    library = built(header("registers.h") + PEAK)
+    rounds, seconds = 1 << 22, []
+    for _ in range(5):
+        began = time.perf_counter()
+        library.peak(ctypes.c_long(rounds))
+        seconds.append(time.perf_counter() - began)
+    width = {"AVX512": 16, "AVX2": 8}.get(torch.backends.cpu.get_cpu_capability(), 4)
+    return lanes / (12 * rounds * width / min(seconds)) * 1e6
 
 
 def measure(workload: str, arguments: argparse.Namespace, done: Callable[[], Any]) -> tuple[list[dict], list[dict]]:

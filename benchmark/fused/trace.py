@@ -8,7 +8,6 @@ appears is a constant.
 
 import math
 from collections.abc import Callable
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmark.fused.numbers import Graph, Number
+from benchmark.fused.numbers import BINARY, COMPARE, LOGIC, UNARY, Graph, Number
 
 Numbers = np.ndarray  # of Number, the batch's axis of length 1
 
@@ -231,15 +230,16 @@ class Tracer(TorchDispatchMode):
             if isinstance(arg, Tensor):
                 numbers, axis = self.read(arg)
                 axes |= set() if axis is None else {axis}
-                read.append(numbers)
+                read.append(Array(self, numbers))
             else:
                 read.append(arg)
         if len(axes) > 1:
             raise NotFusable("pairs examples with features")
         axis = axes.pop() if axes else None
         if axis is not None:
-            read = [self._of_all(a, axis) if isinstance(a, np.ndarray) else a for a in read]
-        numbers = rule(self, *read, **{k: v for k, v in kwargs.items() if k in ("alpha", "value", "min", "max")})
+            for arg in (arg for arg in read if isinstance(arg, Array)):
+                arg.numbers = self._of_all(arg.numbers, axis)
+        numbers = rule(*read, **{k: v for k, v in kwargs.items() if k in ("alpha", "value", "min", "max")}).numbers
         logic = result.dtype == torch.bool
         return (self.as_mask(numbers) if logic else self.as_real(numbers)), axis
 
@@ -513,194 +513,120 @@ FRESH = {
 }  # fmt: skip
 
 
-def _clamp(t: Tracer, a: Numbers, low: Any = None, high: Any = None, min: Any = None, max: Any = None) -> Numbers:
+class Array:
+    """Numbers in formulas: the tracer that records them and their shadow's part."""
+
+    def __init__(self, tracer: Tracer, numbers: Numbers):
+        self.tracer, self.numbers = tracer, numbers
+
+
+def formula(op: str) -> Callable[..., Any]:
+    """An operation of Arrays and numbers, elementwise. Masks and reals turn into each other where that is asked for."""
+
+    def apply(*args: Any) -> Any:
+        tracer = next(arg.tracer for arg in args if isinstance(arg, Array))
+        lifted: list[Any] = []
+        for i, arg in enumerate(args):
+            logic = op in LOGIC or (op == "where" and i == 0)
+            if isinstance(arg, Array):
+                lifted.append(tracer.as_mask(arg.numbers) if logic else tracer.as_real(arg.numbers))
+            else:
+                lifted.append(bool(arg) if logic else float(arg))
+        return Array(tracer, tracer.apply(op, *lifted))
+
+    return apply
+
+
+neg, absolute, exp, log, log1p, expm1, tanh, sigmoid, sqrt, erf, sign = map(
+    formula, ("neg", "abs", "exp", "log", "log1p", "expm1", "tanh", "sigmoid", "sqrt", "erf", "sign")
+)
+add, sub, mul, div, power, minimum, maximum, where, both = map(
+    formula, ("add", "sub", "mul", "div", "pow", "minimum", "maximum", "where", "and")
+)
+for name, op in {"add": add, "sub": sub, "mul": mul, "truediv": div, "and": both}.items():
+    setattr(Array, f"__{name}__", lambda a, b, op=op: op(a, b))
+    setattr(Array, f"__r{name}__", lambda a, b, op=op: op(b, a))
+for name, op in {name: formula(name) for name in ("lt", "le", "gt", "ge")}.items():
+    setattr(Array, f"__{name}__", lambda a, b, op=op: op(a, b))
+
+
+def _clamp(a: Any, low: Any = None, high: Any = None, min: Any = None, max: Any = None) -> Any:
     low, high = (min if low is None else low), (max if high is None else high)
-    a = a if low is None else t.apply("maximum", a, _real(low))
-    return a if high is None else t.apply("minimum", a, _real(high))
+    a = a if low is None else maximum(a, low)
+    return a if high is None else minimum(a, high)
 
 
-def _real(value: Any) -> Any:
-    return float(value) if isinstance(value, int | float) else value
-
-
-def _scaled(t: Tracer, a: Numbers, alpha: float) -> Numbers:
-    return a if alpha == 1 else t.apply("mul", a, float(alpha))
-
-
-def _power(t: Tracer, a: Any, b: Any) -> Numbers:
+def _power(a: Any, b: Any) -> Any:
     """A few exponents need no logarithm."""
-    if b == 0.5:
-        return t.apply("sqrt", a)
-    if isinstance(b, int | float) and abs(b) in (1, 2, 3, 4):
-        square = t.apply("mul", a, a) if abs(b) > 1 else a
-        whole = {3: ("mul", square, a), 4: ("mul", square, square)}.get(int(abs(b)))
-        power = t.apply(*whole) if whole else square
-        return power if b > 0 else t.apply("div", 1.0, power)
-    return t.apply("pow", a, _real(b))
+    if not isinstance(b, int | float) or abs(b) not in (0.5, 1, 2, 3, 4):
+        return power(a, b)
+    square = a * a
+    whole = {0.5: sqrt(a), 1: a, 2: square, 3: square * a, 4: square * square}[abs(b)]
+    return whole if b > 0 else 1.0 / whole
 
 
-def _binary(op: str) -> Callable:
-    return lambda t, a, b: t.apply(op, t.as_real(a) if isinstance(a, np.ndarray) else _real(a),
-                                   t.as_real(b) if isinstance(b, np.ndarray) else _real(b))  # fmt: skip
+def _softplus(a: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
+    return where(beta * a > threshold, a, log1p(exp(beta * a)) / beta)
 
 
-def _logical(op: str) -> Callable:
-    return lambda t, *args: t.apply(op, *(t.as_mask(a) if isinstance(a, np.ndarray) else bool(a) for a in args))
+def _silu_slope(a: Any) -> Any:
+    return sigmoid(a) * (1.0 + a * (1.0 - sigmoid(a)))
 
 
-def _unary(op: str) -> Callable:
-    return lambda t, a: t.apply(op, t.as_real(a))
+def _mish_slope(a: Any) -> Any:
+    w = tanh(_softplus(a))
+    return w + a * sigmoid(a) * (1.0 - w * w)
 
 
-def _chain(*ops: tuple[str, Any]) -> Callable:
-    """Each operation on what came before, which stands where None is: ("sub", 1.0, None) is 1 - a."""
-
-    def rule(t: Tracer, a: Numbers) -> Numbers:
-        return reduce(lambda value, step: t.apply(step[0], *(value if s is None else s for s in step[1:])), ops, a)
-
-    return rule
+def _share(a: Any) -> Any:
+    """Of a standard normal law, below a."""
+    return 0.5 * (1.0 + erf(a * math.sqrt(0.5)))
 
 
-def _slope(of: Callable) -> Callable:
-    """The gradient rule g · of(y)."""
-    return lambda t, g, y: t.apply("mul", g, of(t, y))
+def _elu_slope(g: Any, alpha: float, scale: float, inner: float, of_result: bool, a: Any) -> Any:
+    falling = inner * (a + alpha * scale) if of_result else alpha * scale * inner * exp(inner * a)
+    return g * where(a > 0.0, scale, falling)
 
 
+# Torch's elementwise operations, also those that it could tell by simpler ones but takes a second to load the rules of.
 ELEMENTWISE: dict[str, Callable] = {
-    **{
-        op: _unary(op)
-        for op in (
-            "neg",
-            "abs",
-            "exp",
-            "log",
-            "log1p",
-            "expm1",
-            "tanh",
-            "sigmoid",
-            "sqrt",
-            "sin",
-            "cos",
-            "erf",
-            "round",
-            "sign",
-        )
-    },
-    **{op: _binary(op) for op in ("mul", "div", "minimum", "maximum", *("lt", "le", "gt", "ge", "eq", "ne"))},
-    "add": lambda t, a, b, alpha=1: _binary("add")(t, a, b if alpha == 1 else t.apply("mul", b, float(alpha))),
-    "sub": lambda t, a, b, alpha=1: _binary("sub")(t, a, b if alpha == 1 else t.apply("mul", b, float(alpha))),
-    "rsub": lambda t, a, b, alpha=1: _binary("sub")(t, b, _scaled(t, a, alpha)),
-    "sgn": _unary("sign"),
-    "square": lambda t, a: t.apply("mul", a, a),
-    "reciprocal": lambda t, a: t.apply("div", 1.0, a),
-    "rsqrt": lambda t, a: t.apply("div", 1.0, t.apply("sqrt", a)),
-    "relu": lambda t, a: t.apply("maximum", a, 0.0),
-    "clamp": _clamp,
-    "clamp_min": lambda t, a, low: _clamp(t, a, low),
-    "clamp_max": lambda t, a, high: _clamp(t, a, None, high),
-    "pow": _power,
-    "where": lambda t, m, a, b: t.apply(
-        "where", t.as_mask(m), *(t.as_real(v) if isinstance(v, np.ndarray) else _real(v) for v in (a, b))
-    ),
-    "masked_fill": lambda t, a, m, v: t.apply("where", t.as_mask(m), _real(v), a),
-    "addcmul": lambda t, a, b, c, value=1: t.apply("add", a, _scaled(t, t.apply("mul", b, c), value)),
-    "addcdiv": lambda t, a, b, c, value=1: t.apply("add", a, _scaled(t, t.apply("div", b, c), value)),
-    "lerp": lambda t, a, b, w: t.apply("add", a, t.apply("mul", _real(w), t.apply("sub", b, a))),
-    "logical_and": _logical("and"),
-    "bitwise_and": _logical("and"),
-    "__and__": _logical("and"),
-    "logical_or": _logical("or"),
-    "bitwise_or": _logical("or"),
-    "__or__": _logical("or"),
-    "logical_not": _logical("not"),
-    "bitwise_not": _logical("not"),
-    "isnan": lambda t, a: t.apply("ne", a, a),
-    "tanh_backward": _slope(lambda t, y: t.apply("sub", 1.0, t.apply("mul", y, y))),
-    "sigmoid_backward": _slope(lambda t, y: t.apply("mul", y, t.apply("sub", 1.0, y))),
-    "threshold_backward": lambda t, g, a, level: t.apply("where", t.apply("le", a, _real(level)), 0.0, g),
-    # What torch could tell by simpler operations as well, but takes a second to load the rules for.
-    "threshold": lambda t, a, level, value: t.apply("where", t.apply("le", a, _real(level)), _real(value), a),
-    "hardtanh": lambda t, a, low=-1.0, high=1.0: _clamp(t, a, low, high),
-    "hardtanh_backward": lambda t, g, a, low, high: _within(t, g, a, "gt", low, "lt", high),
-    "leaky_relu": lambda t, a, slope=0.01: t.apply("where", t.apply("gt", a, 0.0), a, _scaled(t, a, slope)),
-    "leaky_relu_backward": lambda t, g, a, slope, of_result: t.apply(
-        "where", t.apply("gt", a, 0.0), g, _scaled(t, g, slope)
-    ),
-    "hardshrink": lambda t, a, level=0.5: _outside(t, a, a, level),
-    "hardshrink_backward": lambda t, g, a, level: _outside(t, g, a, level),
-    "softshrink": lambda t, a, level=0.5: _outside(
-        t, t.apply("sub", a, t.apply("mul", t.apply("sign", a), _real(level))), a, level
-    ),
-    "softshrink_backward": lambda t, g, a, level: _outside(t, g, a, level),
-    "silu": lambda t, a: t.apply("mul", a, t.apply("sigmoid", a)),
-    "silu_backward": lambda t, g, a: t.apply("mul", g, _silu_slope(t, a, t.apply("sigmoid", a))),
-    "mish": lambda t, a: t.apply("mul", a, t.apply("tanh", _softplus(t, a, 1.0, 20.0))),
-    "mish_backward": lambda t, g, a: t.apply("mul", g, _mish_slope(t, a, t.apply("tanh", _softplus(t, a, 1.0, 20.0)))),
-    "gelu": lambda t, a, approximate="none": t.apply("mul", a, _normal_share(t, a)),
-    "gelu_backward": lambda t, g, a, approximate="none": t.apply("mul", g, _gelu_slope(t, a)),
-    "softplus": lambda t, a, beta=1.0, threshold=20.0: _softplus(t, a, beta, threshold),
-    "softplus_backward": lambda t, g, a, beta, threshold: t.apply(
-        "where",
-        t.apply("gt", _scaled(t, a, beta), _real(threshold)),
-        g,
-        t.apply("mul", g, t.apply("sigmoid", _scaled(t, a, beta))),
-    ),
-    "elu": lambda t, a, alpha=1.0, scale=1.0, input_scale=1.0: t.apply(
-        "where",
-        t.apply("gt", a, 0.0),
-        _scaled(t, a, scale),
-        _scaled(t, t.apply("expm1", _scaled(t, a, input_scale)), alpha * scale),
-    ),
-    "elu_backward": lambda t, g, alpha, scale, input_scale, of_result, a: _elu_slope(
-        t, g, alpha, scale, input_scale, of_result, a
-    ),
+    **{name: formula(name) for name in (*UNARY, *BINARY, *COMPARE, "where")},
+    **{"sgn": sign, "square": lambda a: a * a, "pow": _power, "reciprocal": lambda a: 1.0 / a, "clamp": _clamp},
+    "add": lambda a, b, alpha=1: add(a, mul(b, alpha) if alpha != 1 else b),
+    "sub": lambda a, b, alpha=1: sub(a, mul(b, alpha) if alpha != 1 else b),
+    "rsub": lambda a, b, alpha=1: sub(b, mul(a, alpha)),
+    "rsqrt": lambda a: 1.0 / sqrt(a),
+    "clamp_min": lambda a, low: maximum(a, low),
+    "clamp_max": lambda a, high: minimum(a, high),
+    "masked_fill": lambda a, mask, value: where(mask, value, a),
+    "addcmul": lambda a, b, c, value=1: a + value * (b * c),
+    "addcdiv": lambda a, b, c, value=1: a + value * (b / c),
+    "lerp": lambda a, b, weight: a + weight * (b - a),
+    "isnan": lambda a: formula("ne")(a, a),
+    **{name: formula("and") for name in ("logical_and", "bitwise_and", "__and__")},
+    **{name: formula("or") for name in ("logical_or", "bitwise_or", "__or__")},
+    **{name: formula("not") for name in ("logical_not", "bitwise_not")},
+    "tanh_backward": lambda g, y: g * (1.0 - y * y),
+    "sigmoid_backward": lambda g, y: g * (y * (1.0 - y)),
+    "relu": lambda a: maximum(a, 0.0),
+    "threshold": lambda a, level, value: where(a <= level, value, a),
+    "threshold_backward": lambda g, a, level: where(a <= level, 0.0, g),
+    "hardtanh": lambda a, low=-1.0, high=1.0: _clamp(a, low, high),
+    "hardtanh_backward": lambda g, a, low, high: where((a > low) & (a < high), g, 0.0),
+    "leaky_relu": lambda a, slope=0.01: where(a > 0.0, a, slope * a),
+    "leaky_relu_backward": lambda g, a, slope, of_result: where(a > 0.0, g, slope * g),
+    "hardshrink": lambda a, level=0.5: where(absolute(a) > level, a, 0.0),
+    "hardshrink_backward": lambda g, a, level: where(absolute(a) > level, g, 0.0),
+    "softshrink": lambda a, level=0.5: where(absolute(a) > level, a - level * sign(a), 0.0),
+    "softshrink_backward": lambda g, a, level: where(absolute(a) > level, g, 0.0),
+    "elu": lambda a, alpha=1.0, scale=1.0, inner=1.0: where(a > 0.0, scale * a, alpha * scale * expm1(inner * a)),
+    "elu_backward": _elu_slope,
+    "silu": lambda a: a * sigmoid(a),
+    "silu_backward": lambda g, a: g * _silu_slope(a),
+    "softplus": _softplus,
+    "softplus_backward": lambda g, a, beta, level: where(beta * a > level, g, g * sigmoid(beta * a)),
+    "mish": lambda a: a * tanh(_softplus(a)),
+    "mish_backward": lambda g, a: g * _mish_slope(a),
+    "gelu": lambda a: a * _share(a),
+    "gelu_backward": lambda g, a: g * (_share(a) + a * exp(-0.5 * (a * a)) * (1 / math.sqrt(2 * math.pi))),
 }
-
-
-def _within(t: Tracer, g: Numbers, a: Numbers, above: str, low: float, below: str, high: float) -> Numbers:
-    """g where a lies between both, else 0."""
-    inside = t.apply("and", t.apply(above, a, _real(low)), t.apply(below, a, _real(high)))
-    return t.apply("where", inside, g, 0.0)
-
-
-def _outside(t: Tracer, value: Numbers, a: Numbers, level: float) -> Numbers:
-    """The value where |a| is above the level, else 0."""
-    return t.apply("where", t.apply("gt", t.apply("abs", a), _real(level)), value, 0.0)
-
-
-def _silu_slope(t: Tracer, a: Numbers, s: Numbers) -> Numbers:
-    """σ (1 + a (1 - σ))."""
-    return t.apply("mul", s, t.apply("add", t.apply("mul", a, t.apply("sub", 1.0, s)), 1.0))
-
-
-def _mish_slope(t: Tracer, a: Numbers, w: Numbers) -> Numbers:
-    """w + a σ(a) (1 - w²), w = tanh(softplus(a))."""
-    steep = t.apply("mul", t.apply("mul", a, t.apply("sigmoid", a)), t.apply("sub", 1.0, t.apply("mul", w, w)))
-    return t.apply("add", w, steep)
-
-
-def _normal_share(t: Tracer, a: Numbers) -> Numbers:
-    """Φ(a), the share of a standard normal law below a."""
-    return t.apply("mul", 0.5, t.apply("add", 1.0, t.apply("erf", t.apply("mul", a, math.sqrt(0.5)))))
-
-
-def _gelu_slope(t: Tracer, a: Numbers) -> Numbers:
-    """Φ(a) + a φ(a)."""
-    density = t.apply("exp", t.apply("mul", t.apply("mul", a, a), -0.5))
-    return t.apply("add", _normal_share(t, a), t.apply("mul", t.apply("mul", a, density), 1 / math.sqrt(2 * math.pi)))
-
-
-def _softplus(t: Tracer, a: Numbers, beta: float, threshold: float) -> Numbers:
-    """log(1 + exp(β a)) / β, and a itself beyond the threshold."""
-    scaled = _scaled(t, a, beta)
-    soft = t.apply("log1p", t.apply("exp", scaled))
-    return t.apply("where", t.apply("gt", scaled, _real(threshold)), a, t.apply("div", soft, _real(beta)))
-
-
-def _elu_slope(t: Tracer, g: Numbers, alpha: float, scale: float, inner: float, of_result: bool, a: Numbers) -> Numbers:
-    """Of an ELU, given its result or its argument."""
-    if of_result:
-        falling = _scaled(t, t.apply("add", a, _real(alpha * scale)), inner)
-    else:
-        falling = _scaled(t, t.apply("exp", _scaled(t, a, inner)), alpha * scale * inner)
-    return t.apply("mul", g, t.apply("where", t.apply("gt", a, 0.0), _real(scale), falling))
