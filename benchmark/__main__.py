@@ -6,7 +6,7 @@ import sys
 import tempfile
 from typing import Any
 
-from benchmark.conf_files import CONF, GROUPS, VERSION_BASE, choices_of
+from benchmark.asked.conf_files import CONF, GROUPS, VERSION_BASE, choices_of
 from benchmark.errors import UsageError
 
 EXAMPLES = """\
@@ -25,7 +25,7 @@ def main(cfg: Any) -> None:
     """One Hydra job: a grid. Its failure is remembered, not raised, so that a sweep's other jobs run."""
     from hydra.core.hydra_config import HydraConfig
 
-    from benchmark.configs import resolve
+    from benchmark.asked.configs import resolve
     from benchmark.run import gather, run
     from benchmark.workers import RunError
 
@@ -135,7 +135,7 @@ def command_line() -> None:
     try:
         import hydra
 
-        from benchmark.configs import HYDRA_ERRORS, check_choices, sentence
+        from benchmark.asked.configs import HYDRA_ERRORS, check_choices, sentence
 
         if not any(argument.startswith("-") and argument.split("=")[0] not in TRAINS for argument in arguments):
             check_choices(arguments)

@@ -19,9 +19,9 @@ from benchmark.agreement import (
     both_over_sets_of_ranges,
     differences,
 )
-from benchmark.conf_files import published_tables
+from benchmark.asked.conf_files import published_tables
+from benchmark.asked.replicas import CELL, KEY
 from benchmark.errors import UsageError, unknown
-from benchmark.replicas import CELL, KEY
 from benchmark.statistics import OUTCOMES, SUMMARY
 from benchmark.store import read_table, to_csv, write_text
 from benchmark.texts import markdown, number, say

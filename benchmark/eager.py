@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.data import CHUNK, Batches, EvaluationSet
-from benchmark.replicas import Replica
+from benchmark.asked.data import CHUNK, Batches, EvaluationSet
+from benchmark.asked.replicas import Replica
 from benchmark.steps import Step
 
 PAD = 32  # replicas are filled up to a multiple of it: the widest vector loop has no scalar tail, which rounds apart

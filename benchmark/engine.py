@@ -16,17 +16,17 @@ from torch import Tensor
 from torch.func import functional_call
 
 from benchmark import exact
-from benchmark.data import EvaluationSet
+from benchmark.asked.data import EvaluationSet
+from benchmark.asked.protocol import Engine
+from benchmark.asked.recipe import Restart, in_steps
+from benchmark.asked.replicas import Replica
+from benchmark.asked.streams import Draw
+from benchmark.asked.tasks import threshold
 from benchmark.eager import Eager
 from benchmark.fused.trainer import Fused
 from benchmark.networks import Network, build, representable
 from benchmark.optimizers import corrections
-from benchmark.protocol import Engine
-from benchmark.recipe import Restart, in_steps
-from benchmark.replicas import Replica
 from benchmark.steps import Step, of_parameters
-from benchmark.streams import Draw
-from benchmark.tasks import threshold
 
 SCHEDULED = 1 << 13  # steps of one call at most
 REPORTED = 0.5  # seconds between two reports of progress

@@ -8,10 +8,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from benchmark.asked.replicas import Specification
+from benchmark.asked.streams import Draw
+from benchmark.asked.tasks import Problem
 from benchmark.errors import UsageError, unknown
-from benchmark.replicas import Specification
-from benchmark.streams import Draw
-from benchmark.tasks import Problem
 from benchmark.units import Impossible, Unit, distance_from_sparse
 
 

@@ -17,10 +17,10 @@ from benchmark.agreement import (
     both_over_sets_of_ranges,
     differences,
 )
-from benchmark.conf_files import PUBLISHED, published_tables
+from benchmark.asked.conf_files import PUBLISHED, published_tables
+from benchmark.asked.replicas import CELL, Replica
 from benchmark.errors import unknown
 from benchmark.names import MODELS, TASKS, label, ordered
-from benchmark.replicas import CELL, Replica
 
 ORIGIN = ["source", "standing"]
 VALUES = ["value", "low", "high", "seeds"]

@@ -10,11 +10,12 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from benchmark import configs, statistics
-from benchmark.configs import Request
-from benchmark.replicas import CELL, Replica
+from benchmark import statistics
+from benchmark.asked import configs
+from benchmark.asked.configs import Request
+from benchmark.asked.replicas import CELL, Replica
+from benchmark.asked.tasks import plane_points
 from benchmark.store import Store
-from benchmark.tasks import plane_points
 from benchmark.workers import Pool, RunError, train_tile
 
 

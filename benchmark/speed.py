@@ -40,9 +40,9 @@ _tile: Any = None  # a worker's replicas and their engine, between calls
 def prepare(workload: str, mode: str, device: str, tile: int | None, worker: int) -> float:
     """Make a worker's tile, its seeds its own, and its program: the seconds that this takes."""
     global _tile
-    from benchmark.configs import compose
+    from benchmark.asked.configs import compose
+    from benchmark.asked.protocol import Engine
     from benchmark.engine import Training
-    from benchmark.protocol import Engine
     from benchmark.tiles import tiles
 
     names = dict(WORKLOADS[workload])

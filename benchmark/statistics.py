@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from benchmark.asked.replicas import CELL, KEY
 from benchmark.intervals import estimate, mean_solved_at, mean_sparsity, success_rate
-from benchmark.replicas import CELL, KEY
 
 OUTCOMES = [
     *KEY, "digest", "best_step", "interpolation", "extrapolation", "relative_interpolation", "relative_extrapolation",

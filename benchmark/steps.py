@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from benchmark.asked.recipe import Recipe
+from benchmark.asked.replicas import Specification
 from benchmark.networks import Network, build
 from benchmark.optimizers import OPTIMIZERS, Update
-from benchmark.recipe import Recipe
-from benchmark.replicas import Specification
 
 
 class Parameters:

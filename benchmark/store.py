@@ -21,9 +21,9 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock
 
+from benchmark.asked.protocol import Engine
+from benchmark.asked.replicas import CELL, KEY, SEMANTICS, Replica
 from benchmark.errors import UsageError
-from benchmark.protocol import Engine
-from benchmark.replicas import CELL, KEY, SEMANTICS, Replica
 
 FORMAT = "arithmetic-extrapolation shard 2"
 UNFINISHED = "arithmetic-extrapolation checkpoint 1"

@@ -10,8 +10,8 @@ import pandas as pd
 from tabulate import tabulate
 
 from benchmark.agreement import RATES
+from benchmark.asked.replicas import CELL
 from benchmark.names import MODELS, TASKS, label, latex, ordered
-from benchmark.replicas import CELL
 from benchmark.statistics import VERDICTS
 
 # The metrics of a report, or of a table that has none of the first three; and whether more of it is better.

@@ -12,9 +12,9 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, cast
 
+from benchmark.asked.protocol import Engine
+from benchmark.asked.replicas import Replica, architecture
 from benchmark.errors import UsageError
-from benchmark.protocol import Engine
-from benchmark.replicas import Replica, architecture
 
 Tile = tuple[Sequence[Replica], Engine]
 Report = Callable[[int, int, int], None]

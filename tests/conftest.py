@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmark.configs import compose
+from benchmark.asked.configs import compose
 
 QUICK = [
     "protocol.seeds=3",

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from benchmark.agreement import Table, differences
+from benchmark.asked.replicas import CELL
 from benchmark.errors import UsageError
 from benchmark.intervals import boschloo, difference_of_rates, success_rate
-from benchmark.replicas import CELL
 
 KEY = dict.fromkeys(CELL, "c")
 

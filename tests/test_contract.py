@@ -9,18 +9,18 @@ import pytest
 import torch
 from torch.func import functional_call
 
-from benchmark.conf_files import CONF, choices_of
-from benchmark.configs import compose
-from benchmark.data import Batches, EvaluationSet
+from benchmark.asked.conf_files import CONF, choices_of
+from benchmark.asked.configs import compose
+from benchmark.asked.data import Batches, EvaluationSet
+from benchmark.asked.protocol import Engine
+from benchmark.asked.recipe import Regularizer
+from benchmark.asked.replicas import Replica
+from benchmark.asked.streams import Draw
+from benchmark.asked.tasks import OPERATIONS
 from benchmark.engine import Measured, train
 from benchmark.fused.build import CannotBuild, check
 from benchmark.networks import build, representable
-from benchmark.protocol import Engine
-from benchmark.recipe import Regularizer
-from benchmark.replicas import Replica
 from benchmark.steps import Parameters, of_parameters
-from benchmark.streams import Draw
-from benchmark.tasks import OPERATIONS
 from benchmark.units import Impossible
 
 MODELS = [

@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.configs import compose
-from benchmark.data import Batches, EvaluationSet
+from benchmark.asked.configs import compose
+from benchmark.asked.data import Batches, EvaluationSet
+from benchmark.asked.protocol import Engine
+from benchmark.asked.recipe import Regularizer, Restart, Turn
+from benchmark.asked.replicas import Replica
+from benchmark.asked.streams import Draw
+from benchmark.asked.tasks import plane_points
 from benchmark.eager import PAD
 from benchmark.engine import predict, saturation, train
 from benchmark.errors import UsageError
 from benchmark.networks import Network, build
-from benchmark.protocol import Engine
-from benchmark.recipe import Regularizer, Restart, Turn
-from benchmark.replicas import Replica
 from benchmark.steps import Parameters
-from benchmark.streams import Draw
-from benchmark.tasks import plane_points
 from benchmark.tiles import tiles
 from benchmark.units import NAC
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from benchmark.asked.protocol import Engine
+from benchmark.asked.replicas import Replica
 from benchmark.engine import Measured, train
 from benchmark.errors import UsageError
 from benchmark.fused.build import CannotBuild, check, level
 from benchmark.fused.program import source
-from benchmark.protocol import Engine
-from benchmark.replicas import Replica
 from benchmark.tiles import tiles
 
 

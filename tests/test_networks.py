@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmark.configs import compose
+from benchmark.asked.configs import compose
 from benchmark.errors import UsageError
 from benchmark.networks import build, representable
 

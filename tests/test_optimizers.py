@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from benchmark.asked.protocol import OPTIMIZERS as OFFERED
 from benchmark.optimizers import OPTIMIZERS, corrections
-from benchmark.protocol import OPTIMIZERS as OFFERED
 
 TORCHS = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop, "sgd": torch.optim.SGD}
 STEPS = 50

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from benchmark import published
-from benchmark.conf_files import PUBLISHED
+from benchmark.asked.conf_files import PUBLISHED
 from benchmark.errors import UsageError
 from benchmark.intervals import boschloo, holm
 from benchmark.run import run

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmark.conf_files import choices_of
+from benchmark.asked.conf_files import choices_of
 from benchmark.names import label
 from benchmark.texts import number
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from benchmark import report, texts
-from benchmark.conf_files import PUBLISHED
+from benchmark.asked.conf_files import PUBLISHED
 from benchmark.run import run
 from benchmark.store import read_table
 

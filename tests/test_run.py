@@ -76,7 +76,7 @@ def test_a_request_shows_its_own_cells_and_the_folder_keeps_all(quick, tmp_path)
 
 SCRIPT = """
 import sys
-from benchmark.configs import compose
+from benchmark.asked.configs import compose
 from benchmark.run import run
 if __name__ == "__main__":
     overrides = ["protocol.seeds=8", "protocol.steps=300", "protocol.evaluate_every=100"]

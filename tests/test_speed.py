@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from benchmark import plain, speed
-from benchmark.configs import compose
+from benchmark.asked.configs import compose
 from benchmark.networks import build
 
 

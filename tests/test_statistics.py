@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from benchmark import statistics
-from benchmark.replicas import CELL
+from benchmark.asked.replicas import CELL
 
 FACTS = {
     "inputs": 2, "operands": 2, "trained": "[1, 2]", "judged": "[2, 6]", "middle": 1.5, "half_width": 0.5,

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark import replicas as replicas_module
 from benchmark import store as store_module
+from benchmark.asked import replicas as replicas_module
+from benchmark.asked.protocol import Engine
 from benchmark.engine import train
 from benchmark.errors import UsageError
-from benchmark.protocol import Engine
 from benchmark.run import derive
 from benchmark.store import Store, read_table, write_text
 

@@ -9,7 +9,7 @@ from scipy import stats
 from torch import nn
 from torch.func import functional_call
 
-from benchmark.streams import Draw
+from benchmark.asked.streams import Draw
 from benchmark.units import (
     GNALU,
     INALU,

@@ -1,6 +1,6 @@
 """Tiles go to workers so that architectures are compiled side by side."""
 
-from benchmark.protocol import Engine
+from benchmark.asked.protocol import Engine
 from benchmark.workers import _choose
 
 
@@ -16,6 +16,6 @@ def test_a_worker_goes_on_with_its_architecture_then_takes_a_new_one_then_helps(
 
 
 def _kind(tile):
-    from benchmark.replicas import architecture
+    from benchmark.asked.replicas import architecture
 
     return architecture(tile[0][0])

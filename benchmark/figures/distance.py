@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from benchmark.asked.replicas import CELL
 from benchmark.figures.layout import grid, model_legend, worst_first
 from benchmark.figures.look import FEW, by_task_and_range, models_of, panel_title, paper, style
-from benchmark.replicas import CELL
 from benchmark.statistics import HORIZON_ERROR
 
 QUARTILES = ["low", "relative", "high"]

@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import PercentFormatter
 
+from benchmark.asked.replicas import CELL
 from benchmark.figures.layout import colorbar, grid
 from benchmark.figures.look import HATCH, MISSING, NARROWED, models_of, narrowed, panel_title, paper, tasks_of, wrapped
 from benchmark.names import TASKS, label
-from benchmark.replicas import CELL
 from benchmark.statistics import HORIZON_ERROR
 
 

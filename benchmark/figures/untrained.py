@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from benchmark.asked.replicas import CELL
 from benchmark.figures.look import models_of, panel_title, paper
 from benchmark.names import label
-from benchmark.replicas import CELL
 
 QUARTILES = ["output_low", "output", "output_high"]
 FAR = 1e6  # outputs larger than a million times the targets, and infinite ones, stand there

@@ -44,7 +44,7 @@ template <int HALF> INLINE V folded_rows(const V* rows) {
 }
 INLINE V totals(const V* rows) { return folded_rows<1>(rows); }
 
-// The streams of benchmark/streams.py.
+// The streams of benchmark/asked/streams.py.
 INLINE u64 mixed(u64 z) {
     z += 0x9E3779B97F4A7C15ull;
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;

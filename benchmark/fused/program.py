@@ -9,14 +9,14 @@ import numpy as np
 import torch
 
 from benchmark import exact
-from benchmark.data import CHUNK
+from benchmark.asked.data import CHUNK
+from benchmark.asked.replicas import Specification
+from benchmark.asked.tasks import OPERATIONS, Problem
 from benchmark.fused.numbers import TEXT, Graph, Number
 from benchmark.fused.schedule import Schedule, contracted
 from benchmark.fused.trace import NotFusable, Tracer
 from benchmark.fused.write import Writer, copies, literal
-from benchmark.replicas import Specification
 from benchmark.steps import Step
-from benchmark.tasks import OPERATIONS, Problem
 
 TYPES = {"float32": ("float", "F", "FI"), "float64": ("double", "D", "DI")}
 

@@ -7,14 +7,14 @@ from ctypes import c_long, c_void_p
 import numpy as np
 import torch
 
-from benchmark import streams
-from benchmark.data import CHUNK, EvaluationSet, Laws, number_unique, offsets
+from benchmark.asked import streams
+from benchmark.asked.data import CHUNK, EvaluationSet, Laws, number_unique, offsets
+from benchmark.asked.ranges import Grid
+from benchmark.asked.replicas import Replica
+from benchmark.asked.tasks import OPERATIONS
 from benchmark.fused.build import built
 from benchmark.fused.program import source
-from benchmark.ranges import Grid
-from benchmark.replicas import Replica
 from benchmark.steps import Step
-from benchmark.tasks import OPERATIONS
 
 
 class Plan(ctypes.Structure):

@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
-from benchmark.models import Model
-from benchmark.protocol import Protocol
-from benchmark.ranges import Grid, Ranges
-from benchmark.tasks import Problem, Task, pose
+from benchmark.asked.models import Model
+from benchmark.asked.protocol import Protocol
+from benchmark.asked.ranges import Grid, Ranges
+from benchmark.asked.tasks import Problem, Task, pose
 
 SEMANTICS = 1  # raised whenever the same configuration would give other numbers
 CELL = ["model", "task", "range", "protocol", "overrides"]

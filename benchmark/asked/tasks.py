@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.asked.ranges import Distribution, Grid, Interval, Ranges, Where, parse
 from benchmark.errors import UsageError, number, unknown
-from benchmark.ranges import Distribution, Grid, Interval, Ranges, Where, parse
 
 Moment = Callable[[float, float], float]
 

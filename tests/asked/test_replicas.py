@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark.recipe import Regularizer, Restart
-from benchmark.replicas import _given
+from benchmark.asked.recipe import Regularizer, Restart
+from benchmark.asked.replicas import _given
 
 
 def digest(specification, **recipe):

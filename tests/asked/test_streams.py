@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy import stats
 
-from benchmark import streams
-from benchmark.streams import (
+from benchmark.asked import streams
+from benchmark.asked.streams import (
     DATA,
     EVALUATION,
     INITIALISATION,

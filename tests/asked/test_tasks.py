@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from benchmark import published
-from benchmark.data import Targets, subset_offset
+from benchmark.asked.data import Targets, subset_offset
+from benchmark.asked.ranges import Distribution, Grid, Ranges
+from benchmark.asked.tasks import OPERATIONS, Subsets, Task, plane_points, pose, threshold
 from benchmark.errors import UsageError
-from benchmark.ranges import Distribution, Grid, Ranges
-from benchmark.tasks import OPERATIONS, Subsets, Task, plane_points, pose, threshold
 
 BINARY = ["add", "sub", "mul", "div"]
 UNARY = ["square", "sqrt", "identity", "reciprocal"]

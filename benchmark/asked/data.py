@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark import exact, streams
-from benchmark.ranges import Distribution, Grid
-from benchmark.replicas import Replica
-from benchmark.tasks import OPERATIONS, Problem, plane_points
+from benchmark import exact
+from benchmark.asked import streams
+from benchmark.asked.ranges import Distribution, Grid
+from benchmark.asked.replicas import Replica
+from benchmark.asked.tasks import OPERATIONS, Problem, plane_points
 
 # The seeds of Madsen & Johansen's validation and test sets; keys of this generator here, not the same numbers.
 INTERPOLATION_SEED, EXTRAPOLATION_SEED = 43953907, 8689336

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from benchmark.data import (
+from benchmark.asked.data import (
     PROFILE_POINTS,
     PROFILE_SIZE,
     Batches,
@@ -18,11 +18,11 @@ from benchmark.data import (
     offsets,
     profile_points,
 )
-from benchmark.models import Model
-from benchmark.protocol import Protocol
-from benchmark.ranges import Distribution, Ranges
-from benchmark.replicas import Cell, Replica, Specification
-from benchmark.tasks import Task, pose
+from benchmark.asked.models import Model
+from benchmark.asked.protocol import Protocol
+from benchmark.asked.ranges import Distribution, Ranges
+from benchmark.asked.replicas import Cell, Replica, Specification
+from benchmark.asked.tasks import Task, pose
 
 CPU = torch.device("cpu")
 POSITIVE = Ranges([[1, 2]], [[2, 6]])

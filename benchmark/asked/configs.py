@@ -17,14 +17,14 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from benchmark.conf_files import CONF, GROUPS, VERSION_BASE, choices_of, published_tables
+from benchmark.asked.conf_files import CONF, GROUPS, VERSION_BASE, choices_of, published_tables
+from benchmark.asked.models import Model
+from benchmark.asked.protocol import Engine, Protocol
+from benchmark.asked.ranges import Ranges
+from benchmark.asked.recipe import Recipe, Regularizer, Restart, Turn
+from benchmark.asked.replicas import Cell, Replica, Specification
+from benchmark.asked.tasks import Task
 from benchmark.errors import UsageError, unknown
-from benchmark.models import Model
-from benchmark.protocol import Engine, Protocol
-from benchmark.ranges import Ranges
-from benchmark.recipe import Recipe, Regularizer, Restart, Turn
-from benchmark.replicas import Cell, Replica, Specification
-from benchmark.tasks import Task
 
 
 @dataclass

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
+from benchmark.asked.ranges import Distribution, Grid, Ranges, parse
 from benchmark.errors import UsageError
-from benchmark.ranges import Distribution, Grid, Ranges, parse
 
 LAWS = {
     "uniform": stats.uniform(-50, 100),

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
+from benchmark.asked.recipe import Recipe, Regularizer, Restart, Turn
 from benchmark.errors import UsageError
-from benchmark.recipe import Recipe, Regularizer, Restart, Turn
 
 SCHEDULES = [
     # weight, start, end, steps of the run, {step: λ}

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmark.asked.recipe import Recipe
 from benchmark.errors import UsageError
-from benchmark.recipe import Recipe
 
 
 @dataclass

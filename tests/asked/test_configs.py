@@ -4,12 +4,12 @@ import dataclasses
 
 import pytest
 
-from benchmark.conf_files import CONF, choices_of
-from benchmark.configs import Config, compose
+from benchmark.asked.conf_files import CONF, choices_of
+from benchmark.asked.configs import Config, compose
+from benchmark.asked.protocol import Engine, Protocol
+from benchmark.asked.replicas import Replica
 from benchmark.engine import train
 from benchmark.errors import UsageError
-from benchmark.protocol import Engine, Protocol
-from benchmark.replicas import Replica
 from benchmark.tiles import tiles
 
 ARITHMETIC = ["add", "sub", "mul", "div", "square", "sqrt"]
