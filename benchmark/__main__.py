@@ -53,7 +53,7 @@ def main(cfg: Any) -> None:
 def show(results: Any) -> None:
     """The summary of the cells asked for, and our numbers beside the published ones where an experiment has some."""
     from benchmark.published import compare, tell
-    from benchmark.store import to_csv, write_text
+    from benchmark.results.store import to_csv, write_text
     from benchmark.texts import report, say
 
     say(report(results.outcomes, results.summary, results.asked("cells")))

@@ -8,7 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark import published
-from benchmark.agreement import (
+from benchmark.asked.conf_files import published_tables
+from benchmark.asked.replicas import CELL, KEY
+from benchmark.errors import UsageError, unknown
+from benchmark.results.agreement import (
     COMPARISON,
     ERROR_MARGIN,
     ERRORS,
@@ -19,11 +22,8 @@ from benchmark.agreement import (
     both_over_sets_of_ranges,
     differences,
 )
-from benchmark.asked.conf_files import published_tables
-from benchmark.asked.replicas import CELL, KEY
-from benchmark.errors import UsageError, unknown
-from benchmark.statistics import OUTCOMES, SUMMARY
-from benchmark.store import read_table, to_csv, write_text
+from benchmark.results.statistics import OUTCOMES, SUMMARY
+from benchmark.results.store import read_table, to_csv, write_text
 from benchmark.texts import markdown, number, say
 
 METRICS = ["success_rate", "relative_extrapolation"]

@@ -7,7 +7,11 @@ import pandas as pd
 from scipy import stats
 
 from benchmark import texts
-from benchmark.agreement import (
+from benchmark.asked.conf_files import PUBLISHED, published_tables
+from benchmark.asked.replicas import CELL, Replica
+from benchmark.errors import unknown
+from benchmark.names import MODELS, TASKS, label, ordered
+from benchmark.results.agreement import (
     ERRORS,
     RATE_MARGIN,
     RATES,
@@ -17,10 +21,6 @@ from benchmark.agreement import (
     both_over_sets_of_ranges,
     differences,
 )
-from benchmark.asked.conf_files import PUBLISHED, published_tables
-from benchmark.asked.replicas import CELL, Replica
-from benchmark.errors import unknown
-from benchmark.names import MODELS, TASKS, label, ordered
 
 ORIGIN = ["source", "standing"]
 VALUES = ["value", "low", "high", "seeds"]
@@ -166,7 +166,7 @@ def _tell_metrics(table: pd.DataFrame) -> str:
 def _predictions(published: pd.DataFrame, results: Any) -> pd.DataFrame:
     """Predictions of the first seed and of the seed with the median error for the published rows."""
     from benchmark.engine import predict
-    from benchmark.store import Store
+    from benchmark.results.store import Store
 
     store = Store(results.folder)
     x = published[["a", "b"]].to_numpy(dtype=float).T

@@ -18,7 +18,7 @@ from benchmark.asked.tasks import threshold
 from benchmark.errors import UsageError
 from benchmark.names import MODELS, TASKS, label, ordered
 from benchmark.networks import build
-from benchmark.store import to_csv, write_text
+from benchmark.results.store import to_csv, write_text
 from benchmark.texts import say
 from benchmark.units import Impossible
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from benchmark import statistics
 from benchmark.asked import configs
 from benchmark.asked.configs import Request
 from benchmark.asked.replicas import CELL, Replica
 from benchmark.asked.tasks import plane_points
-from benchmark.store import Store
+from benchmark.results import statistics
+from benchmark.results.store import Store
 from benchmark.workers import Pool, RunError, train_tile
 
 

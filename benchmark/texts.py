@@ -9,10 +9,10 @@ from collections.abc import Callable
 import pandas as pd
 from tabulate import tabulate
 
-from benchmark.agreement import RATES
 from benchmark.asked.replicas import CELL
 from benchmark.names import MODELS, TASKS, label, latex, ordered
-from benchmark.statistics import VERDICTS
+from benchmark.results.agreement import RATES
+from benchmark.results.statistics import VERDICTS
 
 # The metrics of a report, or of a table that has none of the first three; and whether more of it is better.
 SHOWN = {"success_rate": True, "relative_extrapolation": False, "horizon": True}

@@ -141,7 +141,7 @@ def _work(connection: Connection, folder: Path) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # an orderly end, that leaves no semaphore behind
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import benchmark.engine  # noqa: F401  torch is loaded while the tiles are prepared
-    from benchmark.store import Store
+    from benchmark.results.store import Store
 
     store = Store(folder)
     while True:

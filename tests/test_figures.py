@@ -32,7 +32,7 @@ from benchmark.figures import (
 )
 from benchmark.figures.ranges import BY_SETTING, several_settings
 from benchmark.figures.verdicts import LOOKS, MEANINGS
-from benchmark.statistics import VERDICTS
+from benchmark.results.statistics import VERDICTS
 
 NARROW = "* on the part of the range where the task is defined"
 KEY = ["model", "task", "range", "protocol", "overrides"]

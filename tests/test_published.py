@@ -7,7 +7,7 @@ import pytest
 from benchmark import published
 from benchmark.asked.conf_files import PUBLISHED
 from benchmark.errors import UsageError
-from benchmark.intervals import boschloo, holm
+from benchmark.results.intervals import boschloo, holm
 from benchmark.run import run
 
 FEW = ["protocol.seeds=2", "protocol.steps=4", "protocol.evaluate_every=2", "engine.workers=1"]

@@ -9,8 +9,8 @@ import pytest
 
 from benchmark import report, texts
 from benchmark.asked.conf_files import PUBLISHED
+from benchmark.results.store import read_table
 from benchmark.run import run
-from benchmark.store import read_table
 
 pytestmark = pytest.mark.usefixtures("sketched")
 REFERENCES = sorted(path.parent for path in (Path(__file__).parent.parent / "results/reference").glob("*/outcomes.csv"))

@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from benchmark.results.statistics import OUTCOMES, PROFILE, SUMMARY
 from benchmark.run import run
-from benchmark.statistics import OUTCOMES, PROFILE, SUMMARY
 
 VOLATILE = ["seconds", "device", "engine", "torch", "benchmark"]
 
@@ -134,7 +134,8 @@ def test_after_kill_9_the_workers_end_and_the_same_command_finishes_with_the_sam
 
 SUICIDE = """
 import os, signal
-from benchmark import engine, store
+from benchmark import engine
+from benchmark.results import store
 engine.KEPT_EVERY = 0.0
 save = store.Checkpoint.save
 def save_and_die(self, arrays):

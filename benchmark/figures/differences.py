@@ -9,12 +9,12 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from benchmark.agreement import SYMBOLS
 from benchmark.asked.replicas import CELL
 from benchmark.figures.heatmaps import annotated, number
 from benchmark.figures.layout import colorbar
 from benchmark.figures.look import MISSING, paper, wrapped
 from benchmark.names import MODELS, TASKS, label, ordered
+from benchmark.results.agreement import SYMBOLS
 
 METRICS = {
     "success_rate": "success rate",

@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from benchmark.asked.replicas import CELL
 from benchmark.figures.layout import grid, model_legend, worst_first
 from benchmark.figures.look import FEW, by_task_and_range, models_of, panel_title, paper, style
-from benchmark.statistics import HORIZON_ERROR
+from benchmark.results.statistics import HORIZON_ERROR
 
 QUARTILES = ["low", "relative", "high"]
 ENDS = 1e-7, 1e3  # float32 resolves no more; and who errs a thousandfold need not be told from who errs more

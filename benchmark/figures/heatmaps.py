@@ -16,7 +16,7 @@ from benchmark.asked.replicas import CELL
 from benchmark.figures.layout import colorbar, grid
 from benchmark.figures.look import HATCH, MISSING, NARROWED, models_of, narrowed, panel_title, paper, tasks_of, wrapped
 from benchmark.names import TASKS, label
-from benchmark.statistics import HORIZON_ERROR
+from benchmark.results.statistics import HORIZON_ERROR
 
 
 @paper

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from benchmark import statistics
 from benchmark.asked.replicas import CELL
+from benchmark.results import statistics
 
 FACTS = {
     "inputs": 2, "operands": 2, "trained": "[1, 2]", "judged": "[2, 6]", "middle": 1.5, "half_width": 0.5,

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.asked.replicas import CELL, KEY
-from benchmark.intervals import estimate, mean_solved_at, mean_sparsity, success_rate
+from benchmark.results.intervals import estimate, mean_solved_at, mean_sparsity, success_rate
 
 OUTCOMES = [
     *KEY, "digest", "best_step", "interpolation", "extrapolation", "relative_interpolation", "relative_extrapolation",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import optimize, special, stats
 
-from benchmark import intervals
+from benchmark.results import intervals
 
 
 def test_bootstrap_intervals_cover_the_true_median_about_as_often_as_they_say():

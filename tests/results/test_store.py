@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark import store as store_module
 from benchmark.asked import replicas as replicas_module
 from benchmark.asked.protocol import Engine
 from benchmark.engine import train
 from benchmark.errors import UsageError
+from benchmark.results import store as store_module
+from benchmark.results.store import Store, read_table, write_text
 from benchmark.run import derive
-from benchmark.store import Store, read_table, write_text
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from scipy import stats
 from benchmark.asked.conf_files import members_of
 from benchmark.asked.replicas import CELL
 from benchmark.errors import UsageError, unknown
-from benchmark.intervals import bootstrap, boschloo, difference_of_rates, holm, success_rate
+from benchmark.results.intervals import bootstrap, boschloo, difference_of_rates, holm, success_rate
 
 RATES = ("success_rate", "success_rate_relative")
 ERRORS = ("interpolation", "extrapolation", "relative_extrapolation", "solved_at", "sparsity")

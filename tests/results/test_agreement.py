@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.agreement import Table, differences
 from benchmark.asked.replicas import CELL
 from benchmark.errors import UsageError
-from benchmark.intervals import boschloo, difference_of_rates, success_rate
+from benchmark.results.agreement import Table, differences
+from benchmark.results.intervals import boschloo, difference_of_rates, success_rate
 
 KEY = dict.fromkeys(CELL, "c")
 
