@@ -27,7 +27,7 @@ def main(cfg: Any) -> None:
 
     from benchmark.asked.configs import resolve
     from benchmark.run import gather, run
-    from benchmark.workers import RunError
+    from benchmark.training.workers import RunError
 
     hydra = HydraConfig.get()
     try:

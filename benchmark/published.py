@@ -165,8 +165,8 @@ def _tell_metrics(table: pd.DataFrame) -> str:
 
 def _predictions(published: pd.DataFrame, results: Any) -> pd.DataFrame:
     """Predictions of the first seed and of the seed with the median error for the published rows."""
-    from benchmark.engine import predict
     from benchmark.results.store import Store
+    from benchmark.training.engine import predict
 
     store = Store(results.folder)
     x = published[["a", "b"]].to_numpy(dtype=float).T

@@ -17,9 +17,9 @@ from benchmark.asked.replicas import Cell, Replica
 from benchmark.asked.tasks import threshold
 from benchmark.errors import UsageError
 from benchmark.names import MODELS, TASKS, label, ordered
-from benchmark.networks import build
 from benchmark.results.store import to_csv, write_text
 from benchmark.texts import say
+from benchmark.training.networks import build
 from benchmark.units import Impossible
 
 SIGNS = ("positive", "negative", "mixed")

@@ -42,8 +42,8 @@ def prepare(workload: str, mode: str, device: str, tile: int | None, worker: int
     global _tile
     from benchmark.asked.configs import compose
     from benchmark.asked.protocol import Engine
-    from benchmark.engine import Training
-    from benchmark.tiles import tiles
+    from benchmark.training.engine import Training
+    from benchmark.training.tiles import tiles
 
     names = dict(WORKLOADS[workload])
     seeds = tile or 1 << (10 if device == "cpu" else 14)
@@ -58,7 +58,7 @@ def prepare(workload: str, mode: str, device: str, tile: int | None, worker: int
 
 def block(steps: int) -> tuple[float, float, float]:
     """Train this worker's tile: replica-steps per second, seconds, peak memory in MiB."""
-    from benchmark.engine import train
+    from benchmark.training.engine import train
 
     replicas, engine = _tile
     cell = replicas[0].cell
@@ -75,8 +75,8 @@ def parts() -> dict[str, float]:
     """Microseconds of a replica-step on this worker: its data and training, and its share of the evaluations."""
     import numpy as np
 
-    from benchmark.engine import Training
-    from benchmark.optimizers import corrections
+    from benchmark.training.engine import Training
+    from benchmark.training.optimizers import corrections
 
     replicas, engine = _tile
     training = Training(replicas, engine)
@@ -100,7 +100,7 @@ def parts() -> dict[str, float]:
 
 def measure(workload: str, arguments: argparse.Namespace, done: Callable[[], Any]) -> tuple[list[dict], list[dict]]:
     """(a row for each engine and block, a row for each engine with the parts of a step)."""
-    from benchmark.plain import steps_per_second
+    from benchmark.training.plain import steps_per_second
 
     pools = {kind: [_process() for _ in range(_workers(arguments.device))] for kind in ("plain", *arguments.engines)}
     compiling, steps = {}, {}

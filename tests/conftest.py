@@ -44,7 +44,7 @@ def sketched():
 @pytest.fixture
 def checkpoint(monkeypatch):
     """Where training saves at every evaluation, for whoever asks for it anew to go on after the first."""
-    monkeypatch.setattr("benchmark.engine.KEPT_EVERY", 0.0)
+    monkeypatch.setattr("benchmark.training.engine.KEPT_EVERY", 0.0)
     return Memory()
 
 

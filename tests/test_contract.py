@@ -17,10 +17,10 @@ from benchmark.asked.recipe import Regularizer
 from benchmark.asked.replicas import Replica
 from benchmark.asked.streams import Draw
 from benchmark.asked.tasks import OPERATIONS
-from benchmark.engine import Measured, train
-from benchmark.fused.build import CannotBuild, check
-from benchmark.networks import build, representable
-from benchmark.steps import Parameters, of_parameters
+from benchmark.training.engine import Measured, train
+from benchmark.training.fused.build import CannotBuild, check
+from benchmark.training.networks import build, representable
+from benchmark.training.steps import Parameters, of_parameters
 from benchmark.units import Impossible
 
 MODELS = [

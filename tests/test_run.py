@@ -134,7 +134,7 @@ def test_after_kill_9_the_workers_end_and_the_same_command_finishes_with_the_sam
 
 SUICIDE = """
 import os, signal
-from benchmark import engine
+from benchmark.training import engine
 from benchmark.results import store
 engine.KEPT_EVERY = 0.0
 save = store.Checkpoint.save

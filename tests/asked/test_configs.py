@@ -8,9 +8,9 @@ from benchmark.asked.conf_files import CONF, choices_of
 from benchmark.asked.configs import Config, compose
 from benchmark.asked.protocol import Engine, Protocol
 from benchmark.asked.replicas import Replica
-from benchmark.engine import train
 from benchmark.errors import UsageError
-from benchmark.tiles import tiles
+from benchmark.training.engine import train
+from benchmark.training.tiles import tiles
 
 ARITHMETIC = ["add", "sub", "mul", "div", "square", "sqrt"]
 

@@ -12,11 +12,11 @@ import pytest
 
 from benchmark.asked import replicas as replicas_module
 from benchmark.asked.protocol import Engine
-from benchmark.engine import train
 from benchmark.errors import UsageError
 from benchmark.results import store as store_module
 from benchmark.results.store import Store, read_table, write_text
 from benchmark.run import derive
+from benchmark.training.engine import train
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ sums what has to be summed; then comes what follows from these sums, and so on, 
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from benchmark.fused.numbers import Graph, Number, uses
+from benchmark.training.fused.numbers import Graph, Number, uses
 
 ALIGNED = 16  # numbers: no place of one array shares a register with another's
 

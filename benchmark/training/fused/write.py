@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmark.fused.numbers import TEXT, Number, uses
-from benchmark.fused.schedule import ALIGNED, Copy, Loop, Reading, Schedule
+from benchmark.training.fused.numbers import TEXT, Number, uses
+from benchmark.training.fused.schedule import ALIGNED, Copy, Loop, Reading, Schedule
 
 ROLLED = 16  # so many like numbers are a loop
 IN_REGISTERS = 10  # sums over the examples at once

@@ -13,8 +13,8 @@ from torch.func import functional_call
 
 from benchmark.asked.recipe import Recipe
 from benchmark.asked.replicas import Specification
-from benchmark.networks import Network, build
-from benchmark.optimizers import OPTIMIZERS, Update
+from benchmark.training.networks import Network, build
+from benchmark.training.optimizers import OPTIMIZERS, Update
 
 
 class Parameters:

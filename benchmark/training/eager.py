@@ -8,7 +8,7 @@ from torch import Tensor
 
 from benchmark.asked.data import CHUNK, Batches, EvaluationSet
 from benchmark.asked.replicas import Replica
-from benchmark.steps import Step
+from benchmark.training.steps import Step
 
 PAD = 32  # replicas are filled up to a multiple of it: the widest vector loop has no scalar tail, which rounds apart
 DATA_NUMBERS = 1 << 18  # inputs generated at once

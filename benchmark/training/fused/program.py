@@ -12,11 +12,11 @@ from benchmark import exact
 from benchmark.asked.data import CHUNK
 from benchmark.asked.replicas import Specification
 from benchmark.asked.tasks import OPERATIONS, Problem
-from benchmark.fused.numbers import TEXT, Graph, Number
-from benchmark.fused.schedule import Schedule, contracted
-from benchmark.fused.trace import NotFusable, Tracer
-from benchmark.fused.write import Writer, copies, literal
-from benchmark.steps import Step
+from benchmark.training.fused.numbers import TEXT, Graph, Number
+from benchmark.training.fused.schedule import Schedule, contracted
+from benchmark.training.fused.trace import NotFusable, Tracer
+from benchmark.training.fused.write import Writer, copies, literal
+from benchmark.training.steps import Step
 
 TYPES = {"float32": ("float", "F", "FI"), "float64": ("double", "D", "DI")}
 

@@ -7,11 +7,11 @@ from itertools import pairwise
 
 from benchmark.asked.protocol import Engine
 from benchmark.asked.replicas import Replica, Specification, architecture
-from benchmark.eager import PAD
 from benchmark.errors import UsageError
-from benchmark.fused.build import CannotBuild, check
-from benchmark.fused.program import source
-from benchmark.fused.trace import NotFusable
+from benchmark.training.eager import PAD
+from benchmark.training.fused.build import CannotBuild, check
+from benchmark.training.fused.program import source
+from benchmark.training.fused.trace import NotFusable
 
 TILE_NUMBERS = 1 << 21  # products W x of one step that an eager tile may hold
 FUSED_TILE = 1 << 10  # replicas whose results are kept, and lost, together

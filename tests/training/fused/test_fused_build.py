@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.fused import build
-from benchmark.fused.build import COMPILERS, CannotBuild, built, check, folders
+from benchmark.training.fused import build
+from benchmark.training.fused.build import COMPILERS, CannotBuild, built, check, folders
 
 ONE = 'extern "C" int one() { return 1; }'
 OUT = "for out; do :; done"  # the last argument
-BUILD = [sys.executable, "-c", f"from benchmark.fused.build import built; print(built({ONE!r}, ()).one())"]
+BUILD = [sys.executable, "-c", f"from benchmark.training.fused.build import built; print(built({ONE!r}, ()).one())"]
 
 
 @pytest.fixture(autouse=True)

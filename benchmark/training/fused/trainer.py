@@ -12,9 +12,9 @@ from benchmark.asked.data import CHUNK, EvaluationSet, Laws, number_unique, offs
 from benchmark.asked.ranges import Grid
 from benchmark.asked.replicas import Replica
 from benchmark.asked.tasks import OPERATIONS
-from benchmark.fused.build import built
-from benchmark.fused.program import source
-from benchmark.steps import Step
+from benchmark.training.fused.build import built
+from benchmark.training.fused.program import source
+from benchmark.training.steps import Step
 
 
 class Plan(ctypes.Structure):

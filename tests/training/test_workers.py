@@ -1,7 +1,7 @@
 """Tiles go to workers so that architectures are compiled side by side."""
 
 from benchmark.asked.protocol import Engine
-from benchmark.workers import _choose
+from benchmark.training.workers import _choose
 
 
 def test_a_worker_goes_on_with_its_architecture_then_takes_a_new_one_then_helps(quick):

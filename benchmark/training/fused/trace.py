@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmark.fused.numbers import Graph, Number
+from benchmark.training.fused.numbers import Graph, Number
 
 Numbers = np.ndarray  # of Number, the batch's axis of length 1
 

@@ -14,12 +14,12 @@ from benchmark.asked.recipe import Regularizer, Restart, Turn
 from benchmark.asked.replicas import Replica
 from benchmark.asked.streams import Draw
 from benchmark.asked.tasks import plane_points
-from benchmark.eager import PAD
-from benchmark.engine import predict, saturation, train
 from benchmark.errors import UsageError
-from benchmark.networks import Network, build
-from benchmark.steps import Parameters
-from benchmark.tiles import tiles
+from benchmark.training.eager import PAD
+from benchmark.training.engine import predict, saturation, train
+from benchmark.training.networks import Network, build
+from benchmark.training.steps import Parameters
+from benchmark.training.tiles import tiles
 from benchmark.units import NAC
 
 CURVES = ("interpolation", "extrapolation", "sparsity")
@@ -178,7 +178,7 @@ def test_training_goes_on_from_a_checkpoint_as_if_it_had_never_stopped(quick, ch
 
 
 def test_a_gpus_tiles_are_of_one_size_whoever_is_in_them(quick, monkeypatch):
-    monkeypatch.setattr("benchmark.tiles.has_gpu", lambda: True)
+    monkeypatch.setattr("benchmark.training.tiles.has_gpu", lambda: True)
     sizes = {
         definite.tile
         for seeds in (3, 700)
@@ -190,7 +190,7 @@ def test_a_gpus_tiles_are_of_one_size_whoever_is_in_them(quick, monkeypatch):
 
 
 def test_a_gpu_that_is_not_there_is_refused(quick, monkeypatch):
-    monkeypatch.setattr("benchmark.tiles.has_gpu", lambda: False)
+    monkeypatch.setattr("benchmark.training.tiles.has_gpu", lambda: False)
     with pytest.raises(UsageError, match="needs a GPU"):
         tiles(quick().replicas(), Engine(device="cuda"), 1)
     assert tiles(quick().replicas(), Engine(), 1)[0][1].device == "cpu"

@@ -22,11 +22,11 @@ from benchmark.asked.recipe import Restart, in_steps
 from benchmark.asked.replicas import Replica
 from benchmark.asked.streams import Draw
 from benchmark.asked.tasks import threshold
-from benchmark.eager import Eager
-from benchmark.fused.trainer import Fused
-from benchmark.networks import Network, build, representable
-from benchmark.optimizers import corrections
-from benchmark.steps import Step, of_parameters
+from benchmark.training.eager import Eager
+from benchmark.training.fused.trainer import Fused
+from benchmark.training.networks import Network, build, representable
+from benchmark.training.optimizers import corrections
+from benchmark.training.steps import Step, of_parameters
 
 SCHEDULED = 1 << 13  # steps of one call at most
 REPORTED = 0.5  # seconds between two reports of progress

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from benchmark.asked.protocol import OPTIMIZERS as OFFERED
-from benchmark.optimizers import OPTIMIZERS, corrections
+from benchmark.training.optimizers import OPTIMIZERS, corrections
 
 TORCHS = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop, "sgd": torch.optim.SGD}
 STEPS = 50

@@ -9,11 +9,11 @@ import torch
 
 from benchmark.asked.protocol import Engine
 from benchmark.asked.replicas import Replica
-from benchmark.engine import Measured, train
 from benchmark.errors import UsageError
-from benchmark.fused.build import CannotBuild, check, level
-from benchmark.fused.program import source
-from benchmark.tiles import tiles
+from benchmark.training.engine import Measured, train
+from benchmark.training.fused.build import CannotBuild, check, level
+from benchmark.training.fused.program import source
+from benchmark.training.tiles import tiles
 
 
 def works():

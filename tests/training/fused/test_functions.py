@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-FUSED = Path(__file__).parents[1] / "benchmark" / "fused"
+FUSED = Path(__file__).parents[3] / "benchmark" / "training" / "fused"
 HEADER = (FUSED / "functions.h").read_text()
 # What the header says: the largest errors of floats and of doubles, in units of the last place.
 STATED = {

@@ -4,7 +4,7 @@ import pytest
 
 from benchmark.asked.configs import compose
 from benchmark.errors import UsageError
-from benchmark.networks import build, representable
+from benchmark.training.networks import build, representable
 
 
 def answer(model, task, range_, *overrides):

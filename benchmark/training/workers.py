@@ -128,7 +128,7 @@ def _choose(tiles: Sequence[Tile], own: tuple | None, others: set[tuple]) -> int
 
 def train_tile(store: Any, tile: Sequence[Replica], engine: Engine, report: Callable[[int, int], None]) -> None:
     """From wherever an interrupted run left the tile to its shard."""
-    from benchmark.engine import train
+    from benchmark.training.engine import train
 
     checkpoint = store.checkpoint(tile, engine)
     store.write(tile, train(tile, engine, report, checkpoint))
@@ -140,7 +140,7 @@ def _work(connection: Connection, folder: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # an orderly end, that leaves no semaphore behind
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    import benchmark.engine  # noqa: F401  torch is loaded while the tiles are prepared
+    import benchmark.training.engine  # noqa: F401  torch is loaded while the tiles are prepared
     from benchmark.results.store import Store
 
     store = Store(folder)
