@@ -52,9 +52,9 @@ def main(cfg: Any) -> None:
 
 def show(results: Any) -> None:
     """The summary of the cells asked for, and our numbers beside the published ones where an experiment has some."""
-    from benchmark.published import compare, tell
     from benchmark.results.store import to_csv, write_text
-    from benchmark.texts import report, say
+    from benchmark.showing.published import compare, tell
+    from benchmark.showing.texts import report, say
 
     say(report(results.outcomes, results.summary, results.asked("cells")))
     for note in results.notes:
@@ -68,7 +68,7 @@ def show(results: Any) -> None:
 def draw() -> None:
     """The figures and reports of the folders that were worked on, unless they tell of these very tables."""
     from benchmark import report
-    from benchmark.texts import say
+    from benchmark.showing.texts import say
 
     for folder in dict.fromkeys(request.results for request in finished):
         try:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmark import published
 from benchmark.asked.conf_files import published_tables
 from benchmark.asked.replicas import CELL, KEY
 from benchmark.errors import UsageError, unknown
@@ -24,7 +23,8 @@ from benchmark.results.agreement import (
 )
 from benchmark.results.statistics import OUTCOMES, SUMMARY
 from benchmark.results.store import read_table, to_csv, write_text
-from benchmark.texts import markdown, number, say
+from benchmark.showing import published
+from benchmark.showing.texts import markdown, number, say
 
 METRICS = ["success_rate", "relative_extrapolation"]
 FACTOR = 10**ERROR_MARGIN
@@ -171,7 +171,7 @@ def _compare(options: argparse.Namespace) -> int:
     table = differences(a, b, on, metrics)
     output = options.output or Path("results/compare") / "-".join(_stems(options.A, options.B))
     write_text(output / "differences.csv", to_csv(table))
-    from benchmark import figures
+    from benchmark.showing import figures
 
     figures.save(figures.difference_heatmap(table), output / "differences")
     say(f"A: {options.A}\nB: {options.B}")

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmark import figures, published, texts
 from benchmark.asked.replicas import CELL, KEY
 from benchmark.errors import UsageError
-from benchmark.names import MODELS, ordered
 from benchmark.results import statistics
 from benchmark.results.store import Store, read_table, to_csv, write_text
 from benchmark.run import derive
+from benchmark.showing import figures, published, texts
+from benchmark.showing.names import MODELS, ordered
 
 COLUMNS = {
     "outcomes": statistics.OUTCOMES,

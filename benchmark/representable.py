@@ -9,16 +9,16 @@ import numpy as np
 import pandas as pd
 import torch
 
-from benchmark import figures
 from benchmark.asked.conf_files import choices_of
 from benchmark.asked.configs import check_choices, compose
 from benchmark.asked.data import EvaluationSet
 from benchmark.asked.replicas import Cell, Replica
 from benchmark.asked.tasks import threshold
 from benchmark.errors import UsageError
-from benchmark.names import MODELS, TASKS, label, ordered
 from benchmark.results.store import to_csv, write_text
-from benchmark.texts import say
+from benchmark.showing import figures
+from benchmark.showing.names import MODELS, TASKS, label, ordered
+from benchmark.showing.texts import say
 from benchmark.training.networks import build
 from benchmark.units import Impossible
 

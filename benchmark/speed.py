@@ -162,7 +162,7 @@ def command_line(arguments: Sequence[str] | None = None) -> None:
     from tqdm import tqdm
 
     from benchmark.results.store import to_csv, write_text
-    from benchmark.texts import say
+    from benchmark.showing.texts import say
 
     rows: list[dict] = []
     shares: list[dict] = []

@@ -37,7 +37,7 @@ def sketch(figure, stem):
 def sketched():
     """Figures are sketched, which is faster; how they look is of test_figures."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("benchmark.figures.save", sketch)
+        patch.setattr("benchmark.showing.figures.save", sketch)
         yield
 
 

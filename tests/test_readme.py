@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from benchmark.asked.conf_files import choices_of
-from benchmark.names import label
-from benchmark.texts import number
+from benchmark.showing.names import label
+from benchmark.showing.texts import number
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

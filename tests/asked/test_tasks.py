@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark import published
 from benchmark.asked.data import Targets, subset_offset
 from benchmark.asked.ranges import Distribution, Grid, Ranges
 from benchmark.asked.tasks import OPERATIONS, Subsets, Task, plane_points, pose, threshold
 from benchmark.errors import UsageError
+from benchmark.showing import published
 
 BINARY = ["add", "sub", "mul", "div"]
 UNARY = ["square", "sqrt", "identity", "reciprocal"]

@@ -12,8 +12,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from benchmark.asked.replicas import CELL
-from benchmark.figures.look import models_of, panel_title, paper
-from benchmark.names import label
+from benchmark.showing.figures.look import models_of, panel_title, paper
+from benchmark.showing.names import label
 
 QUARTILES = ["output_low", "output", "output_high"]
 FAR = 1e6  # outputs larger than a million times the targets, and infinite ones, stand there

@@ -10,8 +10,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
-from benchmark.figures.look import style
-from benchmark.names import label
+from benchmark.showing.figures.look import style
+from benchmark.showing.names import label
 
 
 def grid(

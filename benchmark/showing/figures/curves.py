@@ -5,8 +5,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from benchmark.figures.layout import grid, model_legend, worst_first
-from benchmark.figures.look import FEW, by_task_and_range, panel_title, paper, style
+from benchmark.showing.figures.layout import grid, model_legend, worst_first
+from benchmark.showing.figures.look import FEW, by_task_and_range, panel_title, paper, style
 
 
 @paper

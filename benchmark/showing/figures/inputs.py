@@ -8,9 +8,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from benchmark.figures.layout import colorbar, grid, model_legend, worst_first
-from benchmark.figures.look import COMBINATION, MISSING, panel_title, paper, style, task_name, trained
-from benchmark.names import label
+from benchmark.showing.figures.layout import colorbar, grid, model_legend, worst_first
+from benchmark.showing.figures.look import COMBINATION, MISSING, panel_title, paper, style, task_name, trained
+from benchmark.showing.names import label
 
 TARGETS: dict[str, Callable] = {"square": np.square, "sqrt": np.sqrt, "reciprocal": np.reciprocal}
 

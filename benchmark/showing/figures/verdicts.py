@@ -7,8 +7,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from benchmark.figures.look import HATCH, NARROWED, models_of, narrowed, page_title, panel_title, paper, tasks_of
-from benchmark.names import TASKS, label
+from benchmark.showing.figures.look import (
+    HATCH,
+    NARROWED,
+    models_of,
+    narrowed,
+    page_title,
+    panel_title,
+    paper,
+    tasks_of,
+)
+from benchmark.showing.names import TASKS, label
 
 # From left to right, the best first; lightness and hatches tell them apart in grey print.
 LOOKS: dict[str, dict[str, Any]] = {

@@ -9,9 +9,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from benchmark.asked.replicas import CELL
-from benchmark.figures.layout import grid, model_legend, worst_first
-from benchmark.figures.look import FEW, by_task_and_range, models_of, panel_title, paper, style
 from benchmark.results.statistics import HORIZON_ERROR
+from benchmark.showing.figures.layout import grid, model_legend, worst_first
+from benchmark.showing.figures.look import FEW, by_task_and_range, models_of, panel_title, paper, style
 
 QUARTILES = ["low", "relative", "high"]
 ENDS = 1e-7, 1e3  # float32 resolves no more; and who errs a thousandfold need not be told from who errs more

@@ -11,7 +11,8 @@ from matplotlib.colors import same_color, to_rgb
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from benchmark.figures import (
+from benchmark.results.statistics import VERDICTS
+from benchmark.showing.figures import (
     difference_heatmap,
     draw,
     error_by_distance,
@@ -30,9 +31,8 @@ from benchmark.figures import (
     success_heatmap,
     verdict_bars,
 )
-from benchmark.figures.ranges import BY_SETTING, several_settings
-from benchmark.figures.verdicts import LOOKS, MEANINGS
-from benchmark.results.statistics import VERDICTS
+from benchmark.showing.figures.ranges import BY_SETTING, several_settings
+from benchmark.showing.figures.verdicts import LOOKS, MEANINGS
 
 NARROW = "* on the part of the range where the task is defined"
 KEY = ["model", "task", "range", "protocol", "overrides"]

@@ -14,18 +14,18 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from benchmark.figures.curves import learning_curves
-from benchmark.figures.differences import difference_heatmap
-from benchmark.figures.distance import error_by_distance
-from benchmark.figures.heatmaps import error_heatmap, horizon_heatmap, success_heatmap
-from benchmark.figures.inputs import error_by_input, error_by_input_heatmap, one_operand
-from benchmark.figures.look import COMBINATION, style
-from benchmark.figures.plane import operand_plane
-from benchmark.figures.ranges import several_settings, solved_somewhere, success_by_range, success_by_setting
-from benchmark.figures.representable import representable_heatmap
-from benchmark.figures.untrained import initialisation
-from benchmark.figures.verdicts import verdict_bars
-from benchmark.names import label
+from benchmark.showing.figures.curves import learning_curves
+from benchmark.showing.figures.differences import difference_heatmap
+from benchmark.showing.figures.distance import error_by_distance
+from benchmark.showing.figures.heatmaps import error_heatmap, horizon_heatmap, success_heatmap
+from benchmark.showing.figures.inputs import error_by_input, error_by_input_heatmap, one_operand
+from benchmark.showing.figures.look import COMBINATION, style
+from benchmark.showing.figures.plane import operand_plane
+from benchmark.showing.figures.ranges import several_settings, solved_somewhere, success_by_range, success_by_setting
+from benchmark.showing.figures.representable import representable_heatmap
+from benchmark.showing.figures.untrained import initialisation
+from benchmark.showing.figures.verdicts import verdict_bars
+from benchmark.showing.names import label
 
 __all__ = [
     "difference_heatmap",

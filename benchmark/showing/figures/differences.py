@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from benchmark.asked.replicas import CELL
-from benchmark.figures.heatmaps import annotated, number
-from benchmark.figures.layout import colorbar
-from benchmark.figures.look import MISSING, paper, wrapped
-from benchmark.names import MODELS, TASKS, label, ordered
 from benchmark.results.agreement import SYMBOLS
+from benchmark.showing.figures.heatmaps import annotated, number
+from benchmark.showing.figures.layout import colorbar
+from benchmark.showing.figures.look import MISSING, paper, wrapped
+from benchmark.showing.names import MODELS, TASKS, label, ordered
 
 METRICS = {
     "success_rate": "success rate",

@@ -10,9 +10,9 @@ import pandas as pd
 from tabulate import tabulate
 
 from benchmark.asked.replicas import CELL
-from benchmark.names import MODELS, TASKS, label, latex, ordered
 from benchmark.results.agreement import RATES
 from benchmark.results.statistics import VERDICTS
+from benchmark.showing.names import MODELS, TASKS, label, latex, ordered
 
 # The metrics of a report, or of a table that has none of the first three; and whether more of it is better.
 SHOWN = {"success_rate": True, "relative_extrapolation": False, "horizon": True}

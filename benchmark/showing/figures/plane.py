@@ -9,9 +9,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
-from benchmark.figures.layout import colorbar
-from benchmark.figures.look import models_of, page_title, panel_title, paper, trained
-from benchmark.names import label
+from benchmark.showing.figures.layout import colorbar
+from benchmark.showing.figures.look import models_of, page_title, panel_title, paper, trained
+from benchmark.showing.names import label
 
 DECADES = 5  # of the colour scale
 

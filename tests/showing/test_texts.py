@@ -1,7 +1,7 @@
 """The terminal says what happened, what it means and where."""
 
 from benchmark.run import run
-from benchmark.texts import report, table
+from benchmark.showing.texts import report, table
 
 
 def said(quick, tmp_path, *names):

@@ -7,10 +7,10 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from benchmark.figures.heatmaps import annotated, number
-from benchmark.figures.layout import colorbar, grid
-from benchmark.figures.look import HATCH, MISSING, models_of, paper, tasks_of
-from benchmark.names import TASKS, label
+from benchmark.showing.figures.heatmaps import annotated, number
+from benchmark.showing.figures.layout import colorbar, grid
+from benchmark.showing.figures.look import HATCH, MISSING, models_of, paper, tasks_of
+from benchmark.showing.names import TASKS, label
 
 SIGNS = {"positive": "+", "negative": "−", "mixed": "±"}
 

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark import published
 from benchmark.asked.conf_files import PUBLISHED
 from benchmark.errors import UsageError
 from benchmark.results.intervals import boschloo, holm
 from benchmark.run import run
+from benchmark.showing import published
 
 FEW = ["protocol.seeds=2", "protocol.steps=4", "protocol.evaluate_every=2", "engine.workers=1"]
 

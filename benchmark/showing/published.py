@@ -6,11 +6,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from benchmark import texts
 from benchmark.asked.conf_files import PUBLISHED, published_tables
 from benchmark.asked.replicas import CELL, Replica
 from benchmark.errors import unknown
-from benchmark.names import MODELS, TASKS, label, ordered
 from benchmark.results.agreement import (
     ERRORS,
     RATE_MARGIN,
@@ -21,6 +19,8 @@ from benchmark.results.agreement import (
     both_over_sets_of_ranges,
     differences,
 )
+from benchmark.showing import texts
+from benchmark.showing.names import MODELS, TASKS, label, ordered
 
 ORIGIN = ["source", "standing"]
 VALUES = ["value", "low", "high", "seeds"]

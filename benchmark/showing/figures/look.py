@@ -9,7 +9,7 @@ import matplotlib as mpl
 import pandas as pd
 import seaborn as sns
 
-from benchmark.names import MODELS, TASKS, ordered
+from benchmark.showing.names import MODELS, TASKS, ordered
 
 # One hue per kind of unit, one shade per member; the arithmetic units get strong colours of their own.
 COLORS = [

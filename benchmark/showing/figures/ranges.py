@@ -9,8 +9,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from benchmark.figures.look import by_task_and_range, models_of, panel_title, paper, style, task_name, tasks_of, wrapped
-from benchmark.names import label
+from benchmark.showing.figures.look import (
+    by_task_and_range,
+    models_of,
+    panel_title,
+    paper,
+    style,
+    task_name,
+    tasks_of,
+    wrapped,
+)
+from benchmark.showing.names import label
 
 METRICS = {"success_rate": "success rate", "solved_at": "solved at step", "sparsity": "sparsity error"}
 BY_SETTING = {

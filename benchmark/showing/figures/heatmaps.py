@@ -13,10 +13,20 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import PercentFormatter
 
 from benchmark.asked.replicas import CELL
-from benchmark.figures.layout import colorbar, grid
-from benchmark.figures.look import HATCH, MISSING, NARROWED, models_of, narrowed, panel_title, paper, tasks_of, wrapped
-from benchmark.names import TASKS, label
 from benchmark.results.statistics import HORIZON_ERROR
+from benchmark.showing.figures.layout import colorbar, grid
+from benchmark.showing.figures.look import (
+    HATCH,
+    MISSING,
+    NARROWED,
+    models_of,
+    narrowed,
+    panel_title,
+    paper,
+    tasks_of,
+    wrapped,
+)
+from benchmark.showing.names import TASKS, label
 
 
 @paper
