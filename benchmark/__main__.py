@@ -52,7 +52,7 @@ def main(cfg: Any) -> None:
 
 def show(results: Any) -> None:
     """The summary of the cells asked for, and our numbers beside the published ones where an experiment has some."""
-    from benchmark.results.store import to_csv, write_text
+    from benchmark.results.tables import to_csv, write_text
     from benchmark.showing.published import compare, tell
     from benchmark.showing.texts import report, say
 

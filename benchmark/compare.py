@@ -22,7 +22,7 @@ from benchmark.results.agreement import (
     differences,
 )
 from benchmark.results.statistics import OUTCOMES, SUMMARY
-from benchmark.results.store import read_table, to_csv, write_text
+from benchmark.results.tables import read_table, to_csv, write_text
 from benchmark.showing import published
 from benchmark.showing.texts import markdown, number, say
 

@@ -11,7 +11,8 @@ import pandas as pd
 from benchmark.asked.replicas import CELL, KEY
 from benchmark.errors import UsageError
 from benchmark.results import statistics
-from benchmark.results.store import Store, read_table, to_csv, write_text
+from benchmark.results.store import Store
+from benchmark.results.tables import read_table, to_csv, write_text
 from benchmark.run import derive
 from benchmark.showing import figures, published, texts
 from benchmark.showing.names import MODELS, ordered

@@ -15,7 +15,7 @@ from benchmark.asked.data import EvaluationSet
 from benchmark.asked.replicas import Cell, Replica
 from benchmark.asked.tasks import threshold
 from benchmark.errors import UsageError
-from benchmark.results.store import to_csv, write_text
+from benchmark.results.tables import to_csv, write_text
 from benchmark.showing import figures
 from benchmark.showing.names import MODELS, TASKS, label, ordered
 from benchmark.showing.texts import say

@@ -161,7 +161,7 @@ def command_line(arguments: Sequence[str] | None = None) -> None:
     import pandas as pd
     from tqdm import tqdm
 
-    from benchmark.results.store import to_csv, write_text
+    from benchmark.results.tables import to_csv, write_text
     from benchmark.showing.texts import say
 
     rows: list[dict] = []

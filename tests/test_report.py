@@ -9,7 +9,7 @@ import pytest
 
 from benchmark import report
 from benchmark.asked.conf_files import PUBLISHED
-from benchmark.results.store import read_table
+from benchmark.results.tables import read_table
 from benchmark.run import run
 from benchmark.showing import texts
 

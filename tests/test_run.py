@@ -135,14 +135,14 @@ def test_after_kill_9_the_workers_end_and_the_same_command_finishes_with_the_sam
 SUICIDE = """
 import os, signal
 from benchmark.training import engine
-from benchmark.results import store
+from benchmark.results import shards
 engine.KEPT_EVERY = 0.0
-save = store.Checkpoint.save
+save = shards.Checkpoint.save
 def save_and_die(self, arrays):
     save(self, arrays)
     if arrays["curves"].shape[1] == 3:
         os.kill(os.getpid(), signal.SIGKILL)
-store.Checkpoint.save = save_and_die
+shards.Checkpoint.save = save_and_die
 """
 
 

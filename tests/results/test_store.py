@@ -7,14 +7,13 @@ import zipfile
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from benchmark.asked import replicas as replicas_module
 from benchmark.asked.protocol import Engine
 from benchmark.errors import UsageError
-from benchmark.results import store as store_module
-from benchmark.results.store import Store, read_table, write_text
+from benchmark.results import shards
+from benchmark.results.store import Store
 from benchmark.run import derive
 from benchmark.training.engine import train
 
@@ -74,7 +73,7 @@ def damage(path, how):
     elif how == "foreign":
         np.savez(path, a=np.arange(3))
     elif how == "pickle":
-        np.savez(path, meta=np.array([{"format": store_module.FORMAT}], dtype=object))
+        np.savez(path, meta=np.array([{"format": shards.FORMAT}], dtype=object))
     elif how == "short":
         with np.load(path) as file:
             arrays = dict(file)
@@ -149,7 +148,7 @@ def test_of_two_configurations_behind_one_key_the_current_semantics_wins_and_the
     changed = replace(cell.specification.protocol, epsilon=0.5)
     other = replace(cell, specification=replace(cell.specification, protocol=changed))
     replicas = [replicas_module.Replica(other, seed) for seed in range(2)]
-    monkeypatch.setattr(store_module, "SEMANTICS", 0)
+    monkeypatch.setattr(shards, "SEMANTICS", 0)
     store.write(replicas, train(replicas, Engine()))
     monkeypatch.undo()
     tables, notes, _ = derive(Store(store.folder))
@@ -187,28 +186,6 @@ def test_a_foreign_table_in_the_folder_is_refused(filled):
         store.missing(request.replicas())
 
 
-def test_tables_keep_every_digit_and_infinity(tmp_path):
-    table = pd.DataFrame(
-        {
-            "model": ["m"] * 3,
-            "task": "t",
-            "range": "r",
-            "protocol": "p",
-            "overrides": "",
-            "x": [0.1 + 0.2, np.inf, np.nan],
-        }
-    )
-    write_text(tmp_path / "table.csv", store_module.to_csv(table))
-    pd.testing.assert_frame_equal(read_table(tmp_path / "table.csv", ["x"]), table)
-
-
-def test_writing_the_same_again_changes_nothing(tmp_path):
-    assert write_text(tmp_path / "a.csv.gz", "text")
-    assert not write_text(tmp_path / "a.csv.gz", "text")
-    assert write_text(tmp_path / "a.csv.gz", "other")
-    assert [path.name for path in tmp_path.iterdir()] == ["a.csv.gz"]
-
-
 def test_a_results_path_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
@@ -221,4 +198,4 @@ def test_a_shard_can_be_opened_without_this_package(filled):
     path = next(store.shard_folder.glob("*.npz"))
     with zipfile.ZipFile(path) as archive:
         meta = np.load(io.BytesIO(archive.read("meta.npy")), allow_pickle=False)
-    assert store_module.FORMAT in str(meta)
+    assert shards.FORMAT in str(meta)
