@@ -6,7 +6,7 @@ import sys
 import tempfile
 from typing import Any
 
-from benchmark.conf_files import CONF, GROUPS, VERSION_BASE, choices_of
+from benchmark.asked.conf_files import CONF, GROUPS, VERSION_BASE, choices_of
 from benchmark.errors import UsageError
 
 EXAMPLES = """\
@@ -25,9 +25,9 @@ def main(cfg: Any) -> None:
     """One Hydra job: a grid. Its failure is remembered, not raised, so that a sweep's other jobs run."""
     from hydra.core.hydra_config import HydraConfig
 
-    from benchmark.configs import resolve
+    from benchmark.asked.configs import resolve
     from benchmark.run import gather, run
-    from benchmark.workers import RunError
+    from benchmark.training.workers import RunError
 
     hydra = HydraConfig.get()
     try:
@@ -52,9 +52,9 @@ def main(cfg: Any) -> None:
 
 def show(results: Any) -> None:
     """The summary of the cells asked for, and our numbers beside the published ones where an experiment has some."""
-    from benchmark.published import compare, tell
-    from benchmark.store import to_csv, write_text
-    from benchmark.texts import report, say
+    from benchmark.results.tables import to_csv, write_text
+    from benchmark.showing.published import compare, tell
+    from benchmark.showing.texts import report, say
 
     say(report(results.outcomes, results.summary, results.asked("cells")))
     for note in results.notes:
@@ -68,7 +68,7 @@ def show(results: Any) -> None:
 def draw() -> None:
     """The figures and reports of the folders that were worked on, unless they tell of these very tables."""
     from benchmark import report
-    from benchmark.texts import say
+    from benchmark.showing.texts import say
 
     for folder in dict.fromkeys(request.results for request in finished):
         try:
@@ -135,7 +135,7 @@ def command_line() -> None:
     try:
         import hydra
 
-        from benchmark.configs import HYDRA_ERRORS, check_choices, sentence
+        from benchmark.asked.configs import HYDRA_ERRORS, check_choices, sentence
 
         if not any(argument.startswith("-") and argument.split("=")[0] not in TRAINS for argument in arguments):
             check_choices(arguments)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmark import published
-from benchmark.agreement import (
+from benchmark.asked.conf_files import published_tables
+from benchmark.asked.replicas import CELL, KEY
+from benchmark.errors import UsageError, unknown
+from benchmark.results.agreement import (
     COMPARISON,
     ERROR_MARGIN,
     ERRORS,
@@ -19,12 +21,10 @@ from benchmark.agreement import (
     both_over_sets_of_ranges,
     differences,
 )
-from benchmark.conf_files import published_tables
-from benchmark.errors import UsageError, unknown
-from benchmark.replicas import CELL, KEY
-from benchmark.statistics import OUTCOMES, SUMMARY
-from benchmark.store import read_table, to_csv, write_text
-from benchmark.texts import markdown, number, say
+from benchmark.results.statistics import OUTCOMES, SUMMARY
+from benchmark.results.tables import read_table, to_csv, write_text
+from benchmark.showing import published
+from benchmark.showing.texts import markdown, number, say
 
 METRICS = ["success_rate", "relative_extrapolation"]
 FACTOR = 10**ERROR_MARGIN
@@ -171,7 +171,7 @@ def _compare(options: argparse.Namespace) -> int:
     table = differences(a, b, on, metrics)
     output = options.output or Path("results/compare") / "-".join(_stems(options.A, options.B))
     write_text(output / "differences.csv", to_csv(table))
-    from benchmark import figures
+    from benchmark.showing import figures
 
     figures.save(figures.difference_heatmap(table), output / "differences")
     say(f"A: {options.A}\nB: {options.B}")

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmark import figures, published, statistics, texts
+from benchmark.asked.replicas import CELL, KEY
 from benchmark.errors import UsageError
-from benchmark.names import MODELS, ordered
-from benchmark.replicas import CELL, KEY
+from benchmark.results import statistics
+from benchmark.results.store import Store
+from benchmark.results.tables import read_table, to_csv, write_text
 from benchmark.run import derive
-from benchmark.store import Store, read_table, to_csv, write_text
+from benchmark.showing import figures, published, texts
+from benchmark.showing.names import MODELS, ordered
 
 COLUMNS = {
     "outcomes": statistics.OUTCOMES,

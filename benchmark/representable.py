@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from benchmark import figures
-from benchmark.conf_files import choices_of
-from benchmark.configs import check_choices, compose
-from benchmark.data import EvaluationSet
+from benchmark.asked.conf_files import choices_of
+from benchmark.asked.configs import check_choices, compose
+from benchmark.asked.data import EvaluationSet
+from benchmark.asked.replicas import Cell, Replica
+from benchmark.asked.tasks import threshold
 from benchmark.errors import UsageError
-from benchmark.names import MODELS, TASKS, label, ordered
-from benchmark.networks import build
-from benchmark.replicas import Cell, Replica
-from benchmark.store import to_csv, write_text
-from benchmark.tasks import threshold
-from benchmark.texts import say
+from benchmark.results.tables import to_csv, write_text
+from benchmark.showing import figures
+from benchmark.showing.names import MODELS, TASKS, label, ordered
+from benchmark.showing.texts import say
+from benchmark.training.networks import build
 from benchmark.units import Impossible
 
 SIGNS = ("positive", "negative", "mixed")

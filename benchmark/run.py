@@ -10,12 +10,13 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from benchmark import configs, statistics
-from benchmark.configs import Request
-from benchmark.replicas import CELL, Replica
-from benchmark.store import Store
-from benchmark.tasks import plane_points
-from benchmark.workers import Pool, RunError, train_tile
+from benchmark.asked import configs
+from benchmark.asked.configs import Request
+from benchmark.asked.replicas import CELL, Replica
+from benchmark.asked.tasks import plane_points
+from benchmark.results import statistics
+from benchmark.results.store import Store
+from benchmark.training.workers import Pool, RunError, train_tile
 
 
 @dataclass
@@ -69,7 +70,7 @@ def run(request: Request | None = None, /, **names) -> Results:
         if missing:
             # Workers start first: they load torch while the tiles are prepared.
             with Pool(workers, store.folder) if workers > 1 and len(missing) > 1 else nullcontext() as pool:
-                from benchmark.tiles import tiles
+                from benchmark.training.tiles import tiles
 
                 _check_units(missing)
                 work = tiles(missing, engine, workers, replicas, store.begun(missing))
@@ -99,7 +100,7 @@ def _cores() -> int:
 
 def _check_units(replicas: Sequence[Replica]) -> None:
     """Refuse names and options that make no unit before anything is written."""
-    from benchmark.networks import build
+    from benchmark.training.networks import build
 
     for cell in {id(replica.cell): replica.cell for replica in replicas}.values():
         build(cell.specification)

@@ -42,10 +42,10 @@ _tile: Any = None  # a worker's replicas and their engine, between calls
 def prepare(workload: str, mode: str, device: str, tile: int | None, worker: int) -> float:
     """Make a worker's tile, its seeds its own, and its program: the seconds that this takes."""
     global _tile
-    from benchmark.configs import compose
-    from benchmark.engine import Training
-    from benchmark.protocol import Engine
-    from benchmark.tiles import tiles
+    from benchmark.asked.configs import compose
+    from benchmark.asked.protocol import Engine
+    from benchmark.training.engine import Training
+    from benchmark.training.tiles import tiles
 
     names = dict(WORKLOADS[workload])
     seeds = tile or 1 << (10 if device == "cpu" else 14)
@@ -60,7 +60,7 @@ def prepare(workload: str, mode: str, device: str, tile: int | None, worker: int
 
 def block(steps: int) -> tuple[float, float, float]:
     """Train this worker's tile: replica-steps per second, seconds, peak memory in MiB."""
-    from benchmark.engine import train
+    from benchmark.training.engine import train
 
     replicas, engine = _tile
     cell = replicas[0].cell
@@ -75,8 +75,8 @@ def block(steps: int) -> tuple[float, float, float]:
 
 def parts() -> dict[str, float]:
     """Microseconds of a replica-step on this worker: its data and training, its share of the evaluations, its limit."""
-    from benchmark.engine import Training
-    from benchmark.optimizers import corrections
+    from benchmark.training.engine import Training
+    from benchmark.training.optimizers import corrections
 
     replicas, engine = _tile
     training = Training(replicas, engine)
@@ -134,9 +134,9 @@ def limit() -> float:
 
     import torch
 
-    from benchmark.fused.build import built
-    from benchmark.fused.program import header, training_step
-    from benchmark.steps import Step
+    from benchmark.training.fused.build import built
+    from benchmark.training.fused.program import header, training_step
+    from benchmark.training.steps import Step
 
     specification = _tile[0][0].cell.specification
     problem, batch = specification.problem, specification.protocol.batch
@@ -156,7 +156,7 @@ def limit() -> float:
 
 def measure(workload: str, arguments: argparse.Namespace, done: Callable[[], Any]) -> tuple[list[dict], list[dict]]:
     """(a row for each engine and block, a row for each engine with the parts of a step)."""
-    from benchmark.plain import steps_per_second
+    from benchmark.training.plain import steps_per_second
 
     pools = {kind: [_process() for _ in range(_workers(arguments.device))] for kind in ("plain", *arguments.engines)}
     compiling, steps = {}, {}
@@ -217,8 +217,8 @@ def command_line(arguments: Sequence[str] | None = None) -> None:
     import pandas as pd
     from tqdm import tqdm
 
-    from benchmark.store import to_csv, write_text
-    from benchmark.texts import say
+    from benchmark.results.tables import to_csv, write_text
+    from benchmark.showing.texts import say
 
     rows: list[dict] = []
     shares: list[dict] = []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmark.configs import compose
+from benchmark.asked.configs import compose
 
 QUICK = [
     "protocol.seeds=3",
@@ -37,14 +37,14 @@ def sketch(figure, stem):
 def sketched():
     """Figures are sketched, which is faster; how they look is of test_figures."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("benchmark.figures.save", sketch)
+        patch.setattr("benchmark.showing.figures.save", sketch)
         yield
 
 
 @pytest.fixture
 def checkpoint(monkeypatch):
     """Where training saves at every evaluation, for whoever asks for it anew to go on after the first."""
-    monkeypatch.setattr("benchmark.engine.KEPT_EVERY", 0.0)
+    monkeypatch.setattr("benchmark.training.engine.KEPT_EVERY", 0.0)
     return Memory()
 
 

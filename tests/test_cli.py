@@ -151,7 +151,7 @@ def test_help_lists_every_choice_and_a_few_examples(command):
 
 
 def test_interrupted_runs_keep_what_is_finished_and_exit_with_130(command, tmp_path, monkeypatch):
-    from benchmark import engine
+    from benchmark.training import engine
 
     calls = []
 

@@ -8,7 +8,7 @@ import torch
 from scipy import special
 
 from benchmark import exact
-from benchmark.streams import Draw
+from benchmark.asked.streams import Draw
 
 RANDOM = np.random.default_rng(0)
 TINY, HUGE = 5e-324, np.finfo(float).max

@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmark.conf_files import choices_of
-from benchmark.names import label
-from benchmark.texts import number
+from benchmark.asked.conf_files import choices_of
+from benchmark.showing.names import label
+from benchmark.showing.texts import number
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

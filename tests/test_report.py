@@ -7,10 +7,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmark import report, texts
-from benchmark.conf_files import PUBLISHED
+from benchmark import report
+from benchmark.asked.conf_files import PUBLISHED
+from benchmark.results.tables import read_table
 from benchmark.run import run
-from benchmark.store import read_table
+from benchmark.showing import texts
 
 pytestmark = pytest.mark.usefixtures("sketched")
 REFERENCES = sorted(path.parent for path in (Path(__file__).parent.parent / "results/reference").glob("*/outcomes.csv"))

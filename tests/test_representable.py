@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmark import figures, published
 from benchmark.representable import FLOOR, REPRESENTABLE, cells_of, floor, main, representable, table
+from benchmark.showing import figures, published
 from benchmark.units.nmru import NMRU
 from benchmark.units.npu import NPU
 from benchmark.units.nru import NRU

@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from benchmark.results.statistics import OUTCOMES, PROFILE, SUMMARY
 from benchmark.run import run
-from benchmark.statistics import OUTCOMES, PROFILE, SUMMARY
 
 VOLATILE = ["seconds", "device", "engine", "torch", "benchmark"]
 
@@ -76,7 +76,7 @@ def test_a_request_shows_its_own_cells_and_the_folder_keeps_all(quick, tmp_path)
 
 SCRIPT = """
 import sys
-from benchmark.configs import compose
+from benchmark.asked.configs import compose
 from benchmark.run import run
 if __name__ == "__main__":
     overrides = ["protocol.seeds=8", "protocol.steps=300", "protocol.evaluate_every=100"]
@@ -134,14 +134,15 @@ def test_after_kill_9_the_workers_end_and_the_same_command_finishes_with_the_sam
 
 SUICIDE = """
 import os, signal
-from benchmark import engine, store
+from benchmark.training import engine
+from benchmark.results import shards
 engine.KEPT_EVERY = 0.0
-save = store.Checkpoint.save
+save = shards.Checkpoint.save
 def save_and_die(self, arrays):
     save(self, arrays)
     if arrays["curves"].shape[1] == 3:
         os.kill(os.getpid(), signal.SIGKILL)
-store.Checkpoint.save = save_and_die
+shards.Checkpoint.save = save_and_die
 """
 
 

@@ -3,9 +3,10 @@
 import pandas as pd
 import pytest
 
-from benchmark import plain, speed
-from benchmark.configs import compose
-from benchmark.networks import build
+from benchmark import speed
+from benchmark.asked.configs import compose
+from benchmark.training import plain
+from benchmark.training.networks import build
 
 
 def test_its_table_holds_what_was_measured(tmp_path, capsys):

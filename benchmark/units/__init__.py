@@ -1,4 +1,8 @@
-"""The arithmetic units, one paper's unit to a file."""
+"""The arithmetic units, one paper's unit to a file.
+
+Here belong a unit's formula, its first parameters, and which weights it ought to have. How units are stacked, trained
+and judged does not. Their dotted names, `benchmark.units.nac.NAC`, are public: configurations hold them.
+"""
 
 from benchmark.units.dense import Dense
 from benchmark.units.gated_nau_nmu import GatedNAUNMU

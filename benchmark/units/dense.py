@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmark.streams import Draw
+from benchmark.asked.streams import Draw
 from benchmark.units.unit import Ideal, Impossible, Unit, linear
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from benchmark import exact
-from benchmark.streams import Draw
+from benchmark.asked.streams import Draw
 from benchmark.units.unit import Ideal, Impossible, Unit, linear
 
 SATURATED = 40.0  # tanh and σ of it are 1 to the last bit in float64

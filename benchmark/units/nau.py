@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from benchmark.streams import Draw
+from benchmark.asked.streams import Draw
 from benchmark.units.unit import Ideal, Impossible, Unit, linear
 
 

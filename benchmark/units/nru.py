@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from benchmark.streams import Draw
+from benchmark.asked.streams import Draw
 from benchmark.units.nau import NAU
 from benchmark.units.unit import Ideal, Impossible, Unit, product
 

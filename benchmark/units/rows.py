@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from benchmark.streams import Draw
+from benchmark.asked.streams import Draw
 from benchmark.units.unit import Unit
 
 

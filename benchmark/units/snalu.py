@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from benchmark.streams import Draw
+from benchmark.asked.streams import Draw
 from benchmark.units.nac import SATURATED, additive, multiplicative
 from benchmark.units.nalu import NALU
 from benchmark.units.unit import Ideal, Impossible, linear, product

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from benchmark.streams import Draw
+from benchmark.asked.streams import Draw
 
 FAR = 20.0  # where tanh and σ are saturated: the regularizer "saturation" pushes parameters beyond it
 

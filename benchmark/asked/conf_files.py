@@ -1,0 +1,47 @@
+"""Where the configuration lies, in a clone and in a wheel, and what it offers; nothing heavy is imported for it."""
+
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent.parent
+CONF = next(path for path in (HERE / "conf", HERE.parent / "conf") if (path / "config.yaml").is_file())
+PUBLISHED = CONF.parent / "results" / "published"
+# Hydra 1.3 asks for a version base and 1.4 warns about it.
+VERSION_BASE: dict[str, Any] = {"version_base": "1.3"} if version("hydra-core").startswith("1.3") else {}
+GROUPS = ("model", "task", "range", "protocol", "experiment")
+
+
+def choices_of(group: str, folders: Iterable[str] = ()) -> list[str]:
+    """The options of a configuration group, those of further configuration folders included.
+
+    >>> choices_of("task")[:3]
+    ['add', 'arithmetic', 'div']
+    """
+    roots = [CONF, *map(Path, folders)]
+    files = {path.relative_to(root / group) for root in roots for path in (root / group).rglob("*.yaml")}
+    return sorted(file.with_suffix("").as_posix() for file in files if not file.name.startswith("_"))
+
+
+def members_of(group: str, name: str) -> list[str]:
+    """The options that a preset stands for; none if it is no preset.
+
+    >>> members_of("range", "madsen2020")[:2]
+    ['neg_2_1', 'mixed_2']
+    """
+    from omegaconf import OmegaConf
+
+    path = CONF / group / f"{name}.yaml"
+    content: Any = OmegaConf.load(path) if path.is_file() else {}
+    return [option for option in content.get("defaults", []) if isinstance(option, str)]
+
+
+def published_tables(*columns: str) -> list[str]:
+    """The published tables that have one of these columns.
+
+    >>> published_tables("rule")
+    ['thresholds']
+    """
+    headers = {path.stem: path.read_text().partition("\n")[0].split(",") for path in PUBLISHED.glob("*.csv")}
+    return sorted(name for name, header in headers.items() if {*columns} & {*header})

@@ -1,0 +1,287 @@
+"""Inputs and targets of many replicas at once, from counter-based streams."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property, reduce
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmark import exact
+from benchmark.asked import streams
+from benchmark.asked.ranges import Distribution, Grid
+from benchmark.asked.replicas import Replica
+from benchmark.asked.tasks import OPERATIONS, Problem, plane_points
+
+# The seeds of Madsen & Johansen's validation and test sets; keys of this generator here, not the same numbers.
+INTERPOLATION_SEED, EXTRAPOLATION_SEED = 43953907, 8689336
+PROFILE_SIZE, PROFILE_POINTS = 81, 64
+CHUNK = 256  # points evaluated at once
+
+Where = Grid | tuple[Distribution, ...]
+
+
+def number_unique(items: Sequence[Hashable]) -> tuple[list, Tensor]:
+    """The distinct items in order of appearance, and the position of each item among them."""
+    positions: dict[Hashable, int] = {}
+    index = [positions.setdefault(item, len(positions)) for item in items]
+    return list(positions), torch.tensor(index)
+
+
+@dataclass(frozen=True)
+class Laws:
+    """The inverse distribution functions of many sets of inputs, as tables of float64.
+
+    straight: (cut, slope, low) of every interval, [set, input, piece, 3]: x, or the law's probability of it, is
+    (u - cut) · slope + low from the cut on; a cut of 2 pads unions of fewer intervals, as no u reaches it. law: the
+    place in `Distribution.laws`, [set, input]. shape: location, scale, lowest and highest x, [set, input, 4].
+    """
+
+    straight: np.ndarray
+    law: np.ndarray
+    shape: np.ndarray
+
+    @classmethod
+    def of(cls, wheres: Sequence[tuple[Distribution, ...]]) -> "Laws":
+        """wheres: one entry a set, each a Distribution for every input; all have the same number of inputs."""
+        most = max(len(distribution.intervals) for where in wheres for distribution in where)
+
+        @cache
+        def parts(distribution: Distribution) -> np.ndarray:
+            cuts, low, high = distribution.pieces()
+            padding = ((0, 0), (0, most - len(cuts)))
+            return np.pad([cuts, (high - low) / np.diff(cuts, append=1.0), low], padding, constant_values=2.0).T
+
+        def shape(distribution: Distribution) -> tuple[float, float, float, float]:
+            ends = distribution.intervals[0][0], distribution.intervals[-1][1]
+            return distribution.location, distribution.scale, *ends
+
+        rows = lambda value: np.array([[value(distribution) for distribution in where] for where in wheres])
+        return cls(rows(parts), rows(lambda d: Distribution.laws.index(d.law)), rows(shape))
+
+
+class Sampler:
+    """From uniform numbers to inputs, by the laws of many sets. device: where that happens."""
+
+    def __init__(self, laws: Laws, dtype: torch.dtype, device: torch.device):
+        tensor = lambda values, kind: torch.as_tensor(values, dtype=kind, device=device).unsqueeze(-1)
+        self.exact = tensor(laws.straight, torch.float64)  # [set, input, piece, 3, 1]
+        self.dtype, self.straight = dtype, self.exact.to(dtype)
+        self.law, self.shape = tensor(laws.law, torch.int64), tensor(laws.shape, torch.float64)
+        self.kinds = sorted(set(laws.law.flat) - {0})
+
+    def __call__(self, u: Tensor) -> Tensor:
+        """Uniform numbers [..., set, input, lane] to inputs of the same shape."""
+        x = _interpolate(u.to(self.dtype), self.straight)
+        if self.kinds:
+            # In float64, as float32 has too few numbers for a tail; from the middle of u's steps, as a tail has no end.
+            p = _interpolate(u.double() + 2.0**-25, self.exact)
+            location, scale, low, high = self.shape.unbind(-2)
+            for kind in self.kinds:
+                values = p.cpu().numpy()
+                standard = exact.normal_quantile(values) if kind == 1 else -exact.log1p(-values)
+                quantile = torch.as_tensor(standard, device=p.device) * scale + location
+                x = torch.where(self.law == kind, quantile.clamp(low, high).to(self.dtype), x)
+        return x
+
+
+def _interpolate(u: Tensor, straight: Tensor) -> Tensor:
+    """Piecewise linear in u. A product and a sum, each rounded by itself: the same bits in whatever tile."""
+    (cut, slope, low), *others = [piece.unbind(-2) for piece in straight.unbind(-3)]
+    p = (u - cut) * slope + low
+    for cut, slope, low in others:
+        p = torch.where(u < cut, p, (u - cut) * slope + low)
+    return p
+
+
+def subset_offset(problem: Problem, seed: int) -> int:
+    """The seed's shift of the arithmetic data set's subsets, uniform on 0 … free."""
+    if problem.subsets is None:
+        return 0
+    word = int(streams.bits(streams.key(seed, streams.OFFSET), streams.counter(1, 1))) & 0xFFFFFFFF
+    return word * (problem.subsets.free + 1) >> 32
+
+
+class Targets:
+    """The operations of many sets of inputs, computed in float64; the inputs are the operands or hold their sums."""
+
+    def __init__(self, problems: Sequence[Problem], offsets: Sequence[int], device: torch.device):
+        self.operations, self.code = number_unique([problem.operation for problem in problems])
+        self.code = self.code.to(device)[:, None, None]
+        subsets = problems[0].subsets
+        self.rows: list[Tensor] = []  # of each operand its members' places among all sets' inputs, [set · member]
+        if subsets is not None:
+            first = torch.arange(len(offsets)) * subsets.inputs + torch.tensor(offsets)
+            self.rows = [(first[:, None] + torch.arange(*span)).flatten().to(device) for span in subsets.spans]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """[..., set, input, lane] -> float64 [..., set, 1, lane]."""
+        if self.rows:
+            inputs = x.double().flatten(-3, -2)
+            # One after the other: the order of torch's own sum depends on the processor.
+            members = [inputs.index_select(-2, rows).unflatten(-2, (len(self.code), -1)) for rows in self.rows]
+            a, *_, b = [reduce(torch.add, sums.split(1, -2)) for sums in (*members, members[-1])]
+        else:
+            a, b = x[..., :1, :].double(), x[..., -1:, :].double()
+        first, *others = [OPERATIONS[name] for name in self.operations]
+        t = first.compute(*(a, b)[: first.operands])
+        for code, operation in enumerate(others, start=1):
+            t = torch.where(self.code == code, operation.compute(*(a, b)[: operation.operands]), t)
+        return t
+
+
+class Batches:
+    """Training data of replicas, fresh or the same in every epoch; of one seed and effective range always the same."""
+
+    def __init__(self, replicas: Sequence[Replica], dtype: torch.dtype, device: torch.device):
+        problems = [replica.cell.specification.problem for replica in replicas]
+        protocol = replicas[0].cell.specification.protocol
+        self.batch, self.inputs, self.device = protocol.batch, problems[0].inputs, device
+        self.targets = Targets(problems, offsets(replicas), device)
+        self.dtype = dtype
+        self.period = protocol.samples // protocol.batch if protocol.samples else None
+        self.rows: Tensor | None = None
+        self.own = torch.tensor([replica.seed for replica in replicas], device=device)
+        first = problems[0].interpolation
+        if isinstance(first, Grid):
+            self.rows = torch.as_tensor(first.rows(), dtype=dtype, device=device)
+            self.replicas = len(replicas)
+            return
+        each = [(r.data_seed, p.interpolation) for r, p in zip(replicas, problems, strict=True)]
+        sources, index = number_unique(each)
+        self.index: Tensor | None = index.to(device)
+        if 2 * len(sources) > len(each):  # to draw a few twice is faster than to copy all
+            sources, self.index = list(each), None
+        self.seeds = torch.tensor([seed for seed, _ in sources], device=device)
+        self.sampler = Sampler(Laws.of([where for _, where in sources]), dtype, device)
+
+    def __call__(self, step: int, count: int) -> tuple[Tensor, Tensor]:
+        """Batches of `count` steps: inputs [step, replica, in, batch] and targets [step, replica, 1, batch]."""
+        if self.rows is not None:
+            lane = torch.arange(step * self.batch, (step + count) * self.batch, device=self.device)
+            x = self.rows[:, lane % self.rows.shape[1]].unflatten(-1, (count, self.batch)).movedim(1, 0)
+            x = x.unsqueeze(1).expand(-1, self.replicas, -1, -1).contiguous()
+        else:
+            steps = torch.arange(step, step + count, device=self.device)[:, None]
+            if self.period:
+                steps %= self.period
+            key = streams.key(self.seeds, streams.DATA, steps)
+            x = self.sampler(streams.uniform(key, streams.counter(self.inputs, self.batch, device=self.device)))
+            if self.index is not None:
+                x = x.index_select(1, self.index)
+        return x, self.targets(x).to(self.dtype)
+
+    def noise(self, step: int, count: int, rows: int) -> Tensor | None:
+        """Uniform numbers of each replica's own for units that train with noise: [step, replica, row, batch]."""
+        if not rows:
+            return None
+        steps = torch.arange(step, step + count, device=self.device)[:, None]
+        counter = streams.counter(rows, self.batch, device=self.device)
+        return streams.uniform(streams.key(self.own, streams.NOISE, steps), counter).to(self.dtype)
+
+
+class EvaluationSet:
+    """Fixed data on which every replica of a range is judged: points of the range, or the rows of its grid.
+
+    x: [set, in, point]; set_of: [replica]; t: float64 [target, point]; target_of: [replica].
+    """
+
+    def __init__(self, problems: Sequence[Problem], offsets: Sequence[int], x: Tensor, set_of: Tensor):
+        self.x, self.set_of = x, set_of
+        forms = [(int(s), p.operation, o) for s, p, o in zip(set_of, problems, offsets, strict=True)]
+        unique, self.target_of = number_unique(forms)
+        chosen = {form: problem for form, problem in zip(forms, problems, strict=True)}
+        targets = Targets([chosen[form] for form in unique], [offset for _, _, offset in unique], x.device)
+        sets = [form[0] for form in unique]
+        self.t = torch.cat([targets(points[sets])[:, 0] for points in x.split(CHUNK, -1)], -1)
+
+    @property
+    def mean_square(self) -> np.ndarray:
+        """Of each replica's targets: float64 [replica]."""
+        return (exact.total((self.t * self.t).numpy()) / self.t.shape[-1])[self.target_of.numpy()]
+
+    @cached_property
+    def chunks(self) -> tuple[np.ndarray, np.ndarray]:
+        """x [set, chunk, in, CHUNK] and t [target, chunk, CHUNK]; the last chunk is filled up with the last point."""
+        points = self.x.shape[-1]
+        index = np.minimum(np.arange(points + -points % CHUNK), points - 1).reshape(-1, CHUNK)
+        x = self.x.numpy()[..., index]  # [set, in, chunk, CHUNK]
+        return np.ascontiguousarray(x.swapaxes(1, 2)), np.ascontiguousarray(self.t.numpy()[:, index])
+
+    @classmethod
+    def of_range(cls, name: str, replicas: Sequence[Replica], dtype: torch.dtype) -> "EvaluationSet":
+        """The "interpolation" or "extrapolation" set: it depends on the effective range and nothing else."""
+        problems = [replica.cell.specification.problem for replica in replicas]
+        protocol = replicas[0].cell.specification.protocol
+        wheres, set_of = number_unique([getattr(problem, name) for problem in problems])
+        if isinstance(wheres[0], Grid):
+            x = torch.as_tensor(np.stack([where.rows() for where in wheres]), dtype=dtype)
+        else:
+            seed = INTERPOLATION_SEED if name == "interpolation" else EXTRAPOLATION_SEED
+            counter = streams.counter(problems[0].inputs, protocol.evaluation_size)
+            u = streams.uniform(streams.key(seed, streams.EVALUATION), counter)
+            x = Sampler(Laws.of(wheres), dtype, u.device)(u.expand(len(wheres), -1, -1))
+        return cls(problems, offsets(replicas), x, set_of)
+
+    @classmethod
+    def of_profile(cls, replicas: Sequence[Replica], dtype: torch.dtype) -> tuple["EvaluationSet", np.ndarray]:
+        """Points ordered by where they lie, PROFILE_POINTS for each x or one, and x [replica, x]."""
+        problems = [replica.cell.specification.problem for replica in replicas]
+        unique, set_of = number_unique([(p.trained_hulls, p.extent, p.margin, p.operation) for p in problems])
+        chosen = [problems[int((set_of == i).nonzero()[0])] for i in range(len(unique))]
+        pairs = [profile_points(problem) for problem in chosen]
+        points = torch.as_tensor(np.stack([points for _, points in pairs]), dtype=dtype)
+        x = np.stack([x for x, _ in pairs])[set_of.numpy()]
+        return cls(problems, offsets(replicas), points, set_of), x
+
+    @classmethod
+    def of_plane(cls, replicas: Sequence[Replica], dtype: torch.dtype) -> "EvaluationSet":
+        """The operand plane, the same for every replica (see `Problem.has_plane`)."""
+        problems = [replica.cell.specification.problem for replica in replicas]
+        points = torch.as_tensor(plane_points(), dtype=dtype).unsqueeze(0)
+        return cls(problems, offsets(replicas), points, torch.zeros(len(problems), dtype=torch.int64))
+
+
+def offsets(replicas: Sequence[Replica]) -> list[int]:
+    """The subset offset of each replica."""
+    return [subset_offset(replica.cell.specification.problem, replica.data_seed) for replica in replicas]
+
+
+def profile_points(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """Where the error is profiled: x [PROFILE_SIZE] and the points [in, PROFILE_SIZE · points].
+
+    One input: x runs over the extent. More: x is the distance from the middle of the training range in multiples of its
+    half-width, and a distance's points lie in the extent with their farthest input exactly there, the inputs taking
+    turns, and the others anywhere nearer.
+    """
+    hulls, extent = np.array(problem.trained_hulls), np.array(problem.extent)  # [input, 2]
+    middle, half = hulls.mean(1), (hulls[:, 1] - hulls[:, 0]) / 2
+    if problem.inputs == 1:
+        x = np.linspace(extent[0, 0], extent[0, 1], PROFILE_SIZE)
+        return x, _clear_of_zero(x[None], problem)
+    reach = np.abs(extent - middle[:, None]) / half[:, None]  # [input, side]
+    x = np.linspace(0, reach.max(), PROFILE_SIZE)
+    counter = streams.counter(problem.inputs, PROFILE_SIZE * PROFILE_POINTS)
+    uniform = streams.uniform(streams.key(0, streams.PROFILE), counter)
+    u = uniform.reshape(problem.inputs, PROFILE_SIZE, PROFILE_POINTS).double().numpy()
+    away = x[None, :, None] * half[:, None, None]
+    low = np.maximum(middle[:, None, None] - away, extent[:, :1, None])
+    high = np.minimum(middle[:, None, None] + away, extent[:, 1:, None])
+    points = low + (high - low) * u
+    corners = [(i, side) for i in range(problem.inputs) for side in (0, 1)]
+    for k, distance in enumerate(x):
+        reaching = [(i, side) for i, side in corners if reach[i, side] >= distance * (1 - 1e-12)]
+        for j in range(PROFILE_POINTS):
+            i, side = reaching[j % len(reaching)]
+            points[i, k, j] = middle[i] + (2 * side - 1) * distance * half[i]
+    return x, _clear_of_zero(points.reshape(problem.inputs, -1), problem)
+
+
+def _clear_of_zero(points: np.ndarray, problem: Problem) -> np.ndarray:
+    """Points whose divisor keeps its margin."""
+    if problem.margin and problem.subsets is None:
+        divisor = points[-1]
+        near = np.abs(divisor) < problem.margin
+        points[-1] = np.where(near, np.copysign(problem.margin, divisor), divisor)
+    return points

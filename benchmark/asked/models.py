@@ -1,0 +1,27 @@
+"""Which network: a unit as the output layer, another or the same before it, and the recipe it is trained with."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmark.asked.recipe import Recipe
+from benchmark.errors import UsageError
+
+
+@dataclass
+class Model:
+    """A network and how its authors train it.
+
+    unit, hidden_unit: importable names of classes; hidden_unit is the unit itself if None. options, hidden_options:
+    their keyword arguments. hidden: the sizes of the layers before the output, unless the protocol sets them.
+    """
+
+    unit: str
+    options: dict[str, Any] = field(default_factory=dict)
+    hidden_unit: str | None = None
+    hidden_options: dict[str, Any] = field(default_factory=dict)
+    hidden: list[int] = field(default_factory=list)
+    recipe: Recipe = field(default_factory=Recipe)
+
+    def __post_init__(self) -> None:
+        if any(size < 1 for size in self.hidden):
+            raise UsageError(f"hidden sizes ({self.hidden}) must be at least 1")

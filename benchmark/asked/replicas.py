@@ -1,0 +1,102 @@
+"""One run and its identity: model × task × range × protocol × overrides × seed, and a digest of all that decides it."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+from benchmark.asked.models import Model
+from benchmark.asked.protocol import Protocol
+from benchmark.asked.ranges import Grid, Ranges
+from benchmark.asked.tasks import Problem, Task, pose
+
+SEMANTICS = 1  # raised whenever the same configuration would give other numbers
+CELL = ["model", "task", "range", "protocol", "overrides"]
+KEY = [*CELL, "seed"]
+
+
+@dataclass
+class Specification:
+    """All that decides a cell's numbers, resolved."""
+
+    model: Model
+    task: Task
+    ranges: Ranges
+    protocol: Protocol
+
+    @cached_property
+    def digest(self) -> str:
+        """64 bits over the specification without its names and its choice of seeds, and over the semantics."""
+        content: dict[str, Any] = asdict(self)
+        for name in ("seeds", "first_seed", "models", "tasks", "variants"):
+            del content["protocol"][name]
+        text = json.dumps([SEMANTICS, _given(content)], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @cached_property
+    def problem(self) -> Problem:
+        """What the network is trained and judged on."""
+        protocol = self.protocol
+        return pose(self.task, self.ranges, protocol.inputs, protocol.subset, protocol.overlap, protocol.spans)
+
+    @cached_property
+    def trained(self) -> str:
+        """The network and how it is trained, in words: what replicas of one tensor program share."""
+        return repr(self.model)
+
+    @property
+    def hidden(self) -> list[int]:
+        """The sizes of the layers before the output."""
+        return self.model.hidden
+
+
+def _given(content: Any) -> Any:
+    """Without what is None: a setting that did not exist yet is the same as one that is not set."""
+    if isinstance(content, dict):
+        return {key: _given(value) for key, value in content.items() if value is not None}
+    return content
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Everything of a key but the seed; the specification travels along."""
+
+    model: str
+    task: str
+    range: str
+    protocol: str
+    overrides: str
+    specification: Specification = field(compare=False, repr=False)
+
+    @property
+    def names(self) -> tuple[str, str, str, str, str]:
+        """The key's columns without the seed."""
+        return (self.model, self.task, self.range, self.protocol, self.overrides)
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One seed of a cell."""
+
+    cell: Cell
+    seed: int
+
+    @property
+    def key(self) -> tuple[str, str, str, str, str, int]:
+        """The key's columns."""
+        return (*self.cell.names, self.seed)
+
+    @property
+    def data_seed(self) -> int:
+        """The seed of its training data and subsets: the protocol's for everybody, or its own."""
+        shared = self.cell.specification.protocol.data_seed
+        return self.seed if shared is None else shared
+
+
+def architecture(replica: Replica) -> tuple:
+    """What replicas that train in one tile have in common."""
+    cell, problem = replica.cell, replica.cell.specification.problem
+    grid = isinstance(problem.interpolation, Grid) or isinstance(problem.extrapolation, Grid)
+    form = cell.specification.trained, problem.inputs, problem.subsets, cell.range if grid else ""
+    return cell.model, cell.protocol, cell.overrides, *form

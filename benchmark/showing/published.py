@@ -1,0 +1,222 @@
+"""The papers' numbers, shipped with the package, and ours beside them."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from benchmark.asked.conf_files import PUBLISHED, published_tables
+from benchmark.asked.replicas import CELL, Replica
+from benchmark.errors import unknown
+from benchmark.results.agreement import (
+    ERRORS,
+    RATE_MARGIN,
+    RATES,
+    SYMBOLS,
+    UNTESTED,
+    Table,
+    both_over_sets_of_ranges,
+    differences,
+)
+from benchmark.showing import texts
+from benchmark.showing.names import MODELS, TASKS, label, ordered
+
+ORIGIN = ["source", "standing"]
+VALUES = ["value", "low", "high", "seeds"]
+COMPARABLE = (*RATES, *ERRORS, *UNTESTED)
+COMPARISON = [
+    *(*CELL, "metric", *VALUES, "published", "published_low", "published_high", "published_seeds"),
+    *("difference", "difference_low", "difference_high", "p", "p_adjusted", "verdict", *ORIGIN),
+]
+RULE = (
+    "(= agrees: Boschloo's test, Holm-corrected over the table, does not reject and the 95% interval of the difference "
+    f"lies within ±{RATE_MARGIN:g}; ▲ ours, ▼ theirs is higher: it rejects; ? inconclusive, which is not agreement.)"
+)
+
+
+def load(name: str) -> pd.DataFrame:
+    """The published table `name`, with `source` and `standing` (read, digitised, recalled) of each row.
+
+    >>> load("trask2018_figure1")["model"].nunique()
+    15
+    """
+    path = PUBLISHED / f"{name}.csv"
+    if not path.is_file():
+        raise unknown("published table", name, published_tables("source"))
+    table = pd.read_csv(path, dtype={"overrides": str})
+    return table.assign(overrides=table["overrides"].fillna("")) if "overrides" in table else table
+
+
+def compare(results: Any) -> pd.DataFrame:
+    """Our numbers beside the published ones of the cells asked for.
+
+    results: `run.Results` of a request that names a published table.
+    """
+    table = load(results.request.published)
+    if "x" in table:
+        return _errors_at_inputs(table, results.tables["profile"])
+    return _metrics(table, results) if "metric" in table else _predictions(table, results)
+
+
+def tell(comparison: pd.DataFrame, outcomes: pd.DataFrame | None) -> str:
+    """What the terminal says about a table that `compare` made."""
+    if comparison.empty or comparison["published"].isna().all():
+        return ""
+    if "x" in comparison:
+        return _tell_errors(comparison)
+    return _tell_metrics(comparison) if "metric" in comparison else _tell_predictions(comparison, outcomes)
+
+
+def _errors_at_inputs(published: pd.DataFrame, profile: pd.DataFrame) -> pd.DataFrame:
+    """The mean absolute error at each published x."""
+    ours = profile.loc[profile["x"].isin(published["x"]), [*CELL, "x", "error", "low", "high", "seeds"]]
+    theirs = published.rename(columns={"error": "published"})[["model", "task", "x", "published", *ORIGIN]]
+    return ours[ours["task"].isin(published["task"])].merge(theirs, on=["model", "task", "x"], how="left")
+
+
+def _tell_errors(table: pd.DataFrame) -> str:
+    lines: list[str] = []
+    for (range_, protocol, _), group in table.groupby(["range", "protocol", "overrides"]):
+        ours, theirs = (group.pivot_table(index="model", columns="x", values=name) for name in ("error", "published"))
+        order = theirs.max(axis=1).sort_values().index
+        rows = [
+            {"model": model}
+            | {f"x = {x:g}": f"{ours.loc[model, x]:.2f} ({_told(theirs.loc[model, x])})" for x in theirs}
+            for model in order
+        ]
+        if not rows:
+            continue
+        lines += ["", f"Mean absolute error, ours (published), {protocol} on {range_}:", texts.table(rows)]
+        ranks = [f"{_rank_correlation(ours[x], theirs[x]):.2f} at x = {x:g}" for x in (min(theirs), max(theirs))]
+        lines.append(
+            f"Rank correlation (Spearman's ρ) with the published curves: {', '.join(ranks)}. "
+            f"Published: {group['standing'].dropna().iloc[0]} from {group['source'].dropna().iloc[0]}."
+        )
+    return "\n".join(lines)
+
+
+def _told(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:.2f}"
+
+
+def _rank_correlation(ours: pd.Series, theirs: pd.Series) -> float:
+    both = ours.to_frame("ours").join(theirs.rename("theirs")).dropna()
+    return float(stats.spearmanr(both["ours"], both["theirs"]).statistic) if len(both) > 2 else float("nan")
+
+
+def _metrics(published: pd.DataFrame, results: Any) -> pd.DataFrame:
+    """Each published metric of a cell beside ours, with the verdict of the agreement rule.
+
+    They are joined by model, task and range, whatever the protocol of either is called, and by overrides where the
+    published row has some. A published rate over a set of ranges is beside our rate over all of them together.
+    """
+    on = ["model", "task", "range"]
+    parts = []
+    for (protocol, overrides), own in results.summary.groupby(["protocol", "overrides"], sort=False):
+        theirs = published[published["overrides"].isin(["", overrides])]
+        own, theirs = (side.summary for side in both_over_sets_of_ranges(Table("", own), Table("", theirs)))
+        metrics = [metric for metric in COMPARABLE if metric in set(own["metric"]) & set(theirs["metric"])]
+        if not metrics or own[on].merge(theirs[on]).empty:
+            continue
+        of = results.outcomes[(results.outcomes[["protocol", "overrides"]] == [protocol, overrides]).all(axis=1)]
+        table = differences(Table("these results", own, of), Table("the published table", theirs), on, metrics)
+        parts.append(table.assign(protocol=protocol, overrides=overrides))
+    if not parts:
+        return pd.DataFrame(columns=COMPARISON)
+    table = pd.concat(parts, ignore_index=True).rename(columns={"low": "difference_low", "high": "difference_high"})
+    table = table.rename(columns={f"{name}_a": name for name in VALUES})
+    table = table.rename(columns={f"{name}_b": f"published_{name}".removesuffix("_value") for name in VALUES})
+    table = table.merge(published[[*on, "metric", *ORIGIN]], on=[*on, "metric"])[COMPARISON]
+    return table.sort_values("metric", key=lambda names: names.map(COMPARABLE.index), kind="stable")
+
+
+def _tell_metrics(table: pd.DataFrame) -> str:
+    table = table.reindex(columns=COMPARISON)  # of an older folder it holds no verdicts
+    lines: list[str] = []
+    groups = ["metric", "range", "protocol", "overrides"]
+    for (metric, range_, protocol, overrides), group in table.groupby(groups, sort=False):
+        cell = lambda row: (
+            f"{texts.number(row['value'])} [{texts.number(row['low'])}, {texts.number(row['high'])}] "
+            f"({texts.number(row['published'])}){' ' + SYMBOLS[row['verdict']] if row['p'] == row['p'] else ''}"
+        )
+        shown = group.assign(text=[cell(row) for row in group.to_dict("records")])
+        wide = shown.pivot(index="model", columns="task", values="text").fillna("")
+        wide = wide.reindex(index=ordered(wide.index, MODELS), columns=ordered(wide.columns, TASKS))
+        where = " · ".join(filter(None, (range_, protocol, overrides)))
+        seeds = ", ".join(f"{seeds:.0f}" for seeds in sorted(group["seeds"].unique()))
+        rows = [{"model": label(str(model))} | row for model, row in wide.to_dict("index").items()]
+        lines += ["", f"{metric}, ours [95%] (published), {where}, {seeds} seeds:", texts.table(rows)]
+    tested = table.loc[table["metric"].isin(RATES) & table["p"].notna(), "verdict"]
+    if len(tested):
+        same, unknown = ((tested == verdict).sum() for verdict in ("same", "inconclusive"))
+        told = f"{same} of {len(tested)} agree, {len(tested) - same - unknown} differ, {unknown} inconclusive"
+        lines += ["", f"Beside the published rates: {told}. {RULE}"]
+    made = table[table["standing"].str.match("corrected|derived", na=False)]
+    if len(made):
+        lines += ["", "Not as printed:"]
+        told = made.drop_duplicates(["model", "task", "metric", "standing"])[["model", "task", "metric", "standing"]]
+        lines += [f"  {label(m)}, {TASKS.get(t, t)}, {metric}: {how}." for m, t, metric, how in told.to_numpy()]
+    origin = table.assign(standing=table["standing"].str.partition(":")[0])[["standing", "source"]].drop_duplicates()
+    for standing, source in origin.itertuples(index=False, name=None):
+        lines += ["", f"Published: {standing}, {source}."]
+    return "\n".join(lines)
+
+
+def _predictions(published: pd.DataFrame, results: Any) -> pd.DataFrame:
+    """Predictions of the first seed and of the seed with the median error for the published rows."""
+    from benchmark.results.store import Store
+    from benchmark.training.engine import predict
+
+    store = Store(results.folder)
+    x = published[["a", "b"]].to_numpy(dtype=float).T
+    order = [*CELL, "seed", "a", "b", "target", "prediction", "published"]
+    tables: list[pd.DataFrame] = []
+    known = set(published[["model", "task"]].itertuples(index=False, name=None))
+    for cell in results.request.cells:
+        if (cell.model, cell.task) not in known or cell.specification.problem.inputs != 2:
+            continue
+        errors = results.outcomes.set_index(CELL).loc[[cell.names]]
+        for seed in dict.fromkeys((int(errors["seed"].min()), _median_seed(errors))):
+            replica = Replica(cell, seed)
+            own = dict(zip(CELL, cell.names, strict=True)) | {"seed": seed}
+            predicted = predict(replica, store.parameters(replica), x)
+            columns = {"prediction": predicted, "published": published["prediction"]}
+            tables.append(published[["a", "b", "target"]].assign(**own, **columns))
+    return pd.concat(tables, ignore_index=True)[order] if tables else pd.DataFrame(columns=order)
+
+
+def _median_seed(outcomes: pd.DataFrame) -> int:
+    """The seed with the median error, the lower one of two."""
+    return int(outcomes.sort_values("relative_extrapolation")["seed"].iloc[(len(outcomes) - 1) // 2])
+
+
+def _tell_predictions(table: pd.DataFrame, outcomes: pd.DataFrame | None) -> str:
+    lines: list[str] = []
+    for names, group in table.groupby(CELL, sort=False):
+        by_seed = dict(list(group.groupby("seed", sort=False)))
+        first = next(iter(by_seed.values()))
+        own = None if outcomes is None else outcomes.set_index(CELL).loc[[names]]
+        middle = None if own is None else _median_seed(own)
+        rows = [
+            {"a": f"{row['a']:g}", "b": f"{row['b']:g}", "exact": f"{row['target']:.0f}"}
+            | {"tutorial": f"{row['published']:.10g}"}
+            | {
+                f"seed {seed}" + " (median)" * (seed == middle): f"{part['prediction'].iloc[i]:.10g}"
+                for seed, part in by_seed.items()
+            }
+            for i, row in enumerate(first.to_dict("records"))
+        ]
+        lines += ["", f"What {names[0]} predicts after training, beside the tutorial's printed predictions:"]
+        lines += [texts.table(rows)]
+        theirs = float(np.sqrt(((first["published"] - first["target"]) ** 2).mean() / (first["target"] ** 2).mean()))
+        if own is not None:
+            errors = np.sort(own["relative_extrapolation"].to_numpy())
+            lines.append(
+                f"Relative error on the test rows over {len(errors)} seeds: "
+                f"median {texts.number(float(np.median(errors)))}, "
+                f"best {texts.number(float(errors[0]))} (the best, not the typical one), "
+                f"{(errors < 1e-4).sum()} of {len(errors)} below 1e-4; "
+                f"the tutorial's own ten rows: {texts.number(theirs)}."
+            )
+    return "\n".join(lines)

@@ -1,0 +1,180 @@
+"""From tables to what the terminal and the reports say."""
+
+import math
+import os
+import re
+import sys
+from collections.abc import Callable
+
+import pandas as pd
+from tabulate import tabulate
+
+from benchmark.asked.replicas import CELL
+from benchmark.results.agreement import RATES
+from benchmark.results.statistics import VERDICTS
+from benchmark.showing.names import MODELS, TASKS, label, latex, ordered
+
+# The metrics of a report, or of a table that has none of the first three; and whether more of it is better.
+SHOWN = {"success_rate": True, "relative_extrapolation": False, "horizon": True}
+OTHERWISE = {"score": False, "score_interpolation": False, "solved_at": False, "sparsity": False}
+HEADINGS = {
+    "success_rate": "Success rate in % [95% interval]",
+    "relative_extrapolation": "Relative error outside the training range, median over the seeds [95% interval]",
+    "horizon": "Horizon: the multiple of the training half-width up to which the median relative error stays below 1% "
+    "[quartiles of the seeds]",
+    "score": "Score outside the training range: 100 × the error over an untrained network's [95% interval]",
+    "score_interpolation": "Score inside the training range [95% interval]",
+    "solved_at": "Step at which a seed solves the task, median [95% interval]",
+    "sparsity": "Sparsity error of the solved seeds, median [95% interval]",
+}
+MEANINGS = {
+    "diverged": "training ended in numbers that are not finite",
+    "solved": "the error outside the training range is below the threshold, that of weights which are each wrong by ε "
+    "unless the protocol sets one",
+    "near_miss": "above that threshold, but relative error outside below 0.1%",
+    "interpolates": "fits its training range and fails outside",
+    "cannot_represent": "no weights of this model compute the task on this range, so no training could",
+    "not_learned": "does not even fit its training range",
+}
+
+
+def say(text: str) -> None:
+    """Print; whoever closed the pipe (`| head`) does not want to hear the rest."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def number(value: float) -> str:
+    """Three figures, as short as they can be read.
+
+    >>> [number(x) for x in (0.98, 1.79e-4, 123456.0, -math.inf, math.nan)]
+    ['0.98', '1.8e-04', '1.2e+05', '−∞', '–']
+    """
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    return f"{value:.1e}" if value != 0 and not 0.01 <= abs(value) < 1000 else f"{value:.3g}"
+
+
+def table(rows: list[dict[str, str]]) -> str:
+    """Aligned columns under a header, for the terminal."""
+    return tabulate(rows, headers="keys", disable_numparse=True)
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """A Markdown table, aligned for those who read it as text."""
+    return frame.to_markdown(index=False, disable_numparse=True)
+
+
+def matrix(summary: pd.DataFrame, metric: str, bold: str, write: Callable[[str], str] = str) -> pd.DataFrame:
+    """One metric of one range as text, model × task, with its interval; `bold` is a pattern for the best of each task.
+
+    write: what the format does to plain text.
+
+    >>> row = {"model": "nac", "task": "add", "metric": "success_rate", "value": 0.98, "low": 0.93, "high": 0.99}
+    >>> matrix(pd.DataFrame([row]), "success_rate", "**{}**").loc["NAC", "a + b"]
+    '**98 [93, 99]**'
+    """
+    rows = summary[summary["metric"] == metric]
+    values = rows.pivot(index="model", columns="task", values="value")
+    more = (SHOWN | OTHERWISE)[metric]
+    best = values.max() if more else values.min()
+    told = (lambda value: number(round(100 * value, 0))) if metric in RATES else number
+
+    def cell(row: pd.Series) -> str:
+        value, low, high = (told(row[name]) for name in ("value", "low", "high"))
+        text = write(value if low == high == "–" else f"{value} [{low}, {high}]")
+        worth_it = row["value"] > 0 if more else math.isfinite(row["value"])
+        return bold.format(text) if worth_it and row["value"] == best[row["task"]] else text
+
+    texts = rows.assign(text=[cell(row) for _, row in rows.iterrows()]).pivot(
+        index="model", columns="task", values="text"
+    )
+    texts = texts.reindex(index=ordered(texts.index, MODELS), columns=ordered(texts.columns, TASKS)).fillna("")
+    texts.index = [write(label(model)) for model in texts.index]
+    texts.columns = [write(TASKS.get(task, task)) for task in texts.columns]
+    return texts
+
+
+def matrices(summary: pd.DataFrame) -> list[tuple[tuple[str, str, str], str, pd.DataFrame]]:
+    """((range, protocol, overrides), metric, rows) of every table that a summary gives."""
+    groups = summary.groupby(["range", "protocol", "overrides"], sort=False)
+    shown = SHOWN if summary["metric"].isin(SHOWN).any() else OTHERWISE
+    return [
+        (names, metric, rows[rows["metric"] == metric])
+        for names, rows in groups
+        for metric in shown
+        if rows.loc[rows["metric"] == metric, "value"].notna().any()
+    ]
+
+
+def markdown_tables(summary: pd.DataFrame) -> str:
+    """Model × task tables of the metrics a report shows, each under its heading, the best of each task in bold."""
+    parts = []
+    for (range_, protocol, overrides), metric, rows in matrices(summary):
+        where = " · ".join(filter(None, (range_, protocol, overrides)))
+        frame = matrix(rows, metric, "**{}**").rename_axis("model").reset_index()
+        parts.append(f"**{where}**: {HEADINGS[metric]}\n\n{markdown(frame)}")
+    return "\n\n".join(parts)
+
+
+def latex_tables(summary: pd.DataFrame) -> str:
+    """The tables of `markdown_tables` for LaTeX with booktabs."""
+    parts = []
+    for (range_, protocol, overrides), metric, rows in matrices(summary):
+        frame = matrix(rows, metric, r"\textbf{{{}}}", write=latex)
+        counts = sorted({f"{seeds:.0f}" for seeds in rows["seeds"].dropna()}, key=int)
+        seeds = [f"{' to '.join(dict.fromkeys((counts[0], counts[-1])))} seeds"] if counts else []
+        caption = "; ".join(filter(None, (HEADINGS[metric], range_, protocol, overrides, *seeds))) + "."
+        words = re.findall(r"[A-Za-z0-9.]+", " ".join((metric, range_, protocol, overrides)))
+        written = frame.style.to_latex(
+            hrules=True,
+            column_format="l" + "r" * len(frame.columns),
+            position_float="centering",
+            caption=latex(caption),
+            label="tab:" + "-".join(words),
+        )
+        parts.append(written)
+    return "% needs \\usepackage{booktabs}\n" + "\n".join(parts)
+
+
+def report(outcomes: pd.DataFrame, summary: pd.DataFrame, cells: pd.DataFrame) -> str:
+    """The cells' success rates, errors and verdicts, what the verdicts mean, and why what is impossible is so."""
+    metrics = summary.set_index([*CELL, "metric"])
+    varying = [name for name in ("protocol", "overrides") if outcomes[name].nunique() > 1]
+    rows = []
+    for names, group in outcomes.groupby(CELL, sort=False):
+        own = dict(zip(CELL, names, strict=True))
+        rate, at = metrics.loc[(*names, "success_rate")], metrics.loc[(*names, "solved_at")]
+        counts = group["verdict"].value_counts()
+        verdicts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts)
+        success = f"{rate['value']:4.0%} [{100 * rate['low']:.0f}–{100 * rate['high']:.0f}]"
+        rows.append(
+            {name: own[name] for name in ("model", "task", "range", *varying)}
+            | {"success [95%]": success if rate["seeds"] else "–"}
+            | {"solved at": "–" if math.isnan(at["value"]) else f"{at['value']:,.0f}"}
+            | {"error inside": number(group["relative_interpolation"].median())}
+            | {"outside": number(group["relative_extrapolation"].median())}
+            | {"verdicts (seeds)": verdicts}
+        )
+    seen = [verdict for verdict in VERDICTS if (outcomes["verdict"] == verdict).any()]
+    lines = [table(rows), "", "Errors are relative (RMS error over RMS target), medians over the seeds."]
+    lines += [f"{verdict}: {MEANINGS[verdict]}." for verdict in seen]
+    return "\n".join(lines + of_cells(cells))
+
+
+def of_cells(cells: pd.DataFrame) -> list[str]:
+    """Sentences about what was known before training: what is impossible and why, and the effective ranges."""
+    lines = []
+    impossible = cells[cells["representable"] == "no"]
+    for (model, range_, why), group in impossible.groupby(["model", "range", "why"], sort=False):
+        lines.append(f"{model} cannot represent {', '.join(group['task'].unique())} on {range_}: {why}.")
+    has_threshold = (cells["threshold"] < math.inf).rename("has_threshold")
+    alike = cells.groupby(["range", "trained", "judged", has_threshold], sort=False)
+    for (range_, trained, judged, threshold), group in alike:
+        told = f"{', '.join(group['task'].unique())} on {range_}: trained on {trained}, judged on {judged}"
+        lines.append(told + ("." if threshold else ", without a threshold: weights wrong by ε err by ∞."))
+    return lines

@@ -1,0 +1,182 @@
+"""A specification's program: its source text, and where in memory that program expects what."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmark import exact
+from benchmark.asked.data import CHUNK
+from benchmark.asked.replicas import Specification
+from benchmark.asked.tasks import OPERATIONS, Problem
+from benchmark.training.fused.numbers import TEXT, Graph, Number
+from benchmark.training.fused.schedule import Schedule, contracted
+from benchmark.training.fused.trace import NotFusable, Tracer
+from benchmark.training.fused.write import Writer, copies, literal
+from benchmark.training.steps import Step
+
+TYPES = {"float32": ("float", "F", "FI"), "float64": ("double", "D", "DI")}
+
+
+@dataclass(frozen=True)
+class Source:
+    """The program's text, and the number of a step's columns in its schedule: Adam's corrections, then strengths."""
+
+    text: str
+    columns: int
+
+
+@cache
+def header(name: str) -> str:
+    """A header beside this file, without what only an editor needs."""
+    text = (Path(__file__).parent / name).read_text(encoding="utf-8")
+    return "\n".join(line for line in text.splitlines() if not line.startswith(("#pragma once", "#include")))
+
+
+def source(specification: Specification, registers: int | None = None) -> Source:
+    """The text of a specification's program; NotFusable with what the generator does not know.
+
+    It depends on the architecture and how it is trained, not on tasks, ranges, seeds or rates. registers: how many of
+    the machine's hold sixteen floats, this one's if None; they decide how far operations are interleaved, and no bit.
+    """
+    registers = registers or {"AVX512": 1, "AVX2": 2}.get(torch.backends.cpu.get_cpu_capability(), 4)
+    step = Step(specification, 1, torch.device("cpu"))
+    problem, protocol = specification.problem, specification.protocol
+    real, vector, mask = TYPES[protocol.dtype]
+    dtype = np.float64 if protocol.dtype == "float64" else np.float32
+    try:
+        training, trained, lanes = training_step(step, problem, protocol.batch, dtype, registers)
+        forward, judged, lanes_forward = evaluation(step, problem, dtype, registers)
+        operations = [_operation(name) for name in OPERATIONS]
+    except NotFusable:
+        raise
+    except Exception as error:  # torch's own, of an operation that cannot be traced
+        said = " ".join(str(error).split())[:200]
+        raise NotFusable(f"it cannot be traced ({type(error).__name__}: {said})") from None
+    size, columns = sum(step.parameters.sizes), 2 + len(step.terms)
+    sizes = {
+        "INPUTS": problem.inputs, "BATCH": protocol.batch, "PADDED": protocol.batch + -protocol.batch % 16,
+        "NOISE": step.network.noise_rows, "PARAMETERS": size, "STATE": size * (1 + len(step.slots)),
+        "KEPT": training.size, "RATE": training.first["rate"], "SCHEDULE": training.first["schedule"],
+        "COLUMNS": columns, "TURNS": training.first["turns"], "TURN": 0 if step.turns is None else size,
+        "ERROR": training.place.get(training.roots[-1], 0), "CHUNK": CHUNK, "KEPT_FORWARD": forward.size,
+        "LANES": lanes, "LANES_FORWARD": lanes_forward,
+        "SPARSITY": forward.place.get(forward.roots[1], -1),
+    }  # fmt: skip
+    spans = problem.subsets.spans if problem.subsets else ((0, 1), (problem.inputs - 1, problem.inputs))
+    pairs = [f"{{{start}, {stop}}}" for start, stop in (spans[0], spans[-1])]
+    arguments = "real* __restrict p, real* __restrict lanes, const real* __restrict x, {} real* __restrict {}"
+    text = [
+        header("registers.h"),
+        f"typedef {real} real;\ntypedef {vector} V;\ntypedef {mask} M;",
+        f"enum {{ {', '.join(f'{name} = {value}' for name, value in sizes.items())} }};",
+        f"static const int SPANS[2][2] = {{{', '.join(pairs)}}};",
+        header("functions.h"),
+        _coefficients(),
+        header("laws.h"),
+        f"enum {{ SINGLE = {int(all(single for _, single in operations) and not problem.subsets)} }};",
+        *_switch("D", [text for text, _ in operations]),
+        *_switch("F", [text.replace("double", "float") for text, _ in operations]),
+        header("frame.h"),
+        "#define LANE(number, at) (lanes + (number) * PADDED + (at))",
+        f"static void step({arguments.format('const', 't')}, const real* __restrict noise) {{",
+        *trained,
+        "}",
+        "#undef LANE\n#define LANE(number, at) (lanes + (number) * 16 + (at) % 16)",
+        f"static void forward({arguments.format('', 'y')}) {{",
+        *(line.replace("PADDED", "CHUNK") for line in judged),
+        "}\n",
+    ]
+    return Source("\n".join(text), columns)
+
+
+def training_step(
+    step: Step, problem: Problem, batch: int, dtype: type, registers: int
+) -> tuple[Schedule, list[str], int]:
+    """The schedule of a training step, its lines, and how many numbers it keeps for all examples.
+
+    The schedule's last root is the batch's error where a restart looks at it.
+    """
+    graph = Graph(dtype)
+    tracer = Tracer(graph, batch)
+    size, count = sum(step.parameters.sizes), len(step.slots)
+    full = lambda *shape: torch.full(shape, 0.5, dtype=tracer.real)
+    x = tracer.given(full(1, problem.inputs, batch), "x")
+    t = tracer.given(full(1, 1, batch), "t")
+    rows = step.network.noise_rows
+    noise = tracer.given(full(1, rows, batch), "noise") if rows else None
+    theta = tracer.given(full(size), "state")
+    slots = [tracer.given(full(size), "state", first=size * (1 + i)) for i in range(count)]
+    rate = tracer.given(full(1), "rate").expand(size)
+    correction = tracer.given(full(2), "schedule")
+    strengths = tracer.given(full(len(step.terms)), "schedule", first=2)
+    turns = step.turns is not None
+    active = tracer.given(torch.ones(size, dtype=torch.bool), "turns", mask=True) if turns else None
+    with tracer:
+        error = step(theta, slots, x, t, noise, rate, correction, strengths, active)
+    roots = [number for tensor in (theta, *slots) for number in _numbers(tracer, tensor)]
+    watched = _numbers(tracer, error) if step.watched else []
+    arrays = {"state": len(roots), "rate": 1, "schedule": 2 + len(step.terms), "turns": size if turns else 0}
+    schedule = Schedule(contracted(graph, roots + watched), arrays)
+    writer = Writer(schedule, batch % 16 != 0, registers)
+    lines = [*writer.body(), *copies(0, schedule.roots[: len(roots)], schedule.place)]
+    return schedule, lines, writer.kept_lanes
+
+
+def evaluation(step: Step, problem: Problem, dtype: type, registers: int) -> tuple[Schedule, list[str], int]:
+    """As `training_step`, of an evaluation; the schedule's roots are the output and the sparsity error."""
+    graph = Graph(dtype)
+    tracer = Tracer(graph, CHUNK)
+    x = tracer.given(torch.full((1, problem.inputs, CHUNK), 0.5, dtype=tracer.real), "x")
+    size = sum(step.parameters.sizes)
+    theta = tracer.given(torch.full((size,), 0.5, dtype=tracer.real), "state")
+    with tracer, torch.no_grad():
+        roots = [_numbers(tracer, step.forward(theta, x))[0], _numbers(tracer, step.sparsity(theta))[0]]
+    schedule = Schedule(contracted(graph, roots), {"state": size})
+    writer = Writer(schedule, False, registers, {"y": schedule.roots[0]})
+    return schedule, writer.body(), writer.kept_lanes
+
+
+def _numbers(tracer: Tracer, tensor: torch.Tensor) -> list[Number]:
+    numbers, axis = tracer.read(tensor)
+    shape = [1 if axis is not None and i - tensor.dim() == axis else n for i, n in enumerate(tensor.shape)]
+    return list(np.broadcast_to(numbers, shape).ravel())
+
+
+def _switch(kind: str, operations: list[str]) -> list[str]:
+    cases = (f"case {i}: return {text};" for i, text in enumerate(operations))
+    return [f"INLINE {kind} operation(int code, {kind} a, {kind} b) {{\nswitch (code) {{", *cases, "}\nreturn a;\n}"]
+
+
+def _operation(name: str) -> tuple[str, bool]:
+    """An operation of tasks as an expression of a and b in float64; and whether it is rounded once at most.
+
+    Then to round it to float64 and that to float32 is to compute it in float32 (Figueroa 1995).
+    """
+    graph = Graph(np.float64)
+    tracer = Tracer(graph, 16)
+    operands = tracer.given(torch.full((2, 16), 0.5, dtype=torch.float64), "x")
+    operation = OPERATIONS[name]
+    with tracer:
+        result = operation.compute(*operands[: operation.operands])
+
+    def text(number: Number) -> str:
+        if number.op == "place":
+            return "ab"[number.args[1]]
+        if number.op == "constant":
+            return f"all(double({literal(number.args[0]).removeprefix('real')}))"
+        return f"({TEXT[number.op].format(*map(text, number.args))})"
+
+    number = _numbers(tracer, result)[0]
+    single = number.op == "place" or all(part.op in ("place", "constant") for part in number.args)
+    return text(number), single and number.op in ("place", "add", "sub", "mul", "div", "sqrt")
+
+
+def _coefficients() -> str:
+    """Those of the normal law's quantiles, as `exact` has them."""
+    tables: list[tuple[str, Any]] = [("CENTRE", exact.CENTRE), ("TAIL", exact.TAIL), ("FAR_TAIL", exact.FAR_TAIL)]
+    rows = lambda table: ", ".join(f"{{{', '.join(map(float.hex, row))}}}" for row in table)
+    return "\n".join(f"static const double {name}[2][8] = {{{rows(table)}}};" for name, table in tables)

@@ -1,0 +1,178 @@
+"""In which order a program's numbers are computed, and where each is kept.
+
+What is the same for all examples is computed first, as short loops over neighbours; then one loop over the examples
+sums what has to be summed; then comes what follows from these sums, and so on, level by level.
+"""
+
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from benchmark.training.fused.numbers import Graph, Number, uses
+
+ALIGNED = 16  # numbers: no place of one array shares a register with another's
+
+
+def contracted(graph: Graph, roots: list[Number]) -> list[Number]:
+    """The roots with every product that is read once, and by a sum, made part of it: one rounding less."""
+    counts = uses(roots)
+    new: dict[Number, Number] = {}
+    once = lambda number: number.op == "mul" and counts[number] == 1
+    for number in counts:
+        graph.births = number.born
+        args = tuple(new[arg] for arg in number.inputs)
+        if number.op in ("add", "sub"):
+            a, b = number.args
+            if once(b):
+                new[number] = graph._number("fma" if number.op == "add" else "fnma", (*new[b].args, args[0]))
+                continue
+            if once(a):
+                new[number] = graph._number("fma" if number.op == "add" else "fms", (*new[a].args, args[1]))
+                continue
+        if number.op in ("place", "constant") or args == number.args:
+            new[number] = number
+        elif number.op == "over_lanes":
+            new[number] = graph.over_lanes(args[0], 0)
+        else:
+            new[number] = graph._number(number.op, args, mask=number.mask)
+    return [new[root] for root in roots]
+
+
+@dataclass
+class Loop:
+    """Numbers that are the same for all examples, `size` neighbours at a time.
+
+    steps: groups of `size` numbers of one operation, each with its arguments as they are read (see `Reading`).
+    """
+
+    size: int
+    steps: list[tuple[list[Number], list["Reading"]]] = field(default_factory=list)
+
+
+@dataclass
+class Reading:
+    """How a loop reads one argument: a number for all ("all"), the loop's own ("own"), or places from `first` on."""
+
+    kind: str
+    first: int = 0
+    number: Number | None = None
+
+
+@dataclass
+class Copy:
+    """Numbers brought together at places `to`, to + 1, …"""
+
+    to: int
+    numbers: list[Number]
+
+
+class Schedule:
+    """Of the program that computes `roots`.
+
+    arrays: the given ones that are the same for all examples, name -> size. phases: for each level its loops and
+    copies, in order, and the sums over the examples that follow. place: of every number that is kept. size: of all.
+    """
+
+    def __init__(self, roots: list[Number], arrays: dict[str, int]):
+        self.roots = roots
+        self.counts = uses(roots)
+        self.first: dict[str, int] = {}
+        self.copied: dict[tuple[Number, ...], int] = {}
+        self.size = 0
+        for name, size in arrays.items():
+            self.first[name] = self._take(size)
+        self.place: dict[Number, int] = {
+            number: self.first[number.args[0]] + number.args[1]
+            for number in self.counts
+            if number.op == "place" and not number.lanes
+        }
+        common = [n for n in self.counts if not n.lanes and n.op not in ("place", "constant", "over_lanes")]
+        sums = [number for number in self.counts if number.op == "over_lanes"]
+        levels = 1 + max(number.level for number in self.counts)
+        self.phases: list[tuple[list[Loop | Copy], list[Number]]] = []
+        for level in range(levels):
+            items = self._loops([number for number in common if number.level == level])
+            own = [number for number in sums if number.level == level + 1]
+            base = self._take(len(own))
+            self.place |= {number: base + i for i, number in enumerate(own)}
+            self.phases.append((items, own))
+        self.kept = self._kept()
+
+    def _take(self, size: int) -> int:
+        first = self.size
+        self.size += size + -size % ALIGNED
+        return first
+
+    def _loops(self, numbers: list[Number]) -> list[Loop | Copy]:
+        items: list[Loop | Copy] = []
+        current: Loop | None = None
+        inside: dict[Number, int] = {}  # the current loop's numbers and which neighbour each is
+        for _, group in groupby(self._by_birth(numbers), key=lambda n: (n.born, n.op, n.mask)):
+            members = list(group)
+            size = len(members)
+            columns = list(zip(*(member.args for member in members), strict=True))
+            fits = current is not None and current.size == size
+            for column in columns:
+                held = [arg in inside for arg in column]
+                fits = fits and (not any(held) or (all(held) and [inside[arg] for arg in column] == [*range(size)]))
+            if not fits:
+                current, inside = Loop(size), {}
+                items.append(current)
+            readings = []
+            for column in columns:
+                reading, copy = self._reading(list(column), inside)
+                if copy is not None:
+                    items.insert(len(items) - 1, copy)
+                readings.append(reading)
+            assert current is not None
+            current.steps.append((members, readings))
+            base = self._take(size)
+            self.place |= {member: base + i for i, member in enumerate(members)}
+            inside |= {member: i for i, member in enumerate(members)}
+        return items
+
+    def _by_birth(self, numbers: list[Number]) -> list[Number]:
+        """In order of making, but numbers of one birth and operation together."""
+        first: dict[tuple, int] = {}
+        for number in numbers:
+            first.setdefault((number.born, number.op, number.mask), number.order)
+        ordered = sorted(numbers, key=lambda n: (first[n.born, n.op, n.mask], n.order))
+        waiting = set(numbers)
+        for number in ordered:  # a group that needs a later one would be computed too early
+            if any(arg in waiting for arg in number.inputs):
+                return numbers
+            waiting.remove(number)
+        return ordered
+
+    def _reading(self, column: list[Number], inside: dict[Number, int]) -> tuple[Reading, Copy | None]:
+        if column[0] in inside:
+            return Reading("own", number=column[0]), None
+        if all(arg is column[0] for arg in column):
+            return Reading("all", number=column[0]), None
+        places = [self.place.get(arg) for arg in column]
+        if places[0] is not None and places == [*range(places[0], places[0] + len(column))]:
+            return Reading("places", places[0], column[0]), None
+        known = tuple(column) in self.copied
+        base = self.copied.setdefault(tuple(column), self.size)
+        if not known:
+            self._take(len(column))
+        return Reading("places", base, column[0]), None if known else Copy(base, column)
+
+    def _kept(self) -> set[Number]:
+        """Numbers that somebody reads from memory: whatever is not only the next step of its own loop."""
+        kept = {root for root in self.roots if not root.lanes}
+        for number in self.counts:
+            if number.lanes or number.op == "over_lanes":
+                kept |= {arg for arg in number.inputs if not arg.lanes}
+        for items, _ in self.phases:
+            for item in items:
+                if isinstance(item, Copy):
+                    kept |= set(item.numbers)
+                    continue
+                own = {member for members, _ in item.steps for member in members}
+                for members, readings in item.steps:
+                    for i, reading in enumerate(readings):
+                        column = {member.args[i] for member in members}
+                        if reading.kind != "own":
+                            kept |= column
+                        assert reading.kind == "own" or not column & own
+        return kept

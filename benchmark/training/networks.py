@@ -1,0 +1,155 @@
+"""From a model's description to a network of units, and what that network can represent."""
+
+import pkgutil
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.asked.replicas import Specification
+from benchmark.asked.streams import Draw
+from benchmark.asked.tasks import Problem
+from benchmark.errors import UsageError, unknown
+from benchmark.units import Impossible, Unit, distance_from_sparse
+
+
+class Network(nn.Sequential):
+    """Units in a row, [..., in, batch] -> [..., 1, batch]."""
+
+    def __init__(self, *units: Unit):
+        super().__init__(*units)
+        self.axes = next(self.parameters()).dim()  # of the first parameter, without those of replicas
+
+    def forward(
+        self, x: Tensor, regularizers: Sequence[tuple[str, str | None]] | None = None, noise: Tensor | None = None
+    ) -> Any:
+        """The output, or with regularizers' names and layers (output, their terms): both of one set of parameters.
+
+        noise: [..., `noise_rows`, batch], in training.
+        """
+        y, used = x, 0
+        for unit in self.units:
+            if unit.noisy and noise is not None:
+                y = unit(y, noise[..., used : used + unit.inputs, :])
+                used += unit.inputs
+            else:
+                y = unit(y)
+        return y if regularizers is None else (y, [self.regularizer(*term) for term in regularizers])
+
+    @property
+    def units(self) -> list[Unit]:
+        """The layers in order."""
+        return [cast(Unit, unit) for unit in self]
+
+    def initial(self, draw: Draw) -> dict[str, Tensor]:
+        """Every parameter's starting values by its qualified name, float64 [replica, *shape]."""
+        layers = enumerate(self.units)
+        return {f"{i}.{name}": value for i, unit in layers for name, value in unit.initial(draw).items()}
+
+    @property
+    def noise_rows(self) -> int:
+        """How many rows of noise its units take in training."""
+        return sum(unit.inputs for unit in self.units if unit.noisy)
+
+    @property
+    def bounds(self) -> dict[str, tuple[float, float]]:
+        """Lowest and highest value of the parameters that are clamped after every step, by qualified name."""
+        return {f"{i}.{name}": ends for i, unit in enumerate(self.units) for name, ends in unit.bounds.items()}
+
+    def regularizer(self, name: str, layers: str | None = None) -> Tensor:
+        """The sum of all layers' terms of this name, or of the "hidden" layers' or the "output" layer's, [...]."""
+        units = {None: self.units, "hidden": self.units[:-1], "output": self.units[-1:]}[layers]
+        if not units:
+            raise ValueError(f"the regularizer {name!r} is of hidden layers and there are none; leave its layers out")
+        return torch.stack([unit.regularizer(name) for unit in units]).sum(0)
+
+    def effective_weights(self) -> list[Tensor]:
+        """Every layer's."""
+        return [W for unit in self.units for W in unit.effective_weights()]
+
+    def sparsity(self) -> Tensor:
+        """Largest min(|W|, |1 - |W||) over all effective weights: [...]; nan if no unit names any."""
+        errors = [distance_from_sparse(W).flatten(-2).amax(-1) for W in self.effective_weights()]
+        if not errors:
+            first = next(self.parameters())
+            return torch.full(first.shape[: first.dim() - self.axes], torch.nan)
+        return torch.stack(errors).amax(0)
+
+
+def build(specification: Specification) -> Network:
+    """The network of a specification, its parameters unfilled.
+
+    Raises UsageError where a class or an option of its configuration does not exist.
+    """
+    model, problem = specification.model, specification.problem
+    sizes = [problem.inputs, *specification.hidden, 1]
+    hidden = (model.hidden_unit or model.unit, model.hidden_options if model.hidden_unit else model.options)
+    layers = [hidden] * (len(sizes) - 2) + [(model.unit, model.options)]
+    units = []
+    for (name, options), (inputs, outputs) in zip(layers, pairwise(sizes), strict=True):
+        try:
+            units.append(pkgutil.resolve_name(name)(inputs, outputs, **options))
+        except (ImportError, AttributeError, ValueError, TypeError) as error:
+            raise UsageError(f"{name} with options {options} does not make a unit: {error}") from None
+    network = Network(*units)
+    for name, term in model.recipe.regularizers.items():
+        try:
+            network.regularizer(name, term.layers)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+    known = {name.rpartition(".")[2] for name, _ in network.named_parameters()}
+    for name in (name for turn in model.recipe.turns or () for name in turn.parameters):
+        if name not in known:
+            raise unknown("parameter that takes turns", name, known)
+    return network
+
+
+def representable(network: Network, problem: Problem) -> tuple[str, str]:
+    """Can some parameters compute the task on these ranges: ("yes", "no" or "unknown", why not), as the units declare.
+
+    A stack can where the hidden layers select the operands and the output computes, or the hidden layers compute and
+    the output passes the result on. A product of two copies is a square. A stack that cannot do so is "unknown" unless
+    its layers are all of one kind whose compositions are of that kind again, sums of sums or products of products.
+    """
+    operation, sign = problem.operation, problem.sign
+    *before, output = network.units
+    declared = output.ideal(operation, sign)
+    why = declared.why if isinstance(declared, Impossible) else ""
+    if not before:
+        # A unit that sums its own inputs to operands and computes at once is not what `ideal` speaks of.
+        answer = _can(output, operation, sign)
+        return ("unknown", "") if answer == "yes" and problem.subsets else (answer, why)
+    select = "identity" if problem.subsets is None else "add"
+
+    def selecting(wires: int, computing: str) -> list[str]:
+        """The hidden layers pass `wires` operands on, the output computes."""
+        wide = "yes" if all(unit.outputs >= wires for unit in before) else "no"
+        return [wide, *(_can(unit, select, sign) for unit in before), _can(output, computing, sign)]
+
+    routes = [selecting(problem.operands, operation)]
+    if operation == "square":
+        routes.append(selecting(2, "mul"))
+    if problem.subsets is None:
+        passed = [_can(unit, "identity", _sign_of_result(operation, sign)) for unit in [*before[1:], output]]
+        routes.append([_can(before[0], operation, sign), *passed])
+    answers = ["no" if "no" in route else "unknown" if "unknown" in route else "yes" for route in routes]
+    if "yes" in answers:
+        return "yes", ""
+    # That no route works is a proof only where layers of one kind compute nothing that is not of that kind.
+    closed = all(type(unit) is type(output) and unit.closed for unit in network.units)
+    if not closed or "unknown" in answers:
+        return "unknown", ""
+    return "no", why or "its layers cannot pass the operands on"
+
+
+def _sign_of_result(operation: str, sign: str) -> str:
+    if operation == "sub":
+        return "mixed"
+    return "positive" if operation in ("mul", "div") and sign == "negative" else sign
+
+
+def _can(unit: Unit, operation: str, sign: str) -> str:
+    declared = unit.ideal(operation, sign)
+    return "unknown" if declared is None else "no" if isinstance(declared, Impossible) else "yes"

@@ -1,0 +1,138 @@
+"""How a request is cut into tiles of replicas that train together, and how such a tile is computed."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from benchmark.asked.protocol import Engine
+from benchmark.asked.replicas import Replica, Specification, architecture
+from benchmark.errors import UsageError
+from benchmark.training.eager import PAD
+from benchmark.training.fused.build import CannotBuild, check
+from benchmark.training.fused.program import source
+from benchmark.training.fused.trace import NotFusable
+
+TILE_NUMBERS = 1 << 21  # products W x of one step that an eager tile may hold
+FUSED_TILE = 1 << 10  # replicas whose results are kept, and lost, together
+USUAL_SEEDS = 25  # the default protocol's
+WORTH_COMPILING = 1.5  # seconds of eager training that a compilation, 0.5 to 3 s, has to replace
+GPU_TILE, GPU_NUMBERS = 1 << 14, 1 << 27  # replicas of a tile on a GPU, and products W x of one step there
+
+Tile = tuple[list[Replica], Engine]  # the replicas, and how they are trained
+
+
+def tiles(
+    replicas: Sequence[Replica],
+    engine: Engine,
+    workers: int,
+    request: Sequence[Replica] | None = None,
+    begun: Sequence[Sequence[Replica]] = (),
+) -> list[Tile]:
+    """Replicas grouped by architecture and cut into tiles, the most work first, each with its engine made definite.
+
+    request: all replicas that were asked for, where `replicas` are those that are missing: what is compiled follows
+    from the request, so that a run that goes on computes what an uninterrupted one would have. begun: tiles that an
+    interrupted run has left half trained; they stay together. Raises UsageError where compiling is asked for and cannot
+    be done, or a GPU and there is none.
+    """
+    whole = _by_architecture(request or replicas)
+    together = {replica for tile in begun for replica in tile}
+    groups = _by_architecture([replica for replica in replicas if replica not in together])
+    shares = -(-workers // len(groups)) if groups else 1  # a group is split for idle workers only
+    kinds = _definite(whole, engine)
+    cut: list[Tile] = []
+    for tile in begun:
+        definite = kinds[architecture(tile[0])]
+        cut.append((list(tile), replace(definite, tile=_size(tile, len(tile), definite))))
+    for kind, members in groups.items():
+        size = _size(members, -(-len(members) // shares), kinds[kind])
+        cut += [(members[i : i + size], replace(kinds[kind], tile=size)) for i in range(0, len(members), size)]
+    return sorted(cut, key=lambda tile: -_work(tile[0]))
+
+
+def _definite(groups: dict[tuple, list[Replica]], engine: Engine) -> dict[tuple, Engine]:
+    """How each architecture is computed: as asked for, or as its share of the request makes worth while."""
+    if engine.device == "cuda" and not has_gpu():
+        raise UsageError("engine.device=cuda needs a GPU that torch can use, and none is found; use cpu")
+    long = {kind: _is_long(members) for kind, members in groups.items()}
+    wanted = [kind for kind in groups if engine.mode == "compiled" or (engine.mode == "auto" and long[kind])]
+    wanted = [kind for kind in wanted if engine.device != "cuda"]
+    refused: dict[tuple, str] = {}
+    if wanted:
+        try:
+            check()
+        except CannotBuild as problem:
+            refused = dict.fromkeys(wanted, f"{problem}: training is eager, which takes some hundred times longer")
+    for kind in (kind for kind in wanted if kind not in refused):
+        replica = groups[kind][0]
+        try:
+            source(replica.cell.specification)
+        except NotFusable as problem:
+            text = f"{replica.cell.model} cannot be compiled, as {problem}: it is trained eagerly"
+            refused[kind] = f"{text}, which takes some hundred times longer"
+    for text in dict.fromkeys(refused.values()):
+        if engine.mode == "compiled":
+            raise UsageError(f"engine.mode=compiled: {text.rpartition(':')[0]}; use eager")
+        warnings.warn(text, stacklevel=2)
+    fused = {kind for kind in wanted if kind not in refused}
+    if engine.mode == "compiled" and engine.device == "cuda":
+        raise UsageError("engine.mode=compiled trains on the CPU; use engine.device=cpu, or engine.mode=eager on a GPU")
+    gpu = {kind for kind in groups if engine.device == "cuda"}
+    if engine.device == "auto" and has_gpu():
+        gpu = {kind for kind in groups if long[kind] and kind not in fused}
+    return {
+        kind: replace(engine, mode="compiled" if kind in fused else "eager", device="cuda" if kind in gpu else "cpu")
+        for kind in groups
+    }
+
+
+def has_gpu() -> bool:
+    """Whether torch can use a GPU."""
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _is_long(members: Sequence[Replica]) -> bool:
+    """Whether eager training of an architecture takes long enough to compile it."""
+    specification = members[0].cell.specification
+    # Measured: an eager step takes 0.6 ms at least, or 4 µs and 3.5 ns a product for each replica. More seeds than
+    # usual count for nothing: 100 seeds after 25 are trained as those were.
+    cells = len({replica.cell for replica in members})
+    usual = cells * min(len(members) // cells, USUAL_SEEDS)
+    step = max(6e-4, usual * (4e-6 + 3.5e-9 * _numbers(specification)))
+    return step * specification.protocol.steps > WORTH_COMPILING
+
+
+def _size(members: Sequence[Replica], share: int, engine: Engine) -> int:
+    """Replicas of a tile; on a GPU it depends on nothing but the architecture, as one tile's bits on its size."""
+    numbers = _numbers(members[0].cell.specification)
+    if engine.mode == "compiled":
+        return engine.tile or max(1, min(share, FUSED_TILE))
+    if engine.device == "cuda":
+        return padded_size(engine.tile or max(PAD, min(GPU_TILE, GPU_NUMBERS // numbers)))
+    return padded_size(engine.tile or max(2 * PAD, min(960, share, TILE_NUMBERS // numbers)))
+
+
+def _work(members: Sequence[Replica]) -> int:
+    specification = members[0].cell.specification
+    return len(members) * _numbers(specification) * specification.protocol.steps
+
+
+def _by_architecture(replicas: Sequence[Replica]) -> dict[tuple, list[Replica]]:
+    groups: dict[tuple, list[Replica]] = {}
+    for replica in replicas:
+        groups.setdefault(architecture(replica), []).append(replica)
+    return groups
+
+
+def padded_size(size: int) -> int:
+    """Filled up to whole vectors."""
+    return size + -size % PAD
+
+
+def _numbers(specification: Specification) -> int:
+    """Products of weights and inputs in one step of a replica."""
+    sizes = [specification.problem.inputs, *specification.hidden, 1]
+    return sum(a * b for a, b in pairwise(sizes)) * specification.protocol.batch

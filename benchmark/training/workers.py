@@ -1,0 +1,162 @@
+"""Single-threaded worker processes that train tiles and write their shards."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, cast
+
+from benchmark.asked.protocol import Engine
+from benchmark.asked.replicas import Replica, architecture
+from benchmark.errors import UsageError
+
+Tile = tuple[Sequence[Replica], Engine]
+Report = Callable[[int, int, int], None]
+
+DIED = (
+    "a tile of {} replicas ended its worker process twice: out of memory, or a script that calls run() outside of "
+    'if __name__ == "__main__":'
+)
+
+
+class RunError(Exception):
+    """Training failed in a way that is nobody's input: the command line exits with 1."""
+
+
+class Pool:
+    """Workers that start at once, so that they load torch while the caller prepares the tiles.
+
+    A worker that dies costs its tile only, which is tried once more. Workers end with their parent, whatever ends it.
+    """
+
+    def __init__(self, workers: int, folder: Path):
+        self.context = multiprocessing.get_context("spawn")
+        self.folder = folder
+        self.workers = dict(self._start() for _ in range(workers))
+
+    def _start(self) -> tuple[Connection, Any]:
+        ours, theirs = self.context.Pipe()
+        process = self.context.Process(target=_work, args=(theirs, self.folder), daemon=True)
+        # Ctrl-C is the parent's to handle, from the worker's first moment on.
+        main = threading.current_thread() is threading.main_thread()
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
+        try:
+            process.start()
+        finally:
+            if main:
+                signal.signal(signal.SIGINT, handler)
+        theirs.close()
+        return ours, process
+
+    def __enter__(self) -> "Pool":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for connection, process in self.workers.items():
+            process.terminate()
+            process.join()
+            connection.close()
+
+    def train(self, tiles: Sequence[Tile], report: Report) -> None:
+        """Train all tiles. report(tile's number, replica-steps since the last call, replicas solved in it so far).
+
+        Raises UsageError or RunError after the other tiles are finished.
+        """
+        queue = list(enumerate(tiles))
+        busy: dict[Connection, tuple[int, Tile]] = {}
+        last: dict[Connection, tuple] = {}  # the architecture that a worker trained last
+        done = [0] * len(tiles)
+        retried: set[int] = set()
+        failures: list[Exception] = []
+        while queue or busy:
+            for connection in self.workers:
+                if connection in busy:
+                    continue
+                others = {kind for other, kind in last.items() if other is not connection}
+                chosen = _choose([tile for _, tile in queue], last.get(connection), others)
+                if chosen is not None:
+                    busy[connection] = queue.pop(chosen)
+                    last[connection] = architecture(busy[connection][1][0][0])
+                    with suppress(OSError):  # of a worker that died; its end of file comes next
+                        connection.send(busy[connection][1])
+            for connection in cast(list[Connection], wait(list(busy))):
+                number, tile = busy[connection]
+                try:
+                    kind, content = connection.recv()
+                except (EOFError, ConnectionResetError):
+                    self._replace(connection)
+                    del busy[connection], last[connection]
+                    report(number, -done[number], 0)
+                    done[number] = 0
+                    if number in retried:
+                        failures.append(RunError(DIED.format(len(tile[0]))))
+                    else:
+                        retried.add(number)
+                        queue.append((number, tile))
+                    continue
+                if kind == "progress":
+                    done[number] += content[0]
+                    report(number, *content)
+                    continue
+                del busy[connection]
+                if kind == "failed":
+                    failures.append(content)
+        for failure in failures:
+            raise failure
+
+    def _replace(self, connection: Connection) -> None:
+        self.workers.pop(connection).join()
+        connection.close()
+        self.workers.update([self._start()])
+
+
+def _choose(tiles: Sequence[Tile], own: tuple | None, others: set[tuple]) -> int | None:
+    """The next tile for a worker: of its own architecture, else of one that no other worker trains, else of any.
+
+    So that programs are compiled side by side. None if there are no tiles.
+    """
+    kinds = [architecture(replicas[0]) for replicas, _ in tiles]
+    ranks = [0 if kind == own else 1 if kind not in others else 2 for kind in kinds]
+    return min(range(len(tiles)), key=lambda i: ranks[i], default=None)
+
+
+def train_tile(store: Any, tile: Sequence[Replica], engine: Engine, report: Callable[[int, int], None]) -> None:
+    """From wherever an interrupted run left the tile to its shard."""
+    from benchmark.training.engine import train
+
+    checkpoint = store.checkpoint(tile, engine)
+    store.write(tile, train(tile, engine, report, checkpoint))
+    checkpoint.clear()
+
+
+def _work(connection: Connection, folder: Path) -> None:
+    """A worker's life: tiles in, progress and shards out."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # an orderly end, that leaves no semaphore behind
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    import benchmark.training.engine  # noqa: F401  torch is loaded while the tiles are prepared
+    from benchmark.results.store import Store
+
+    store = Store(folder)
+    while True:
+        tile, engine = connection.recv()
+        try:
+            train_tile(store, tile, engine, lambda *progress: connection.send(("progress", progress)))
+            connection.send(("done", None))
+        except UsageError as error:
+            connection.send(("failed", error))
+        except Exception:
+            connection.send(("failed", RunError(f"a tile could not be trained:\n{traceback.format_exc()}")))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)

@@ -1,0 +1,278 @@
+"""Every configuration composes and runs; what cannot be is refused with one sentence."""
+
+import dataclasses
+
+import pytest
+
+from benchmark.asked.conf_files import CONF, choices_of
+from benchmark.asked.configs import Config, compose
+from benchmark.asked.protocol import Engine, Protocol
+from benchmark.asked.replicas import Replica
+from benchmark.errors import UsageError
+from benchmark.training.engine import train
+from benchmark.training.tiles import tiles
+
+ARITHMETIC = ["add", "sub", "mul", "div", "square", "sqrt"]
+
+
+def trained(request):
+    """One step of one seed of as many cells as show every model, task, range and variant, in as few tiles as can be."""
+    replicas, seen = [], set()
+    for cell in request.cells:
+        if seen >= set(enumerate(cell.names)):
+            continue
+        seen |= set(enumerate(cell.names))
+        protocol = dataclasses.replace(
+            cell.specification.protocol,
+            steps=1,
+            evaluate_every=1,
+            evaluation_size=50,
+            batch=min(cell.specification.protocol.batch, 64),
+        )
+        quick = dataclasses.replace(cell, specification=dataclasses.replace(cell.specification, protocol=protocol))
+        replicas.append(Replica(quick, 0))
+    for tile, _ in tiles(replicas, Engine(mode="eager"), 1):
+        train(tile, Engine())
+    return request
+
+
+def test_the_options_are_those_of_the_design():
+    bounded, linear = "hardtanh sigmoid relu6 tanh softsign threshold", "relu leakyrelu prelu softplus elu selu"
+    shrinking, newer = "tanhshrink hardshrink softshrink", "gelu silu mish"
+    mlps = {f"mlp_{name}" for names in (bounded, linear, shrinking, newer) for name in names.split()}
+    assert mlps | {"linear", "nac", "nac_mul", "nalu", "mlps", "all"} <= set(choices_of("model"))
+    assert set(choices_of("task")) == {*ARITHMETIC, "identity", "reciprocal", "arithmetic"}
+    ranges = (
+        "symmetric positive neg_20_10 neg_2_1 neg_1p2_1p1 neg_0p2_0p1 mixed_2 pos_0p1_0p2 pos_1p1_1p2 pos_10_20 pos_0_1"
+    )
+    assert {*ranges.split(), "mistry2022", "madsen2020"} <= set(choices_of("range"))
+
+
+@pytest.mark.parametrize("name", choices_of("model"))
+def test_every_model_composes_and_trains(name):
+    request = trained(compose([name], ["add"], ["positive"]))
+    names = {cell.model for cell in request.cells}
+    assert names == {name} or {"figure1": 15, "mlps": 18, "all": 42}[name] == len(names)
+
+
+@pytest.mark.parametrize("name", choices_of("task"))
+def test_every_task_composes_and_trains(name):
+    request = trained(compose(["linear"], [name]))
+    assert {cell.task for cell in request.cells} == ({name} if name != "arithmetic" else set(ARITHMETIC))
+
+
+@pytest.mark.parametrize("name", [name for name in choices_of("range") if not name.startswith(("figure1", "tutorial"))])
+def test_every_range_composes_and_trains(name):
+    of_operands = "_by_" in name or name == "mistry2022_signs"
+    tasks, close = ["add", "div"] + ["identity"] * (not of_operands), ["task.div.margin=0"] * name.startswith("small")
+    request = trained(compose(["linear"], tasks, [name], overrides=close))
+    sizes = {"mistry2022": 9, "mistry2022_signs": 5, "madsen2020": 7, "schloer2020": 7, "small": 9}
+    assert len({cell.range for cell in request.cells}) == sizes.get(name, 1)
+
+
+def test_an_experiment_can_be_narrowed_to_tasks_that_it_leaves_as_they_are():
+    request = compose(experiment="schloer2020_minimal", tasks=["mul"])
+    assert {cell.task for cell in request.cells} == {"mul"}
+    divided = compose(experiment="schloer2020_minimal", tasks=["div"]).cells[0]
+    assert divided.specification.task.margin == 0
+    with pytest.raises(UsageError, match=r"task\.div"):
+        compose(experiment="schloer2020_minimal", tasks=["mul"], overrides=["task.div.margin=0.1"])
+
+
+OF_THE_DEFAULT_PROTOCOL = {"headline", "initialisation"}
+
+
+@pytest.mark.parametrize("name", choices_of("experiment"))
+def test_every_experiment_composes_and_trains_under_its_own_protocol(name):
+    budgets = [protocol for protocol in choices_of("protocol") if protocol.startswith(f"{name}/")]
+    for budget in budgets:
+        assert {cell.protocol for cell in compose(experiment=name, protocol=budget).cells} == {budget}
+    request = trained(compose(experiment=name))
+    assert request.results.as_posix() == f"results/{name}"
+    own = f"{name}/paper" if budgets else "default" if name in OF_THE_DEFAULT_PROTOCOL else name
+    assert {cell.protocol for cell in request.cells} == {own}
+
+
+def test_every_protocol_serves_an_experiment_or_is_the_default():
+    names = {protocol.partition("/")[0] for protocol in choices_of("protocol")}
+    assert names == {"default", *choices_of("experiment")} - OF_THE_DEFAULT_PROTOCOL
+    parts = [protocol.partition("/") for protocol in choices_of("protocol")]
+    budgets = {name: {budget for own, _, budget in parts if own == name} for name in names}
+    assert all(of in ({""}, {"paper", "quick"}) for of in budgets.values())
+
+
+@pytest.mark.parametrize("protocol", [p for p in choices_of("protocol") if p.endswith("/quick")])
+def test_a_quick_budget_is_the_published_one_in_fewer_steps_with_schedules_in_proportion(protocol):
+    def specifications(**names):
+        cells = compose(experiment=protocol.partition("/")[0], **names).cells
+        return {(cell.names[:3], cell.specification.problem): cell.specification for cell in cells}
+
+    def strengths(specification):
+        steps = specification.protocol.steps
+        terms = specification.model.recipe.regularizers.items()
+        at = (0.0, 0.1, 0.25, 0.45, 0.65, 0.9)
+        return {name: [term.strength(round(part * steps), steps) for part in at] for name, term in terms}
+
+    quick, paper = specifications(protocol=protocol), specifications()
+    assert set(quick) == set(paper)
+    for key, short in quick.items():
+        assert short.protocol.steps < paper[key].protocol.steps
+        ours, published = strengths(short), strengths(paper[key])
+        assert set(ours) == set(published)
+        assert all(ours[name] == pytest.approx(published[name], rel=1e-6) for name in ours)
+
+
+def test_the_protocols_yaml_and_its_class_name_the_same_keys():
+    from omegaconf import OmegaConf
+
+    shipped = OmegaConf.to_container(OmegaConf.load(CONF / "protocol" / "default.yaml"))
+    assert shipped == dataclasses.asdict(Protocol())
+    config = OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml"))
+    assert config["engine"] == dataclasses.asdict(Engine())
+    assert set(config) - {"defaults", "hydra"} <= {field.name for field in dataclasses.fields(Config)}
+
+
+def test_both_default_ranges_are_used_and_lists_make_one_grid():
+    request = compose(["nac", "nalu"], ["add", "mul"])
+    assert len(request.cells) == 8
+    assert len(request.replicas()) == 200
+
+
+def test_overrides_become_part_of_the_row_of_those_they_concern_in_one_spelling():
+    given = ["protocol.steps=2_000", "model.nac.recipe.learning_rate=.01", "range.positive.interpolation=[[1.0,3]]"]
+    request = compose(["nac", "nalu"], ["add"], overrides=[*given, "engine.workers=1", "protocol.seeds=3"])
+    rows = {(cell.model, cell.range): cell.overrides for cell in request.cells}
+    assert rows["nalu", "symmetric"] == "protocol.steps=2000"
+    assert rows["nac", "positive"] == (
+        "model.nac.recipe.learning_rate=0.01;protocol.steps=2000;range.positive.interpolation=[[1,3]]"
+    )
+
+
+def test_the_digest_depends_on_what_decides_numbers_and_on_nothing_else():
+    def digest(*overrides, model="nalu"):
+        return compose([model], ["mul"], ["positive"], overrides=overrides).cells[0].specification.digest
+
+    assert digest() == digest("protocol.seeds=100") == digest("engine.workers=1", "results=elsewhere")
+    changed = ["protocol.steps=10", "protocol.epsilon=0.1", "protocol.dtype=float64", "protocol.data_seed=1"]
+    changed += ["protocol.hidden=[2]", "model.nalu.recipe.learning_rate=0.1", "range.positive.extrapolation=[[2,7]]"]
+    assert len({digest(), digest(model="nac"), *map(digest, changed)}) == len(changed) + 2
+
+
+def test_variants_are_rows_of_their_own_as_if_each_were_asked_for():
+    cells = compose(["nmu", "nalu"], ["mul"], ["positive"], "madsen2020_hidden_size/quick").cells
+    assert len(cells) == 2 * 9
+    assert {cell.specification.hidden[0] for cell in cells} == set(range(2, 11))
+    (third,) = [cell for cell in cells if (cell.model, cell.specification.hidden) == ("nmu", [4])]
+    asked = ["protocol.variants=[]", "protocol.hidden=[4]"]
+    one, _ = compose(["nmu", "nalu"], ["mul"], ["positive"], "madsen2020_hidden_size/quick", overrides=asked).cells
+    assert third.overrides == "protocol.hidden=[4]"
+    assert third.specification.digest == one.specification.digest
+
+
+def test_the_command_line_narrows_the_variants():
+    narrow = lambda *overrides: (
+        compose(["nmu"], ["mul"], ["positive"], "madsen2020_input_size/paper", overrides=overrides).cells
+    )
+    assert [cell.overrides for cell in narrow("protocol.inputs=50")] == ["protocol.inputs=50"]
+    (wide,) = narrow("protocol.inputs=125")
+    assert wide.specification.protocol.steps == 10_000_000
+    assert len(narrow("protocol.steps=10_000_000")) == 4
+    assert len(narrow("protocol.steps=7")) == 6  # where nothing is said of the steps they are free
+    with pytest.raises(UsageError, match=r"No variant of this protocol has inputs=51 \(they have 4, 10, 25, 50"):
+        narrow("protocol.inputs=51")
+    distractors = ["protocol.inputs=10", "protocol.subset=0.1", "protocol.steps=100000"]
+    for given in (distractors, distractors[:1]):  # not the run of two inputs as well, under the same key
+        cells = compose(experiment="mistry2022_division", overrides=given).cells
+        assert {cell.overrides for cell in cells} == {"protocol.inputs=10;protocol.steps=100000;protocol.subset=0.1"}
+        assert len(cells) == len(set(cells)) == 4 * 9
+
+
+def test_regularizers_that_come_after_the_end_are_named():
+    shorter = compose(experiment="mistry2022_division", models=["nmru", "real_npu"], overrides=["protocol.steps=5000"])
+    assert shorter.notes() == ["5,000 steps end before these regularizers act: sparsity of nmru (from step 20,000)"]
+    assert compose(experiment="mistry2022_division", protocol="mistry2022_division/quick").notes() == []
+
+
+def test_one_key_does_not_stand_for_two_configurations():
+    changed = "{steps: 5, models: {nac: {recipe: {learning_rate: 1}}}}"
+    variants = lambda *each: compose(["nac"], ["add"], overrides=[f"protocol.variants=[{','.join(each)}]"]).cells
+    assert len(variants("{steps: 5}", "{steps: 5}")) == 2  # one a range
+    with pytest.raises(UsageError, match="means two variants of the protocol"):
+        variants("{steps: 5}", changed)
+
+
+def test_a_protocol_may_change_a_recipe_for_one_task_and_name_who_is_trained_on_it():
+    cells = compose(experiment="mistry2022_single_module").cells
+    recipes = {(cell.model, cell.task): cell.specification.model.recipe for cell in cells}
+    assert {task for model, task in recipes if model == "nmu"} == {"mul"}
+    assert recipes["real_npu", "mul"].regularizers["l1"].weight == 1e-5
+    assert recipes["real_npu", "div"].regularizers["l1"].weight == 1e-7
+    given = ["model.real_npu.recipe.regularizers.l1.weight=1.0"]
+    own = compose(["real_npu"], experiment="mistry2022_single_module", overrides=given).cells
+    assert {cell.specification.model.recipe.regularizers["l1"].weight for cell in own} == {1.0}
+
+
+def test_a_protocol_changes_a_models_recipe_and_the_command_line_has_the_last_word():
+    tutorial = compose(experiment="tutorial_addition").cells[0].specification.model
+    assert tutorial.options["initialisation"] == "tutorial_uniform"
+    assert compose(["nac"], ["add"]).cells[0].specification.model.options["initialisation"] == "tutorial_normal"
+    fast = compose(["nac", "mlp_relu"], ["add"], overrides=["protocol.learning_rate=0.3"])
+    assert {cell.specification.model.recipe.learning_rate for cell in fast.cells} == {0.3}
+    given = ["model.nac.recipe.learning_rate=0.001", "model.nac.options.initialisation=stable_nalu"]
+    (own,) = compose(experiment="tutorial_addition", overrides=given).cells
+    assert own.specification.model.recipe.learning_rate == 0.001
+    assert own.specification.model.options["initialisation"] == "stable_nalu"
+    (wide,) = compose(["mlp_relu"], ["identity"], ["figure1_integers"], "trask2018_figure1_sgd",
+                      overrides=["model.mlp_relu.hidden=[4]"]).cells  # fmt: skip
+    assert wide.specification.hidden == [4]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        ("protocol.steps=0", "steps (0) must be at least 1"),
+        ("protocol.seeds=-1", "seeds (-1) must be at least 1"),
+        ("protocol.steps=abc", "protocol.steps: Value 'abc' of type 'str' could not be converted to Integer"),
+        ("protocol.evaluate_every=0", "evaluate_every (0) must be at least 1"),
+        ("protocol.epsilon=nan", "epsilon (nan) must be a number"),
+        ("protocol.stesp=3", "did you mean steps"),
+        ("+protocol.stesp=3", "did you mean steps"),
+        ("protocol.optimizer=addam", "did you mean adam"),
+        ("range.positive.interpolation=[[5,-5]]", "low (5) must be below its high (-5)"),
+        ("range.positive.interpolation=[[nan,5]]", "interpolation low (nan) must be a number"),
+        ("range.positive.interpolation=[[one,5]]", "interpolation low ('one') must be a number"),
+        ("range.positive.interpolation=some", "must be a list of intervals"),
+        ("range.positve.interpolation=[[1,2]]", "did you mean positive"),
+        ("model.nalu.recipe.lerning_rate=1", "did you mean learning_rate"),
+        ("model.nalu.recipe.learning_rate=0", "learning_rate (0.0) must exceed 0"),
+        ("mdoel=nalu", "did you mean model"),
+        ("model=nlau", "did you mean na"),
+        ("engine.mode=fast", "choose from: auto, compiled, eager"),
+        ("engine.workers=0", "workers (0) must be at least 1"),
+        ("protocol.inputs=2", "2 inputs hold no"),
+        ("protocol.samples=100", "samples (100) must be a multiple of the batch (128)"),
+        ("protocol.threshold=incl", "did you mean inclusive"),
+        ("protocol.threshold=0", "threshold (0) must exceed 0"),
+        ("protocol.spans=[[0,1],[1,2]]", "set protocol.inputs as well"),
+        ("protocol.spans=[[0,1]]", "must be two pairs of whole numbers"),
+        ("protocol.variants=[{stesp:3}]", "did you mean steps"),
+        ("+protocol.tasks.mull={}", "did you mean mul"),
+        ("+protocol.tasks.mul={nlau:{}}", "did you mean na"),
+        ("+protocol.tasks.mul={nac:{}}", "trains none of these models on these tasks; it has mul with nac"),
+        ("protocol=[default,smoke]", "A job has one protocol"),
+        ("model=[nalu", "cannot read the argument 'model=[nalu'"),
+        ("nalu", "write key=value"),
+    ],
+)  # fmt: skip
+def test_a_request_that_cannot_be_met_is_refused_with_a_sentence(overrides, sentence):
+    with pytest.raises(UsageError) as refusal:
+        compose(["nalu"], ["mul"], ["positive"], overrides=[overrides])
+    assert sentence in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_an_operation_outside_its_domain_is_refused():
+    with pytest.raises(UsageError, match="sqrt is not defined anywhere on the interpolation range"):
+        compose(["nalu"], ["sqrt"], ["neg_2_1"])
+    with pytest.raises(UsageError, match="grid has 1 inputs, add needs 2"):
+        compose(["nalu"], ["add"], ["figure1_integers"])

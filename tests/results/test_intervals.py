@@ -1,0 +1,154 @@
+"""Intervals are those of their papers: the published ones where these are right, and honest at the edges."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import optimize, special, stats
+
+from benchmark.results import intervals
+
+
+def test_bootstrap_intervals_cover_the_true_median_about_as_often_as_they_say():
+    rng = np.random.default_rng(0)
+    hits = 0
+    for trial in range(200):
+        low, high = intervals.estimate(rng.exponential(size=(1, 40)), np.median, (str(trial),))[0, 1:]
+        hits += low <= np.log(2) <= high
+    assert 0.88 <= hits / 200 <= 0.99
+
+
+def test_infinite_and_single_and_absent_values_have_honest_estimates():
+    half = intervals.estimate(np.array([[1.0] * 6 + [np.inf] * 5]), np.median, ("c",))[0]
+    assert half[0] == 1
+    assert np.isinf(half[2])
+    assert np.isnan(intervals.estimate(np.array([[3.0]]), np.median, ("c",))[0]).tolist() == [False, True, True]
+    assert np.isnan(intervals.estimate(np.empty((1, 0)), np.median, ("c",))).all()
+
+
+def test_estimates_repeat_exactly():
+    values = np.random.default_rng(1).normal(size=(2, 25))
+    assert np.array_equal(
+        intervals.estimate(values, np.median, ("a", "b")), intervals.estimate(values, np.median, ("a", "b"))
+    )
+
+
+# Madsen & Johansen 2020, table 1 and the appendix's table of all models: (solved seeds, mean, low, high) of the
+# sparsity error. Their fit takes x for 2x, which halves mean and interval alike; doubled, they are those of a beta
+# distribution of x on [0, 1].
+PUBLISHED_SPARSITY = {
+    "NAC• NMU, sqrt": (3, 0.167521, 0.159449, 0.175798),
+    "NAC•, sqrt": (7, 0.240724, 0.223703, 0.257859),
+    "NAC+, add": (100, 0.226559, 0.220071, 0.23309),
+    "NAC+, sub": (100, 0.229801, 0.224386, 0.235242),
+    "Linear, add": (100, 0.248904, 0.248548, 0.249259),
+    "Linear, sub": (7, 0.176111, 0.11805, 0.248257),
+    "NALU, add": (14, 0.173734, 0.149224, 0.200603),
+    "NALU, sub": (14, 0.214724, 0.193204, 0.236983),
+    "NAU, sub": (100, 0.0662118, 0.0474886, 0.0915599),
+    "ReLU, add": (62, 0.245327, 0.242962, 0.247693),
+}
+
+
+@pytest.mark.parametrize("row", PUBLISHED_SPARSITY)
+def test_the_interval_of_the_mean_sparsity_is_the_published_one(row):
+    """A beta fit has two sufficient statistics. Those that give the published mean and low end give the high end."""
+    seeds, *published = PUBLISHED_SPARSITY[row]
+    mean, low, high = (2 * value for value in published)
+
+    def fit(log_concentration):
+        a, b = mean * math.exp(log_concentration), (1 - mean) * math.exp(log_concentration)
+        logs = special.digamma([a, b]) - special.digamma(a + b)
+        return intervals.beta_mean(seeds, *logs)
+
+    ours = fit(optimize.brentq(lambda c: fit(c)[1] - low, -1, 15))
+    assert ours[0] == pytest.approx(mean, rel=1e-5)
+    assert ours[2] - mean == pytest.approx(high - mean, rel=0.01)
+
+
+# (solved seeds, mean, low, high) of the first solved step, for the rows whose ends fit one gamma distribution; the
+# other fits had not converged.
+PUBLISHED_SOLVED_AT = {
+    "NMU, sub": (56, 1.00193e6, 1.00135e6, 1.00251e6),
+    "NAC+, add": (100, 492493, 447626, 544457),
+    "NAU, add": (100, 390919, 353874, 434567),
+    "ReLU, add": (62, 76368.1, 69396.7, 84715.3),
+}
+
+
+@pytest.mark.parametrize("row", PUBLISHED_SOLVED_AT)
+def test_the_interval_of_the_mean_solved_at_is_the_published_one(row):
+    seeds, mean, low, high = PUBLISHED_SOLVED_AT[row]
+    fit = lambda c: intervals.gamma_mean(seeds, mean, -math.exp(c))
+    ours = fit(optimize.brentq(lambda c: fit(c)[1] - low, -15, 1))
+    assert ours[2] - mean == pytest.approx(high - mean, rel=0.06)
+
+
+def test_the_mean_of_a_gamma_fit_is_the_samples_mean_as_the_published_ones_should_have_been():
+    steps = np.random.default_rng(0).gamma(0.5, 4e5, size=100) + 1000
+    mean, low, high = intervals.mean_solved_at(steps)
+    assert mean == steps.mean()
+    assert low < mean < high
+
+
+@pytest.mark.parametrize(("shape", "seeds"), [(0.7, 30), (5.0, 20), (400.0, 100)])
+def test_profile_intervals_of_gamma_means_cover_as_often_as_they_say(shape, seeds):
+    rng = np.random.default_rng(1)
+    hits = 0
+    for _ in range(300):
+        _, low, high = intervals.mean_solved_at(rng.gamma(shape, 1000 / shape, size=seeds))
+        hits += low <= 1000 <= high
+    assert 0.91 <= hits / 300 <= 0.985
+
+
+@pytest.mark.parametrize(("a", "b"), [(2, 40), (0.5, 3), (30, 2)])
+def test_profile_intervals_of_beta_means_cover_as_often_as_they_say(a, b):
+    rng = np.random.default_rng(2)
+    hits = 0
+    for _ in range(300):
+        mean, low, high = intervals.mean_sparsity(rng.beta(a, b, size=30) / 2)
+        assert low < mean < high
+        hits += low <= a / (a + b) / 2 <= high
+    assert 0.91 <= hits / 300 <= 0.985
+
+
+def test_a_beta_fit_is_scipys():
+    errors = np.random.default_rng(3).beta(2, 9, size=50) / 2
+    a, b, _, _ = stats.beta.fit(2 * errors, floc=0, fscale=1)
+    assert intervals.mean_sparsity(errors)[0] == pytest.approx(a / (a + b) / 2, rel=1e-5)
+
+
+def test_tiny_and_extreme_sparsity_errors_have_finite_intervals():
+    for errors in (np.linspace(0, 1e-6, 30), np.array([0.0] * 9 + [0.5]), 0.5 - np.linspace(0, 1e-5, 10)):
+        mean, low, high = intervals.mean_sparsity(errors)
+        assert 0 <= low < mean < high <= 0.5
+
+
+def test_values_that_do_not_vary_and_weights_beyond_one_get_students_t():
+    assert intervals.mean_solved_at(np.full(3, 1.003e6)) == (1.003e6, 1.003e6, 1.003e6)  # as published for NAC• NMU, √
+    assert intervals.mean_sparsity(np.full(5, 0.2)) == pytest.approx((0.2, 0.2, 0.2))
+    errors = np.array([0.1, 0.9, 1.2])
+    reach = stats.t.ppf(0.975, 2) * stats.sem(errors)
+    assert intervals.mean_sparsity(errors) == pytest.approx((errors.mean(), 0.0, errors.mean() + reach))
+
+
+def test_seeds_that_were_solved_before_they_were_trained_get_students_t():
+    steps = np.array([0.0, 100.0, 200.0])
+    assert intervals.mean_solved_at(steps) == intervals.student(steps, 0, np.inf)
+
+
+def test_one_value_has_no_interval_and_none_no_mean():
+    for function in (intervals.mean_solved_at, intervals.mean_sparsity):
+        value, low, high = function(np.array([0.25]))
+        assert (value, math.isnan(low), math.isnan(high)) == (0.25, True, True)
+        assert all(map(math.isnan, function(np.array([]))))
+
+
+def test_boschloo_is_scipys_and_sees_no_difference_where_all_or_none_are_solved():
+    assert intervals.boschloo(3, 25, 15, 25) == stats.boschloo_exact([[3, 15], [22, 10]]).pvalue
+    assert intervals.boschloo(0, 25, 0, 25) == intervals.boschloo(25, 25, 100, 100) == 1
+
+
+def test_few_seeds_never_have_a_narrow_difference():
+    assert intervals.difference_of_rates(10, 10, 10, 10)[2] > 0.25
+    assert intervals.difference_of_rates(25, 25, 25, 25)[2] < 0.25

@@ -1,0 +1,201 @@
+"""What is on disk is whole, ours, and never lost."""
+
+import io
+import os
+import shutil
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmark.asked import replicas as replicas_module
+from benchmark.asked.protocol import Engine
+from benchmark.errors import UsageError
+from benchmark.results import shards
+from benchmark.results.store import Store
+from benchmark.run import derive
+from benchmark.training.engine import train
+
+
+@pytest.fixture
+def filled(quick, tmp_path):
+    """(store with one shard, request)."""
+    request = quick()
+    store = Store(tmp_path / "results")
+    store.prepare()
+    store.write(request.replicas(), train(request.replicas(), Engine()))
+    return store, request
+
+
+def test_a_shard_comes_back_as_it_was_written(filled):
+    store, request = filled
+    (shard,) = Store(store.folder).shards()
+    assert shard.identities == [(*r.key, r.cell.specification.digest) for r in request.replicas()]
+    measured = train(request.replicas(), Engine())
+    assert np.array_equal(shard.arrays["extrapolation"], measured.extrapolation)
+    parameters = Store(store.folder).parameters(request.replicas()[1])
+    assert all(np.array_equal(value, measured.parameters[name][1]) for name, value in parameters.items())
+
+
+def test_only_what_no_shard_holds_is_missing(filled, quick):
+    store, _ = filled
+    grown = quick(overrides=["protocol.seeds=5"])
+    assert [replica.seed for replica in store.missing(grown.replicas())] == [3, 4]
+    other = quick(overrides=["protocol.steps=8"])
+    assert len(store.missing(other.replicas())) == 3
+
+
+def test_a_temporary_file_of_a_killed_writer_is_no_shard(filled):
+    store, _request = filled
+    path = next(store.shard_folder.glob("*.npz"))
+    (store.shard_folder / f".{path.name}").write_bytes(path.read_bytes()[:100])
+    assert len(Store(store.folder).shards()) == 1
+    store.prepare()
+    assert (store.shard_folder / f".{path.name}").exists()  # it may be another process's, still at work
+    os.utime(store.shard_folder / f".{path.name}", (0, 0))
+    store.prepare()
+    assert [path.name] == [left.name for left in store.shard_folder.iterdir()]
+
+
+def damage(path, how):
+    content = path.read_bytes()
+    if how == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    elif how == "flipped":
+        with zipfile.ZipFile(path) as file:
+            place = file.getinfo("interpolation.npy").header_offset + 200  # among the numbers
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+    elif how == "text":
+        path.write_text("not a shard")
+    elif how == "empty":
+        path.write_bytes(b"")
+    elif how == "foreign":
+        np.savez(path, a=np.arange(3))
+    elif how == "pickle":
+        np.savez(path, meta=np.array([{"format": shards.FORMAT}], dtype=object))
+    elif how == "short":
+        with np.load(path) as file:
+            arrays = dict(file)
+        arrays["interpolation"] = arrays["interpolation"][:1]
+        np.savez(path, **arrays)
+
+
+@pytest.mark.parametrize("how", ["cut", "flipped", "text", "empty", "foreign", "pickle", "short"])
+def test_a_damaged_or_foreign_shard_is_named_and_refused(filled, how):
+    store, request = filled
+    path = next(store.shard_folder.glob("*.npz"))
+    damage(path, how)
+    with pytest.raises(UsageError, match=path.name):
+        Store(store.folder).missing(request.replicas())
+
+
+@pytest.fixture
+def half_done(filled, quick, checkpoint):
+    """(store with one shard and one checkpoint, the checkpoint's replicas)."""
+    store, _ = filled
+    replicas = quick(overrides=["protocol.seeds=7"]).replicas()[3:]
+    train(replicas, Engine(), checkpoint=store.checkpoint(replicas, Engine()))
+    return store, replicas
+
+
+def test_a_tile_that_is_half_done_is_taken_up_where_all_of_it_is_missing(half_done):
+    store, replicas = half_done
+    assert store.begun(replicas) == [replicas]
+    assert store.begun([*replicas[::-1], *replicas[:1]]) == [replicas]
+    assert store.begun(replicas[1:]) == []
+    assert store.checkpoint(replicas, Engine()).load()["best"].shape == (4,)
+    assert store.checkpoint(replicas, Engine(mode="compiled")).load() is None
+
+
+def test_a_checkpoint_goes_when_its_replicas_are_finished(half_done):
+    store, replicas = half_done
+    store.write(replicas[:2], train(replicas[:2], Engine()))
+    Store(store.folder).prepare()
+    assert store.checkpoint_folder.exists()
+    store.write(replicas[2:], train(replicas[2:], Engine()))
+    Store(store.folder).prepare()
+    assert not store.checkpoint_folder.exists()
+
+
+def test_a_damaged_checkpoint_is_named_and_refused(half_done):
+    store, replicas = half_done
+    (path,) = store.checkpoint_folder.iterdir()
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(UsageError, match=path.name):
+        store.begun(replicas)
+
+
+def test_of_two_shards_with_the_same_replica_the_first_wins(filled):
+    store, _ = filled
+    first = next(store.shard_folder.glob("*.npz"))
+    with np.load(first) as file:
+        arrays = dict(file)
+    arrays["extrapolation"] = arrays["extrapolation"] + 1
+    np.savez(store.shard_folder / "99999999999999999999-1.npz", **arrays)
+    tables, notes, _ = derive(Store(store.folder))
+    with np.load(first) as file:
+        best = file["extrapolation"][np.arange(3), file["best"]]
+    assert tables["outcomes"]["extrapolation"].tolist() == best.tolist()
+    assert notes == []
+
+
+def test_of_two_configurations_behind_one_key_the_current_semantics_wins_and_the_other_is_named(
+    filled, quick, monkeypatch
+):
+    store, request = filled
+    cell = request.cells[0]
+    changed = replace(cell.specification.protocol, epsilon=0.5)
+    other = replace(cell, specification=replace(cell.specification, protocol=changed))
+    replicas = [replicas_module.Replica(other, seed) for seed in range(2)]
+    monkeypatch.setattr(shards, "SEMANTICS", 0)
+    store.write(replicas, train(replicas, Engine()))
+    monkeypatch.undo()
+    tables, notes, _ = derive(Store(store.folder))
+    assert set(tables["outcomes"]["digest"]) == {cell.specification.digest}
+    assert len(notes) == 1
+    assert other.specification.digest in notes[0]
+
+
+def test_tables_are_the_same_whatever_order_the_shards_came_in(quick, tmp_path):
+    request = quick(["nac"], ["add", "mul"])
+    replicas = request.replicas()
+    for name, order in (("forwards", replicas), ("backwards", replicas[::-1])):
+        store = Store(tmp_path / name)
+        store.prepare()
+        for tile in (order[:2], order[2:]):
+            store.write(tile, train(tile, Engine()))
+        derive(store)
+    for file in ("summary.csv", "profile.csv", "cells.csv", "curves.csv.gz"):
+        assert (tmp_path / "forwards" / file).read_bytes() == (tmp_path / "backwards" / file).read_bytes()
+
+
+def test_a_table_without_its_shards_is_not_overwritten(filled, quick):
+    store, _ = filled
+    derive(store)
+    shutil.rmtree(store.shard_folder)
+    with pytest.raises(UsageError, match="drop from the table"):
+        Store(store.folder).missing(quick(["nac"]).replicas())
+    assert len(Store(store.folder).missing(quick().replicas())) == 3
+
+
+def test_a_foreign_table_in_the_folder_is_refused(filled):
+    store, request = filled
+    (store.folder / "outcomes.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(UsageError, match=r"outcomes\.csv is no results table"):
+        store.missing(request.replicas())
+
+
+def test_a_results_path_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(UsageError, match="is a file"):
+            Store(path)
+
+
+def test_a_shard_can_be_opened_without_this_package(filled):
+    store, _ = filled
+    path = next(store.shard_folder.glob("*.npz"))
+    with zipfile.ZipFile(path) as archive:
+        meta = np.load(io.BytesIO(archive.read("meta.npy")), allow_pickle=False)
+    assert shards.FORMAT in str(meta)

@@ -1,0 +1,43 @@
+"""The terminal says what happened, what it means and where."""
+
+from benchmark.run import run
+from benchmark.showing.texts import report, table
+
+
+def said(quick, tmp_path, *names):
+    results = run(quick(*names, ["engine.workers=1"], results=tmp_path))
+    return report(results.outcomes, results.summary, results.asked("cells")).splitlines()
+
+
+def test_columns_are_aligned_under_their_names():
+    lines = table([{"a": "1", "bc": "22222"}, {"a": "333", "bc": ""}]).splitlines()
+    assert lines == ["a    bc", "---  -----", "1    22222", "333"]
+
+
+def test_each_cell_has_a_row_and_each_verdict_its_meaning(quick, tmp_path):
+    lines = said(quick, tmp_path, ["nalu", "nac"], ["add", "mul"], ["symmetric"])
+    assert [line.split()[:3] for line in lines[2:6]] == [
+        [m, t, "symmetric"] for m in ("nac", "nalu") for t in ("add", "mul")
+    ]
+    assert any(line.startswith("cannot_represent: no weights of this model compute the task") for line in lines)
+    assert "nac cannot represent mul on symmetric: W x can only add and subtract." in lines
+
+
+def test_the_effective_ranges_are_told_for_every_task(quick, tmp_path):
+    lines = said(quick, tmp_path, ["linear"], ["sqrt", "add", "div"], ["symmetric"])
+    assert "sqrt on symmetric: trained on [0, 5], judged on [5, 20]." in lines
+    assert "add on symmetric: trained on [-5, 5], judged on [-20, -5] ∪ [5, 20]." in lines
+    effective = "trained on a [-5, 5], b [-5, -0.1] ∪ [0.1, 5], judged on [-20, -5] ∪ [5, 20]."
+    assert f"div on symmetric: {effective}" in lines
+
+
+def test_where_no_threshold_exists_no_success_is_told(quick, tmp_path):
+    to_zero = ["task.div.margin=0", "range.pos_0_1.extrapolation=[[0,5]]"]
+    results = run(quick(["nalu"], ["div", "mul"], ["pos_0_1"], ["engine.workers=1", *to_zero], results=tmp_path))
+    lines = report(results.outcomes, results.summary, results.asked("cells")).splitlines()
+    rows = {line.split()[1]: line for line in lines[2:4]}
+    assert "% [" in rows["mul"]
+    assert "% [" not in rows["div"]
+    where = "on pos_0_1: trained on [0, 1], judged on [0, 5]"
+    assert f"mul {where}." in lines
+    assert f"div {where}, without a threshold: weights wrong by ε err by ∞." in lines

@@ -1,0 +1,257 @@
+"""A generated program trains what torch does, whatever a protocol asks for, and is the same bits in any company."""
+
+import dataclasses
+import inspect
+import re
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark.asked.protocol import Engine
+from benchmark.asked.replicas import Replica
+from benchmark.errors import UsageError
+from benchmark.training.engine import Measured, train
+from benchmark.training.fused import program
+from benchmark.training.fused.build import CannotBuild, check, level
+from benchmark.training.fused.program import source
+from benchmark.training.steps import Step
+from benchmark.training.tiles import tiles
+from benchmark.units import NALU
+
+
+def works():
+    try:
+        check()
+    except CannotBuild:
+        return False
+    return True
+
+
+pytestmark = pytest.mark.skipif(not works(), reason="needs a C++ compiler")
+COMPILED, EAGER = Engine(mode="compiled"), Engine(mode="eager")
+
+
+def same(one, i, other, j):
+    """Whether row i of one tile's measurements is row j of another's, to the last bit."""
+    rows = []
+    for measured, row in ((one, i), (other, j)):
+        values = {field.name: getattr(measured, field.name) for field in dataclasses.fields(Measured)}
+        for name in ("seconds", "engine", "device", "steps"):
+            del values[name]
+        arrays = values.pop("parameters") | values
+        rows.append({name: np.asarray(value[row]).tobytes() for name, value in arrays.items()})
+    return rows[0] == rows[1]
+
+
+STACK = ["+model.nmu.hidden_unit=benchmark.units.nau.NAU", "protocol.hidden=[2]", "protocol.inputs=20"]
+
+
+@pytest.mark.parametrize(
+    ("model", "overrides"),
+    [
+        ("nalu", []),
+        ("nmu", STACK),  # regularized and bounded
+    ],
+)
+def test_a_replica_is_the_same_alone_in_company_resumed_and_for_any_steps_per_call(quick, checkpoint, model, overrides):
+    overrides = [*overrides, "protocol.seeds=10", "protocol.steps=16", "protocol.evaluate_every=8"]
+    replicas = quick([model], ["mul", "add"], ["symmetric", "positive"], overrides).replicas()
+    together = train(replicas, COMPILED)
+    assert together.engine == "compiled"
+    assert same(together, 21, train([replicas[21]], dataclasses.replace(COMPILED, steps_per_call=3)), 0)
+    backwards = train(replicas[::-1], COMPILED)
+    assert all(same(together, i, backwards, len(replicas) - 1 - i) for i in range(len(replicas)))
+    train(replicas[20:23], COMPILED, checkpoint=checkpoint)
+    resumed = train(replicas[20:23], dataclasses.replace(COMPILED, steps_per_call=1), checkpoint=checkpoint)
+    assert all(same(together, 20 + i, resumed, i) for i in range(3))
+
+
+REGULARIZED = ["model.inalu.recipe.regularizers.saturation.start=0", "+model.inalu.recipe.restart.every=2",
+               "model.inalu.recipe.restart.after=1.5", "model.inalu.recipe.restart.above=0"]  # fmt: skip
+WIDE = ["protocol.inputs=70", "protocol.hidden=[2]", "protocol.steps=10"]
+
+
+@pytest.mark.parametrize(
+    ("model", "task", "range_", "overrides"),
+    [
+        ("snmu", "mul", "symmetric", ["protocol.optimizer=rmsprop"]),  # noisy
+        # Clipped, regularized by error in steps of its own, with turns, a fixed set and an eye on the batches' errors.
+        ("inalu", "mul", "symmetric", ["protocol=schloer2020_minimal/quick", "protocol.samples=32", *REGULARIZED]),
+        ("mlp_sigmoid", "identity", "figure1_integers", ["protocol.batch=11"]),  # a grid
+        ("mlp_softplus", "div", "positive", ["protocol.batch=37", "protocol.hidden=[3,1]"]),
+        ("nac", "add", "positive", ["protocol.batch=2"]),
+        ("nalu", "square", "positive", ["protocol.dtype=float64", "protocol.optimizer=rmsprop"]),
+        ("npu", "mul", "symmetric", ["protocol.dtype=float64", "protocol.batch=20"]),
+        ("nac", "sub", "normal_mixed_3", []),
+        ("nac", "sub", "normal_mixed_4_2", ["protocol.dtype=float64"]),
+        ("nac", "add", "exponential_0p8", ["protocol.optimizer=sgd"]),
+        ("nalu", "sub", "mixed_2", ["protocol.data_seed=3", "protocol.samples=48"]),
+        ("nac_mul", "add", "positive", ["protocol.inputs=20", "protocol.hidden=[2]"]),
+        ("nalu", "mul", "positive", WIDE),
+        ("nmu", "mul", "positive", WIDE),
+        ("nmru", "div", "positive", WIDE),
+        ("mlp_tanh", "add", "positive", WIDE),
+        ("gated_nau_nmu", "sqrt", "positive", [*WIDE, "protocol.batch=24"]),
+    ],
+)
+def test_what_protocols_ask_for_trains_as_eagerly(quick, model, task, range_, overrides):
+    replicas = quick([model], [task], [range_], [*overrides, "protocol.seeds=5"]).replicas()
+    fused, eager = train(replicas, COMPILED), train(replicas, EAGER)
+    exact = replicas[0].cell.specification.protocol.dtype == "float64"
+    np.testing.assert_allclose(fused.interpolation, eager.interpolation, rtol=1e-10 if exact else 1e-3)
+    for name, value in eager.parameters.items():
+        np.testing.assert_allclose(fused.parameters[name], value, rtol=1e-9 if exact else 1e-4, atol=1e-5)
+    for name in ("target_interpolation", "target_extrapolation", "profile_target", "threshold"):
+        assert getattr(fused, name).tobytes() == getattr(eager, name).tobytes()
+
+
+@pytest.mark.parametrize("capability", ["DEFAULT", "AVX2", "AVX512"])
+def test_the_width_of_the_registers_changes_no_bit(quick, monkeypatch, capability):
+    order = ["DEFAULT", "AVX2", "AVX512"]
+    if order.index(capability) >= order.index(torch.backends.cpu.get_cpu_capability()):
+        pytest.skip("this processor's own registers, or wider ones than it has")
+    grids = [
+        quick(["nalu", "npu"], ["mul"], ["symmetric"], ["protocol.batch=40"]),
+        quick(["nmu"], ["mul"], ["positive"], STACK),
+    ]
+    replicas = [grid.replicas()[3 * i : 3 * i + 3] for grid in grids for i in range(len(grid.cells))]
+    own = [train(tile, COMPILED) for tile in replicas]
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: capability)
+    for tile, wide in zip(replicas, own, strict=True):
+        narrow = train(tile, COMPILED)
+        assert all(same(narrow, i, wide, i) for i in range(3))
+
+
+class Sevenfold(torch.nn.Module):
+    """A network of somebody's own, in rows, with what no shipped unit uses."""
+
+    def __init__(self, inputs, outputs, width=7):
+        super().__init__()
+        self.inner, self.outer = torch.nn.Linear(inputs, width), torch.nn.Linear(width, outputs)
+        self.norm = torch.nn.LayerNorm(width)
+
+    def forward(self, x):
+        return self.outer(self.norm(torch.nn.functional.gelu(self.inner(x))) + torch.softmax(self.inner(x), -1))
+
+
+class Sorting(torch.nn.Module):
+    """Sorts its inputs, which the generator does not know."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.linear = torch.nn.Linear(inputs, outputs)
+
+    def forward(self, x):
+        return self.linear(torch.sort(x, -1).values)
+
+
+class Deciding(Sorting):
+    """Looks at its numbers to decide what to do."""
+
+    def forward(self, x):
+        return self.linear(x if self.linear.weight.sum() > 0 else -x)
+
+
+class Averaging(Sorting):
+    """Mixes the examples of a batch."""
+
+    def forward(self, x):
+        return self.linear(x.cumsum(0))
+
+
+def foreign(quick, module, steps=20):
+    cell = quick(["linear"], ["mul"], overrides=[f"protocol.steps={steps}", "protocol.evaluate_every=5"]).cells[0]
+    options = {"module": f"{__name__}:{module.__name__}"}
+    model = dataclasses.replace(cell.specification.model, unit="benchmark.units.rows.Rows", options=options)
+    cell = dataclasses.replace(cell, specification=dataclasses.replace(cell.specification, model=model))
+    return [Replica(cell, seed) for seed in range(3)]
+
+
+def test_a_row_wise_module_of_ones_own_is_fused_like_any_other(quick):
+    replicas = foreign(quick, Sevenfold)
+    fused, eager = train(replicas, COMPILED), train(replicas, EAGER)
+    assert (fused.engine, eager.engine) == ("compiled", "eager")
+    for name, value in eager.parameters.items():
+        np.testing.assert_allclose(fused.parameters[name], value, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("module", "told"),
+    [(Sorting, "sort"), (Deciding, "data-dependent control flow"), (Averaging, "cumsum")],
+)
+def test_what_the_generator_does_not_know_is_named_trained_eagerly_and_refused_if_asked_for(quick, module, told):
+    replicas = foreign(quick, module, steps=10_000_000)
+    with pytest.warns(UserWarning, match=f"linear cannot be compiled, as .*{told}.*: it is trained eagerly"):
+        assert {engine.mode for _, engine in tiles(replicas, Engine(), 1)} == {"eager"}
+    with pytest.raises(UsageError, match=f"engine.mode=compiled: linear cannot be compiled, as .*{told}.*; use eager"):
+        tiles(replicas, COMPILED, 1)
+
+
+def test_no_program_depends_on_a_units_name_a_task_a_range_a_seed_or_a_rate(quick):
+    one = quick(["nalu"], ["mul"], ["positive"]).cells[0].specification
+    other = quick(["nalu"], ["div"], ["symmetric"], ["model.nalu.recipe.learning_rate=0.3"]).cells[0].specification
+    assert source(one).text == source(other).text
+    for model in ("nalu", "nmu", "mlp_tanh", "npu"):
+        text = source(quick([model], ["mul"]).cells[0].specification).text
+        assert not re.search(r"\b(nalu|nmu|nac|npu|mlp|dense)\b", text, re.IGNORECASE)
+
+
+def test_auto_compiles_where_that_saves_time(quick):
+    little = quick(["nalu"], ["mul"], overrides=["protocol.seeds=25"]).replicas()
+    long = quick(["nalu"], ["mul"], overrides=["protocol.steps=10_000_000"]).replicas()
+    assert {engine.mode for _, engine in tiles(little, Engine(), 1)} == {"eager"}
+    assert {engine.mode for _, engine in tiles(long, Engine(), 1)} == {"compiled"}
+    assert {engine.mode for _, engine in tiles(long, Engine(mode="eager"), 1)} == {"eager"}
+
+
+def test_what_is_compiled_follows_from_the_request_and_not_from_what_is_missing_or_how_many_seeds_more(quick):
+    mode = lambda seeds, missing=None: {
+        replica.key: engine.mode
+        for tile, engine in tiles(
+            [r for r in request(seeds) if missing is None or r.seed in missing], Engine(), 2, request(seeds)
+        )
+        for replica in tile
+    }
+    request = lambda seeds: quick(
+        ["mlp_tanh", "nalu"],
+        ["mul", "sqrt"],
+        overrides=[f"protocol.seeds={seeds}", "protocol.steps=1_600", "protocol.batch=128"],
+    ).replicas()
+    whole = mode(25)
+    assert set(whole.values()) == {"eager", "compiled"}
+    for part in (mode(25, missing={24}), mode(100), mode(100, missing={3, 99})):
+        assert all(whole.get(key, whole[(*key[:-1], 0)]) == engine for key, engine in part.items())
+
+
+def test_a_group_is_shared_out_among_the_workers(quick):
+    replicas = quick(["nac"], ["mul"], overrides=["protocol.seeds=30", "protocol.steps=1_000_000"]).replicas()
+    assert [len(tile) for tile, _ in tiles(replicas, COMPILED, 2)] == [15, 15]
+    assert [len(tile) for tile, _ in tiles(replicas, dataclasses.replace(COMPILED, tile=13), 2)] == [13, 13, 4]
+
+
+def test_without_a_compiler_auto_trains_eagerly_and_compiling_is_refused(quick, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    replicas = quick(["nalu"], ["mul"], overrides=["protocol.steps=10_000_000"]).replicas()
+    with pytest.warns(UserWarning, match=r"no C\+\+ compiler .* is found: training is eager"):
+        assert {engine.mode for _, engine in tiles(replicas, Engine(), 1)} == {"eager"}
+    with pytest.raises(UsageError, match=r"engine.mode=compiled: no C\+\+ compiler .* is found; use eager"):
+        tiles(replicas, COMPILED, 1)
+
+
+def test_the_processors_own_level_is_asked_for():
+    assert level() in ((), ("-march=x86-64-v3",), ("-march=x86-64-v4", "-mprefer-vector-width=512"))
+
+
+def test_the_page_on_the_generator_shows_what_it_generates(quick):
+    page = Path(program.__file__).with_name("README.md").read_text(encoding="utf-8")
+    specification = quick(["nalu"], ["mul"], overrides=["protocol.batch=128"]).cells[0].specification
+    step = Step(specification, 1, torch.device("cpu"))
+    _, lines, _ = program.training_step(step, specification.problem, 128, np.float32, registers=1)
+    blocks = re.findall(r"```cpp\n(.*?)\n```", page, re.DOTALL)
+    assert len(blocks) == 3
+    assert all(block in "\n".join(lines) for block in blocks)
+    shown = re.search(r"```python\n(.*?)\n```", page, re.DOTALL)[1]
+    assert textwrap.indent(shown, 8 * " ") in inspect.getsource(NALU.forward)

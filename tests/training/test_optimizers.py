@@ -1,0 +1,100 @@
+"""The optimizers are torch's, written out."""
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark.asked.protocol import OPTIMIZERS as OFFERED
+from benchmark.training.optimizers import OPTIMIZERS, corrections
+
+TORCHS = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop, "sgd": torch.optim.SGD}
+STEPS = 50
+
+
+def run(name, dtype, rate, gradients, theta):
+    starts, update = OPTIMIZERS[name]
+    theta, slots = theta.clone(), [torch.full_like(theta, start) for start in starts]
+    path = []
+    for gradient, correction in zip(gradients, corrections(list(range(STEPS))), strict=True):
+        update(theta, gradient(theta), slots, torch.full_like(theta, rate), torch.tensor(correction, dtype=dtype))
+        path.append(theta.clone())
+    return torch.stack(path)
+
+
+def torchs_run(name, rate, gradients, theta):
+    parameter = torch.nn.Parameter(theta.clone())
+    optimizer, path = TORCHS[name]([parameter], lr=rate), []
+    for gradient in gradients:
+        parameter.grad = gradient(parameter.detach())
+        optimizer.step()
+        path.append(parameter.detach().clone())
+    return torch.stack(path)
+
+
+def noise(dtype, scale):
+    random = torch.Generator().manual_seed(0)
+    fixed = [scale * torch.randn(40, generator=random, dtype=dtype) for _ in range(STEPS)]
+    return [lambda theta, g=g: g for g in fixed]
+
+
+def quadratic(dtype, scale):
+    target = torch.linspace(-3, 3, 40, dtype=dtype)
+    return [lambda theta: scale * (theta - target)] * STEPS
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 2e-5)])
+@pytest.mark.parametrize("rate", [1e-3, 0.05])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 30.0])
+@pytest.mark.parametrize("gradients", [noise, quadratic])
+@pytest.mark.parametrize("name", TORCHS)
+def test_fifty_steps_are_torchs_to_rounding(name, gradients, scale, rate, dtype, tolerance):
+    theta = torch.linspace(-1, 1, 40, dtype=dtype)
+    ours = run(name, dtype, rate, gradients(dtype, scale), theta)
+    expected = torchs_run(name, rate, gradients(dtype, scale), theta)
+    assert dtype is torch.float32 or not torch.equal(ours[-1], theta)
+    assert torch.allclose(ours, expected, rtol=tolerance, atol=tolerance * expected.abs().max().item())
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_each_element_has_its_own_rate(name):
+    starts, update = OPTIMIZERS[name]
+    theta, slots = torch.zeros(3).double(), [torch.full((3,), start).double() for start in starts]
+    rate, correction = torch.tensor([0.0, 0.1, 0.2]).double(), torch.tensor(corrections([0])[0]).double()
+    update(theta, torch.ones(3).double(), slots, rate, correction)
+    assert theta[0] == 0
+    assert theta[2].item() == pytest.approx(2 * theta[1].item(), rel=1e-12)
+    assert theta[1] < 0
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_each_element_is_updated_by_its_own_gradients_alone(name):
+    theta = torch.linspace(-1, 1, 40).double()
+    everything = run(name, torch.float64, 0.01, noise(torch.float64, 1.0), theta)
+    one = [lambda theta, g=g: g(theta)[7:8] for g in noise(torch.float64, 1.0)]
+    assert torch.equal(run(name, torch.float64, 0.01, one, theta[7:8])[:, 0], everything[:, 7])
+
+
+def test_tensorflows_rmsprop_starts_its_mean_square_at_one_and_has_its_constant_inside_the_root():
+    gradients, theta, square = [3.0, -0.2, 1e-6, 0.5], 1.0, 1.0
+    path = []
+    for g in gradients:
+        square = 0.9 * square + 0.1 * g * g
+        theta -= 0.01 * g / (square + 1e-10) ** 0.5
+        path.append(theta)
+    start, update = OPTIMIZERS["rmsprop_tensorflow"]
+    ours, slots = torch.ones(1).double(), [torch.full((1,), start[0]).double()]
+    for g, expected in zip(gradients, path, strict=True):
+        update(ours, torch.tensor([g], dtype=torch.float64), slots, torch.tensor([0.01], dtype=torch.float64), slots[0])
+        assert ours.item() == pytest.approx(expected, rel=1e-14)
+
+
+def test_the_protocol_offers_exactly_the_optimizers_there_are():
+    assert set(OFFERED) == set(OPTIMIZERS)
+
+
+def test_the_corrections_of_any_steps_are_adams():
+    steps = [0, 1, 7, 19_999]
+    expected = [[1 - 0.9 ** (step + 1), (1 - 0.999 ** (step + 1)) ** 0.5] for step in steps]
+    assert corrections(steps) == pytest.approx(np.array(expected), rel=1e-12)
+    assert (corrections(range(5, 9)) == corrections(iter([5, 6, 7, 8]))).all()
+    assert corrections(range(0)).shape == (0, 2)

@@ -1,0 +1,21 @@
+"""Tiles go to workers so that architectures are compiled side by side."""
+
+from benchmark.asked.protocol import Engine
+from benchmark.training.workers import _choose
+
+
+def test_a_worker_goes_on_with_its_architecture_then_takes_a_new_one_then_helps(quick):
+    tile = lambda model: (quick([model]).replicas(), Engine(mode="compiled"))
+    own, taken, new = architectures = [tile(model) for model in ("nac", "nalu", "linear")]
+    kinds = {name: _kind(one) for name, one in zip(("own", "taken", "new"), architectures, strict=True)}
+    others = {kinds["taken"]}
+    assert _choose([taken, new, own], kinds["own"], others) == 2
+    assert _choose([taken, new, taken], kinds["own"], others) == 1
+    assert _choose([taken, taken], kinds["own"], others) == 0
+    assert _choose([], kinds["own"], others) is None
+
+
+def _kind(tile):
+    from benchmark.asked.replicas import architecture
+
+    return architecture(tile[0][0])
