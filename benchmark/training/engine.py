@@ -266,8 +266,8 @@ class Training:
         beyond = self.state.curves[:, self.state.recorded - 1, 1]
         return int((np.isfinite(self.limits) & (beyond < self.limits)).sum())
 
-    def advance(self, begin: int, end: int, per_call: int | None, report: Callable[[int], None]) -> None:
-        """From one evaluation to the next. report: receives how many steps were done since it was last called."""
+    def advance(self, begin: int, end: int, per_call: int | None, done: Callable[[int], None]) -> None:
+        """From one evaluation to the next. done: receives how many steps each call took."""
         terms, steps = self.recipe.regularizers.values(), self.protocol.steps
         watched = np.zeros((len(self.tile), 2)) if self.run.step.watched else None
         at = begin
@@ -279,7 +279,7 @@ class Training:
             self.run.advance(at, schedule, watched)
             took = max(time.perf_counter() - began, 1e-6)
             self.pace = min(2.0 * self.pace, REPORTED * (upto - at) / took)
-            report(upto - at)
+            done(upto - at)
             at = upto
         if self.recipe.restart is not None and end < steps:
             every = self.recipe.restart.every
@@ -377,14 +377,23 @@ def train(
         training.run.load(saved.pop("rows"))
         state.restore(saved)
         report(evaluated[state.recorded - 1] * len(tile), training.solved)
-    kept = time.perf_counter()
+    kept = reported = time.perf_counter()
+    pending = 0
+
+    def done(steps: int) -> None:
+        nonlocal pending, reported
+        pending += steps * len(tile)
+        if time.perf_counter() - reported > REPORTED:
+            report(pending, training.solved)
+            pending, reported = 0, time.perf_counter()
+
     for begin, end in pairwise(evaluated[state.recorded - 1 :]):
-        training.advance(begin, end, engine.steps_per_call, lambda steps: report(steps * len(tile), training.solved))
+        training.advance(begin, end, engine.steps_per_call, done)
         if checkpoint and end < training.protocol.steps and time.perf_counter() - kept > KEPT_EVERY:
             rows = {"rows": training.run.rows(), "seconds": np.array(time.perf_counter() - began)}
             checkpoint.save(state.arrays() | rows)
             kept = time.perf_counter()
-    report(0, training.solved)
+    report(pending, training.solved)
     return training.measured(engine, time.perf_counter() - began)
 
 
