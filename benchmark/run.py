@@ -16,6 +16,7 @@ from benchmark.asked.replicas import CELL, Replica
 from benchmark.asked.tasks import plane_points
 from benchmark.results import statistics
 from benchmark.results.store import Store
+from benchmark.training.cost import WORTH_WORKERS, seconds
 from benchmark.training.workers import Pool, RunError, train_tile
 
 
@@ -65,7 +66,8 @@ def run(request: Request | None = None, /, **names) -> Results:
     store, engine = Store(request.results), request.engine
     replicas = request.replicas()
     missing = store.missing(replicas)
-    workers = engine.workers or (1 if engine.device == "cuda" else _cores())
+    little = engine.device == "cuda" or seconds(missing) < WORTH_WORKERS
+    workers = engine.workers or (1 if little else _cores())
     try:
         if missing:
             # Workers start first: they load torch while the tiles are prepared.

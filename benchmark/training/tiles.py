@@ -3,11 +3,11 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 from benchmark.asked.protocol import Engine
-from benchmark.asked.replicas import Replica, Specification, architecture
+from benchmark.asked.replicas import Replica, architecture
 from benchmark.errors import UsageError
+from benchmark.training.cost import by_architecture, is_long, products
 from benchmark.training.eager import PAD
 from benchmark.training.fused.build import CannotBuild, check
 from benchmark.training.fused.program import source
@@ -15,8 +15,6 @@ from benchmark.training.fused.trace import NotFusable
 
 TILE_NUMBERS = 1 << 21  # products W x of one step that an eager tile may hold
 FUSED_TILE = 1 << 10  # replicas whose results are kept, and lost, together
-USUAL_SEEDS = 25  # the default protocol's
-WORTH_COMPILING = 1.5  # seconds of eager training that a compilation, 0.5 to 3 s, has to replace
 GPU_TILE, GPU_NUMBERS = 1 << 14, 1 << 27  # replicas of a tile on a GPU, and products W x of one step there
 
 Tile = tuple[list[Replica], Engine]  # the replicas, and how they are trained
@@ -36,9 +34,9 @@ def tiles(
     interrupted run has left half trained; they stay together. Raises UsageError where compiling is asked for and cannot
     be done, or a GPU and there is none.
     """
-    whole = _by_architecture(request or replicas)
+    whole = by_architecture(request or replicas)
     together = {replica for tile in begun for replica in tile}
-    groups = _by_architecture([replica for replica in replicas if replica not in together])
+    groups = by_architecture([replica for replica in replicas if replica not in together])
     shares = -(-workers // len(groups)) if groups else 1  # a group is split for idle workers only
     kinds = _definite(whole, engine)
     cut: list[Tile] = []
@@ -55,7 +53,7 @@ def _definite(groups: dict[tuple, list[Replica]], engine: Engine) -> dict[tuple,
     """How each architecture is computed: as asked for, or as its share of the request makes worth while."""
     if engine.device == "cuda" and not has_gpu():
         raise UsageError("engine.device=cuda needs a GPU that torch can use, and none is found; use cpu")
-    long = {kind: _is_long(members) for kind, members in groups.items()}
+    long = {kind: is_long(members) for kind, members in groups.items()}
     wanted = [kind for kind in groups if engine.mode == "compiled" or (engine.mode == "auto" and long[kind])]
     wanted = [kind for kind in wanted if engine.device != "cuda"]
     refused: dict[tuple, str] = {}
@@ -94,20 +92,9 @@ def has_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-def _is_long(members: Sequence[Replica]) -> bool:
-    """Whether eager training of an architecture takes long enough to compile it."""
-    specification = members[0].cell.specification
-    # Measured: an eager step takes 0.6 ms at least, or 4 µs and 3.5 ns a product for each replica. More seeds than
-    # usual count for nothing: 100 seeds after 25 are trained as those were.
-    cells = len({replica.cell for replica in members})
-    usual = cells * min(len(members) // cells, USUAL_SEEDS)
-    step = max(6e-4, usual * (4e-6 + 3.5e-9 * _numbers(specification)))
-    return step * specification.protocol.steps > WORTH_COMPILING
-
-
 def _size(members: Sequence[Replica], share: int, engine: Engine) -> int:
     """Replicas of a tile; on a GPU it depends on nothing but the architecture, as one tile's bits on its size."""
-    numbers = _numbers(members[0].cell.specification)
+    numbers = products(members[0].cell.specification)
     if engine.mode == "compiled":
         return engine.tile or max(1, min(share, FUSED_TILE))
     if engine.device == "cuda":
@@ -117,22 +104,9 @@ def _size(members: Sequence[Replica], share: int, engine: Engine) -> int:
 
 def _work(members: Sequence[Replica]) -> int:
     specification = members[0].cell.specification
-    return len(members) * _numbers(specification) * specification.protocol.steps
-
-
-def _by_architecture(replicas: Sequence[Replica]) -> dict[tuple, list[Replica]]:
-    groups: dict[tuple, list[Replica]] = {}
-    for replica in replicas:
-        groups.setdefault(architecture(replica), []).append(replica)
-    return groups
+    return len(members) * products(specification) * specification.protocol.steps
 
 
 def padded_size(size: int) -> int:
     """Filled up to whole vectors."""
     return size + -size % PAD
-
-
-def _numbers(specification: Specification) -> int:
-    """Products of weights and inputs in one step of a replica."""
-    sizes = [specification.problem.inputs, *specification.hidden, 1]
-    return sum(a * b for a, b in pairwise(sizes)) * specification.protocol.batch
