@@ -201,13 +201,16 @@ def command_line(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmark.speed", description=__doc__)
     parser.add_argument("results", nargs="?", type=Path, default=Path("results/speed"), help="folder (%(default)s)")
     parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), help="which (all)")
-    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES), help="which (both)")
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, help="which (both; on a GPU eager)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where ours trains (%(default)s)")
     parser.add_argument("--tile", type=int, help="replicas trained at once (the engine's choice)")
     parser.add_argument("--blocks", type=int, default=5, help="medians of so many (%(default)s)")
     parser.add_argument("--seconds", type=float, default=8.0, help="about so long is a block (%(default)s)")
     chosen = parser.parse_args(arguments)
+    chosen.engines = chosen.engines or list(ENGINES if chosen.device == "cpu" else ENGINES[:1])
     try:
+        if chosen.device == "cuda" and "compiled" in chosen.engines:
+            raise UsageError("compiled programs train on the CPU; on a GPU choose --engines eager")
         number("blocks", chosen.blocks, least=1)
         number("seconds", chosen.seconds, above=0)
         if chosen.tile is not None:

@@ -142,8 +142,7 @@ def evaluation(step: Step, problem: Problem, dtype: type, registers: int) -> tup
 
 def _numbers(tracer: Tracer, tensor: torch.Tensor) -> list[Number]:
     numbers, axis = tracer.read(tensor)
-    shape = [1 if axis is not None and i - tensor.dim() == axis else n for i, n in enumerate(tensor.shape)]
-    return list(np.broadcast_to(numbers, shape).ravel())
+    return list(tracer.full(numbers, axis, tensor.shape).ravel())
 
 
 def _switch(kind: str, operations: list[str]) -> list[str]:

@@ -138,7 +138,7 @@ class Tracer(TorchDispatchMode):
     def over(self, numbers: Numbers, axis: int | None, dims: Any, shape: tuple[int, ...]) -> tuple[Numbers, bool]:
         """Sums over axes of a tensor of this shape, which stay with length 1; and whether the batch is still there."""
         rank = len(shape)
-        numbers = np.broadcast_to(numbers, [1 if i - rank == axis else n for i, n in enumerate(shape)])
+        numbers = self.full(numbers, axis, shape)
         dims = range(rank) if dims is None or dims == [] else dims
         chosen = sorted({d % rank - rank for d in ([dims] if isinstance(dims, int) else dims)}) if rank else []
         left = axis is not None and axis not in chosen
@@ -333,13 +333,23 @@ class Tracer(TorchDispatchMode):
         dims = range(rank) if dim is None or dim == [] else [dim] if isinstance(dim, int) else dim
         chosen = sorted({d % rank - rank for d in dims})
         if axis in chosen:
-            raise NotFusable("looks for an extreme among the examples of a batch")
-        numbers = np.broadcast_to(numbers, [1 if i - rank == axis else n for i, n in enumerate(a.shape)])
+            raise NotFusable("looks for an extreme or a product among the examples of a batch")
+        numbers = self.full(numbers, axis, a.shape)
         order = [i for i in range(-rank, 0) if i not in chosen] + chosen
         kept = [numbers.shape[i] for i in range(-rank, 0) if i not in chosen]
         rows = numbers.transpose(order).reshape(math.prod(kept), -1)
         found = self.halved(op, rows, 0.0).reshape([1 if i in chosen else numbers.shape[i] for i in range(-rank, 0)])
         return self._kept(found, result, axis, axis is not None, dim, keepdim, rank)
+
+    def on_prod(self, result: Tensor, a: Tensor, dim: int | None = None, keepdim: bool = False):
+        return self._extreme("mul", result, a, dim, keepdim)
+
+    def on_flip(self, result: Tensor, a: Tensor, dims: list[int]):
+        numbers, axis = self.read(a)
+        turned = [d % a.dim() for d in dims]
+        if axis is not None and axis + a.dim() in turned:
+            raise NotFusable("turns the examples of a batch around")
+        return np.flip(self.full(numbers, axis, a.shape), tuple(turned)), axis
 
     def on_amax(self, result: Tensor, a: Tensor, dim: Any = None, keepdim: bool = False):
         return self._extreme("maximum", result, a, dim, keepdim)
@@ -382,22 +392,22 @@ class Tracer(TorchDispatchMode):
         places = [slice(None) if i is None else self._constant(i) for i in indices]
         if axis is not None and (len(places) > a.dim() + axis or len([i for i in indices if i is not None]) > 1):
             raise NotFusable("picks single examples of a batch")
-        numbers = np.broadcast_to(numbers, [1 if i - a.dim() == axis else n for i, n in enumerate(a.shape)])
+        numbers = self.full(numbers, axis, a.shape)
         return numbers[tuple(places)], axis
 
     def on_index_select(self, result: Tensor, a: Tensor, dim: int, index: Tensor):
         numbers, axis = self.read(a)
         if dim % a.dim() - a.dim() == axis:
             raise NotFusable("picks single examples of a batch")
-        numbers = np.broadcast_to(numbers, [1 if i - a.dim() == axis else n for i, n in enumerate(a.shape)])
+        numbers = self.full(numbers, axis, a.shape)
         return numbers.take(self._constant(index), dim), axis
 
     def on_index_add(self, result: Tensor, a: Tensor, dim: int, index: Tensor, source: Tensor, alpha: float = 1):
         numbers, axis = self.read(a)
         added, other = self.read(source)
         axis = other if axis is None else axis
-        whole = np.broadcast_to(numbers, [1 if i - a.dim() == axis else n for i, n in enumerate(a.shape)]).copy()
-        parts = np.broadcast_to(added, [1 if i - a.dim() == axis else n for i, n in enumerate(source.shape)])
+        whole = self.full(numbers, axis, a.shape).copy()
+        parts = self.full(added, axis, source.shape)
         whole, parts = np.moveaxis(whole, dim, 0), np.moveaxis(parts, dim, 0)
         for place, part in zip(self._constant(index), parts, strict=True):
             whole[place] = self.apply("add", whole[place], part)
@@ -424,7 +434,7 @@ class Tracer(TorchDispatchMode):
             raise NotFusable("picks single examples of a batch")
         whole = self._zeros(shape, axis)
         np.moveaxis(whole, dim, 0)[start : min(end, shape[dim]) : step] = np.moveaxis(
-            np.broadcast_to(numbers, [1 if i - len(shape) == axis else n for i, n in enumerate(slope.shape)]), dim, 0
+            self.full(numbers, axis, slope.shape), dim, 0
         )
         return whole, axis
 
@@ -432,6 +442,10 @@ class Tracer(TorchDispatchMode):
         return self.on_slice_backward(
             result, slope.unsqueeze(dim), shape, dim, index % shape[dim], shape[dim], shape[dim]
         )
+
+    def full(self, numbers: Numbers, axis: int | None, shape: Any) -> Numbers:
+        """With all axes at full length but the batch's."""
+        return np.broadcast_to(numbers, [1 if i - len(shape) == axis else n for i, n in enumerate(shape)])
 
     def _zeros(self, shape: Any, axis: int | None) -> Numbers:
         sizes = [1 if i - len(shape) == axis else n for i, n in enumerate(shape)]
@@ -444,7 +458,7 @@ class Tracer(TorchDispatchMode):
 
     def on_constant_pad_nd(self, result: Tensor, a: Tensor, pad: list[int], value: float = 0.0):
         numbers, axis = self.read(a)
-        numbers = np.broadcast_to(numbers, [1 if i - a.dim() == axis else n for i, n in enumerate(a.shape)])
+        numbers = self.full(numbers, axis, a.shape)
         widths = [(0, 0)] * a.dim()
         for i in range(len(pad) // 2):
             widths[-1 - i] = (pad[2 * i], pad[2 * i + 1])
@@ -455,9 +469,8 @@ class Tracer(TorchDispatchMode):
 
     def on_mm(self, result: Tensor, a: Tensor, b: Tensor):
         (left, i), (right, j) = self.read(a), self.read(b)
-        rank = a.dim()
-        left = np.broadcast_to(left, [1 if k - rank == i else n for k, n in enumerate(a.shape)])
-        right = np.broadcast_to(right, [1 if k - rank == j else n for k, n in enumerate(b.shape)])
+        left = self.full(left, i, a.shape)
+        right = self.full(right, j, b.shape)
         products = (left[..., :, :, None], right[..., None, :, :])
         if i == -1 or j == -2:  # the sum is over the examples
             if i not in (-1, None) or j not in (-2, None):

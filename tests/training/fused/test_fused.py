@@ -255,3 +255,11 @@ def test_the_page_on_the_generator_shows_what_it_generates(quick):
     assert all(block in "\n".join(lines) for block in blocks)
     shown = re.search(r"```python\n(.*?)\n```", page, re.DOTALL)[1]
     assert textwrap.indent(shown, 8 * " ") in inspect.getsource(NALU.forward)
+
+
+def test_wide_layers_are_loops(quick):
+    lengths = []
+    for inputs in (100, 200):
+        wide = quick(["mlp_tanh"], ["mul"], overrides=[f"protocol.inputs={inputs}", "protocol.hidden=[1]"])
+        lengths.append(len(source(wide.cells[0].specification).text.splitlines()))
+    assert lengths[1] - lengths[0] < 400  # three lines for each sum of a weight's slope, in tiles of ten
