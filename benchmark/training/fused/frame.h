@@ -184,8 +184,10 @@ static double total(const D* sums) {
     return lanes[0];
 }
 
+extern "C" void* aligned_alloc(__SIZE_TYPE__, __SIZE_TYPE__);
+extern "C" void free(void*);
 static real* memory(long count) {
-    return (real*)__builtin_assume_aligned(__builtin_aligned_alloc(64, (count * sizeof(real) + 63) / 64 * 64), 64);
+    return (real*)__builtin_assume_aligned(aligned_alloc(64, (count * sizeof(real) + 63) / 64 * 64), 64);
 }
 
 extern "C" void train(const Plan* given, long first, long steps) {
@@ -215,7 +217,7 @@ extern "C" void train(const Plan* given, long first, long steps) {
         }
         for (int k = 0; k < STATE; k++) state[k] = p[k];
     }
-    __builtin_free(x);
+    free(x);
 }
 
 // Points lie in chunks: x [set, chunk, input, CHUNK], t [target, chunk, CHUNK], y [replica, chunk, CHUNK].
@@ -224,7 +226,7 @@ extern "C" void evaluate(long replicas, long points, const real* state, const re
     const long chunks = (points + CHUNK - 1) / CHUNK;
     enum { SUMS = 16 / WD };
     real* p = memory(KEPT_FORWARD + CHUNK + LANES_FORWARD * 16);
-    D* sums = (D*)__builtin_aligned_alloc(64, replicas * SUMS * sizeof(D) + 64);
+    D* sums = (D*)aligned_alloc(64, (replicas * SUMS * sizeof(D) + 63) / 64 * 64);
     for (long i = 0; i < replicas * SUMS; i++) sums[i] = D{};
     for (int k = 0; k < KEPT_FORWARD; k++) p[k] = 0;
     for (long c = 0; c < chunks; c++)  // outermost, as the points of a chunk stay in the cache for all replicas
@@ -248,6 +250,6 @@ extern "C" void evaluate(long replicas, long points, const real* state, const re
             }
         }
     for (long r = 0; squares && r < replicas; r++) squares[r] = total(sums + r * SUMS);
-    __builtin_free(sums);
-    __builtin_free(p);
+    free(sums);
+    free(p);
 }

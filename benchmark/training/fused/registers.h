@@ -32,24 +32,25 @@ INLINE D select(DI mask, D a, D b) { return mask ? a : b; }
 
 #if !defined(__clang__)
 template <class R, class I> INLINE R shuffled(R a, R b, I from) { return __builtin_shuffle(a, b, from); }
-#endif
-#if defined(__clang__)
+#else
 template <class R, class I> INLINE R shuffled(R a, R b, I from) {  // lanes of a, then of b
     R r;
     constexpr int n = sizeof(R) / sizeof(a[0]);
     for (int i = 0; i < n; i++) r[i] = from[i] < n ? a[from[i]] : b[from[i] - n];
     return r;
 }
+#endif
+#if defined(__clang__) && __clang_major__ >= 19
 INLINE F fma(F a, F b, F c) { return __builtin_elementwise_fma(a, b, c); }
 INLINE D fma(D a, D b, D c) { return __builtin_elementwise_fma(a, b, c); }
 INLINE F root(F v) { return __builtin_elementwise_sqrt(v); }
 INLINE D root(D v) { return __builtin_elementwise_sqrt(v); }
-#elif defined(__AVX512F__)
+#elif defined(__AVX512F__) && !defined(__clang__)
 INLINE F fma(F a, F b, F c) { return __builtin_ia32_vfmaddps512_mask(a, b, c, -1, 4); }
 INLINE D fma(D a, D b, D c) { return __builtin_ia32_vfmaddpd512_mask(a, b, c, -1, 4); }
 INLINE F root(F v) { return __builtin_ia32_sqrtps512_mask(v, v, -1, 4); }
 INLINE D root(D v) { return __builtin_ia32_sqrtpd512_mask(v, v, -1, 4); }
-#elif defined(__AVX2__)
+#elif defined(__AVX2__) && !defined(__clang__)
 INLINE F fma(F a, F b, F c) { return __builtin_ia32_vfmaddps256(a, b, c); }
 INLINE D fma(D a, D b, D c) { return __builtin_ia32_vfmaddpd256(a, b, c); }
 INLINE F root(F v) { return __builtin_ia32_sqrtps256(v); }

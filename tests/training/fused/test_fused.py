@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import re
+import shutil
 import textwrap
 from pathlib import Path
 
@@ -123,6 +124,19 @@ def test_the_width_of_the_registers_changes_no_bit(quick, monkeypatch, capabilit
     for tile, wide in zip(replicas, own, strict=True):
         narrow = train(tile, COMPILED)
         assert all(same(narrow, i, wide, i) for i in range(3))
+
+
+CLANG = next(filter(shutil.which, ("clang++", "clang++-14")), None)
+
+
+@pytest.mark.skipif(CLANG is None or not shutil.which("g++"), reason="needs both compilers")
+def test_the_compiler_changes_no_bit(quick, monkeypatch):
+    replicas = quick(["npu"], ["mul"], ["symmetric"]).replicas()
+    measured = []
+    for name in ("g++", CLANG):
+        monkeypatch.setenv("CXX", name)
+        measured.append(train(replicas, COMPILED))
+    assert all(same(measured[0], i, measured[1], i) for i in range(3))
 
 
 class Sevenfold(torch.nn.Module):
