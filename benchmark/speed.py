@@ -6,6 +6,8 @@ take turns, so that both see the machine in the same minutes.
 
 import argparse
 import os
+import platform
+import re
 import resource
 import statistics
 import sys
@@ -34,9 +36,24 @@ WORKLOADS: dict[str, dict[str, Any]] = {  # as for `configs.compose`
 }
 ENGINES = ("eager", "compiled")
 EVERY = 1000  # steps between evaluations
-SPEED = ["workload", "engine", "replica_steps_per_second", "plain_loop", "ratio", "compile_seconds", "peak_mib"]
+SPEED = [
+    *("workload", "engine", "processor", "replica_steps_per_second", "plain_loop", "ratio"),
+    *("compile_seconds", "peak_mib"),
+]
 
 _tile: Any = None  # a worker's replicas and their engine, between calls
+
+
+def processor(device: str) -> str:
+    """On what is measured: its name, cores and widest registers, or the GPU's name."""
+    import torch
+
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    cpuinfo = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else None
+    name = found[1] if found else platform.processor() or platform.machine()
+    return f"{name}, {_workers(device)} cores, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def prepare(workload: str, mode: str, device: str, tile: int | None, worker: int) -> float:
@@ -170,6 +187,7 @@ def measure(workload: str, arguments: argparse.Namespace, done: Callable[[], Any
         steps[engine] = max(1, round(arguments.seconds / once * trial / EVERY)) * EVERY
     rows: list[dict] = []
     shares: list[dict] = []
+    machine = processor(arguments.device)
     for number_of_block in range(arguments.blocks):
         loops = [pool.submit(steps_per_second, workload, arguments.seconds) for pool in pools["plain"]]
         plain = sum(loop.result() for loop in loops)
@@ -178,11 +196,18 @@ def measure(workload: str, arguments: argparse.Namespace, done: Callable[[], Any
             results = [f.result() for f in [pool.submit(block, steps[engine]) for pool in pools[engine]]]
             rate = sum(result[0] for result in results)
             row = {"workload": workload, "engine": engine, "block": number_of_block, "replica_steps_per_second": rate}
-            row |= {"plain_loop": plain, "ratio": rate / plain, "compile_seconds": compiling[engine]}
+            row |= {
+                "processor": machine,
+                "plain_loop": plain,
+                "ratio": rate / plain,
+                "compile_seconds": compiling[engine],
+            }
             rows.append(row | {"peak_mib": max(result[2] for result in results)})
             done()
     for engine in arguments.engines:
-        shares.append({"workload": workload, "engine": engine} | pools[engine][0].submit(parts).result())
+        shares.append(
+            {"workload": workload, "engine": engine, "processor": machine} | pools[engine][0].submit(parts).result()
+        )
     for pool in (pool for kind in pools.values() for pool in kind):
         pool.shutdown()
     return rows, shares
@@ -237,7 +262,7 @@ def command_line(arguments: Sequence[str] | None = None) -> None:
             measured = measure(workload, chosen, lambda: bar.update())
             rows, shares = rows + measured[0], shares + measured[1]
     blocks = pd.DataFrame(rows)
-    table = blocks.groupby(["workload", "engine"], sort=False, as_index=False).median()[SPEED]
+    table = blocks.groupby(["workload", "engine", "processor"], sort=False, as_index=False).median()[SPEED]
     for name, one in (("speed", table), ("blocks", blocks), ("parts", pd.DataFrame(shares))):
         write_text(chosen.results / f"{name}.csv", to_csv(one))
     say(

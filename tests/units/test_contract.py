@@ -298,8 +298,10 @@ def test_the_first_evaluation_is_of_the_untrained_network(model, name):
     assert getattr(train([member], Engine()), name)[0, 0] == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("regularizers", [{}, {"sparsity": Regularizer(0.3), "l1": Regularizer(0.02, 0.0, 1.0)}])
-@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
+@pytest.mark.parametrize(
+    ("optimizer", "regularizers"),
+    [("adam", {"sparsity": Regularizer(0.3), "l1": Regularizer(0.02, 0.0, 1.0)}), ("rmsprop", {}), ("sgd", {})],
+)
 @pytest.mark.parametrize("model", MODELS)
 def test_training_is_an_ordinary_torch_loop(model, optimizer, regularizers):
     usual, steps, rate = cell(model).specification, 5, 0.02
@@ -334,13 +336,12 @@ def test_training_is_an_ordinary_torch_loop(model, optimizer, regularizers):
         assert measured.parameters[name][1] == pytest.approx(parameter.detach().numpy(), rel=1e-7, abs=1e-9)
 
 
-@pytest.mark.parametrize(("one", "other"), [("mul", "sub"), ("square", "identity")])
 @pytest.mark.parametrize("model", MODELS)
-def test_a_replicas_numbers_are_the_same_bit_for_bit_alone_and_among_others(model, one, other):
-    own = Replica(cell(model, one), 3)
+def test_a_replicas_numbers_are_the_same_bit_for_bit_alone_and_among_others(model):
+    own = Replica(cell(model, "mul"), 3)
     company = [
         Replica(cell(model, task, range), seed)
-        for task in (one, other)
+        for task in ("mul", "sub")
         for range in ("positive", "symmetric")
         for seed in (0, 1, 4, 5, 6, 7, 8, 9, 10, 11)
     ]
