@@ -3,6 +3,7 @@
 import pytest
 
 from benchmark.asked.configs import compose
+from benchmark.training.fused.build import CannotBuild, check
 
 QUICK = [
     "protocol.seeds=3",
@@ -11,6 +12,18 @@ QUICK = [
     "protocol.evaluation_size=200",
     "protocol.batch=16",
 ]
+
+
+def works() -> bool:
+    """Whether programs can be compiled here."""
+    try:
+        check()
+    except CannotBuild:
+        return False
+    return True
+
+
+needs_compiler = pytest.mark.skipif(not works(), reason="needs a C++ compiler")
 
 
 class Memory:

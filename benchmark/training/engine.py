@@ -281,15 +281,14 @@ class Training:
             self.pace = min(2.0 * self.pace, REPORTED * (upto - at) / took)
             done(upto - at)
             at = upto
-        if self.recipe.restart is not None and end < steps:
-            every = self.recipe.restart.every
-            if watched is not None:
-                self.state.losses.append(np.nan_to_num(watched / (end - begin), nan=np.inf))
-            self.evaluate()
-            if every is None or end % in_steps(every, steps) == 0:
-                self._start_anew(self.recipe.restart)
-        else:
-            self.evaluate()
+        self.evaluate()
+        restart = self.recipe.restart
+        if restart is None or end == steps:
+            return
+        if watched is not None:
+            self.state.losses.append(np.nan_to_num(watched / (end - begin), nan=np.inf))
+        if restart.every is None or end % in_steps(restart.every, steps) == 0:
+            self._start_anew(restart)
 
     def _start_anew(self, restart: Restart) -> None:
         state = self.state

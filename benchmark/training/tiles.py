@@ -53,29 +53,28 @@ def _definite(groups: dict[tuple, list[Replica]], engine: Engine) -> dict[tuple,
     """How each architecture is computed: as asked for, or as its share of the request makes worth while."""
     if engine.device == "cuda" and not has_gpu():
         raise UsageError("engine.device=cuda needs a GPU that torch can use, and none is found; use cpu")
+    if engine.device == "cuda" and engine.mode == "compiled":
+        raise UsageError("engine.mode=compiled trains on the CPU; use engine.device=cpu, or engine.mode=eager on a GPU")
     long = {kind: is_long(members) for kind, members in groups.items()}
     wanted = [kind for kind in groups if engine.mode == "compiled" or (engine.mode == "auto" and long[kind])]
     wanted = [kind for kind in wanted if engine.device != "cuda"]
-    refused: dict[tuple, str] = {}
+    refused: dict[tuple, str] = {}  # why not
     if wanted:
         try:
             check()
         except CannotBuild as problem:
-            refused = dict.fromkeys(wanted, f"{problem}: training is eager, which takes some hundred times longer")
+            refused = dict.fromkeys(wanted, str(problem))
     for kind in (kind for kind in wanted if kind not in refused):
         replica = groups[kind][0]
         try:
             source(replica.cell.specification)
         except NotFusable as problem:
-            text = f"{replica.cell.model} cannot be compiled, as {problem}: it is trained eagerly"
-            refused[kind] = f"{text}, which takes some hundred times longer"
-    for text in dict.fromkeys(refused.values()):
+            refused[kind] = f"{replica.cell.model} cannot be compiled, as {problem}"
+    for reason in dict.fromkeys(refused.values()):
         if engine.mode == "compiled":
-            raise UsageError(f"engine.mode=compiled: {text.rpartition(':')[0]}; use eager")
-        warnings.warn(text, stacklevel=2)
+            raise UsageError(f"engine.mode=compiled: {reason}; use eager")
+        warnings.warn(f"{reason}: training is eager, which takes some hundred times longer", stacklevel=2)
     fused = {kind for kind in wanted if kind not in refused}
-    if engine.mode == "compiled" and engine.device == "cuda":
-        raise UsageError("engine.mode=compiled trains on the CPU; use engine.device=cpu, or engine.mode=eager on a GPU")
     gpu = {kind for kind in groups if engine.device == "cuda"}
     if engine.device == "auto" and has_gpu():
         gpu = {kind for kind in groups if long[kind] and kind not in fused}

@@ -550,8 +550,8 @@ def formula(op: str) -> Callable[..., Any]:
     return apply
 
 
-neg, absolute, exp, log, log1p, expm1, tanh, sigmoid, sqrt, erf, sign = map(
-    formula, ("neg", "abs", "exp", "log", "log1p", "expm1", "tanh", "sigmoid", "sqrt", "erf", "sign")
+absolute, exp, log1p, expm1, tanh, sigmoid, sqrt, erf, sign = map(
+    formula, ("abs", "exp", "log1p", "expm1", "tanh", "sigmoid", "sqrt", "erf", "sign")
 )
 add, sub, mul, div, power, minimum, maximum, where, both = map(
     formula, ("add", "sub", "mul", "div", "pow", "minimum", "maximum", "where", "and")

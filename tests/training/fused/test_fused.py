@@ -10,28 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import needs_compiler
 
 from benchmark.asked.protocol import Engine
 from benchmark.asked.replicas import Replica
 from benchmark.errors import UsageError
 from benchmark.training.engine import Measured, train
 from benchmark.training.fused import program
-from benchmark.training.fused.build import CannotBuild, check, level
+from benchmark.training.fused.build import level
 from benchmark.training.fused.program import source
 from benchmark.training.steps import Step
 from benchmark.training.tiles import tiles
 from benchmark.units import NALU
 
-
-def works():
-    try:
-        check()
-    except CannotBuild:
-        return False
-    return True
-
-
-pytestmark = pytest.mark.skipif(not works(), reason="needs a C++ compiler")
+pytestmark = needs_compiler
 COMPILED, EAGER = Engine(mode="compiled"), Engine(mode="eager")
 
 
@@ -198,7 +190,7 @@ def test_a_row_wise_module_of_ones_own_is_fused_like_any_other(quick):
 )
 def test_what_the_generator_does_not_know_is_named_trained_eagerly_and_refused_if_asked_for(quick, module, told):
     replicas = foreign(quick, module, steps=10_000_000)
-    with pytest.warns(UserWarning, match=f"linear cannot be compiled, as .*{told}.*: it is trained eagerly"):
+    with pytest.warns(UserWarning, match=f"linear cannot be compiled, as .*{told}.*: training is eager"):
         assert {engine.mode for _, engine in tiles(replicas, Engine(), 1)} == {"eager"}
     with pytest.raises(UsageError, match=f"engine.mode=compiled: linear cannot be compiled, as .*{told}.*; use eager"):
         tiles(replicas, COMPILED, 1)
