@@ -127,7 +127,7 @@ OPERATIONS = {
 HASH = 24  # operations of a register of random inputs
 
 PEAK = """
-extern "C" float peak(long rounds) {
+static float peak_of(long rounds) {
     F sums[12];
 #pragma GCC unroll 12
     for (int i = 0; i < 12; i++) sums[i] = all(0.5f + i);
@@ -137,38 +137,68 @@ extern "C" float peak(long rounds) {
         for (int i = 0; i < 12; i++) sums[i] = fma(sums[i], a, b);
 #pragma GCC unroll 12
     for (int i = 1; i < 12; i++) sums[0] = sums[0] + sums[i];
-    return sums[0][0];
+    return any_of(sums[0]);
 }
 """
+PEAKS = {
+    "cpu": (
+        "registers.h",
+        "INLINE float any_of(F v) { return v[0]; }",
+        'extern "C" float peak(long n) { return peak_of(n); }',
+    ),
+    "cuda": (
+        "threads.h",
+        "INLINE float any_of(F v) { return v; }",
+        'extern "C" __global__ void peak(long n, float* out) { out[threadIdx.x] = peak_of(n); }',
+    ),
+}
 
 
 def limit() -> float:
-    """Microseconds of this worker's replica-step if its processor did nothing but the step's own operations.
+    """Microseconds of this worker's replica-step if its machine did nothing but the step's own operations.
 
     That is: as fast as it does independent multiplications and additions of whole registers.
     """
-    import ctypes
-
     import torch
 
-    from benchmark.training.fused.build import built
-    from benchmark.training.fused.program import header, training_step
+    from benchmark.training.fused.program import GPU, training_step
     from benchmark.training.steps import Step
 
     specification = _tile[0][0].cell.specification
     problem, batch = specification.problem, specification.protocol.batch
-    schedule, _, _ = training_step(Step(specification, 1, torch.device("cpu")), problem, batch, np.float32, 1)
+    schedule, _, _ = training_step(Step(specification, 1, torch.device("cpu")), problem, batch, np.float32, GPU)
     work = sum(OPERATIONS.get(n.op, len(n.args) if n.op == "sum" else 1) for n in schedule.counts if n.lanes)
     work += sum(number.op == "over_lanes" for number in schedule.counts)
     lanes = (work + HASH * problem.inputs) * batch
-    library = built(header("registers.h") + PEAK)
+    return lanes / _operations_per_second(_tile[1].device) * 1e6
+
+
+def _operations_per_second(device: str) -> float:
+    """Independent multiplications with an addition, of single numbers."""
+    import ctypes
+
+    import torch
+
+    from benchmark.training.fused import build, gpu
+    from benchmark.training.fused.program import header
+
+    registers, any_of, entry = PEAKS[device]
+    text = "\n".join([header(registers), any_of, PEAK, entry])
     rounds, seconds = 1 << 22, []
+    if device == "cuda":
+        rounds, width = 1 << 16, gpu.THREADS * 64 * torch.cuda.get_device_properties().multi_processor_count
+        out = torch.empty(gpu.THREADS, device=device)
+        run = gpu.Kernels(text, torch.device(device))
+        values = (ctypes.c_long(rounds), ctypes.c_void_p(out.data_ptr()))
+        call = lambda: run.launch(run.kernel("peak"), width // gpu.THREADS, gpu.THREADS, 0, *values)
+    else:
+        library, width = build.built(text), {"AVX512": 16, "AVX2": 8}.get(torch.backends.cpu.get_cpu_capability(), 4)
+        call = lambda: library.peak(ctypes.c_long(rounds))
     for _ in range(5):
         began = time.perf_counter()
-        library.peak(ctypes.c_long(rounds))
+        call()
         seconds.append(time.perf_counter() - began)
-    width = {"AVX512": 16, "AVX2": 8}.get(torch.backends.cpu.get_cpu_capability(), 4)
-    return lanes / (12 * rounds * width / min(seconds)) * 1e6
+    return 12 * rounds * width / min(seconds)
 
 
 def measure(workload: str, arguments: argparse.Namespace, done: Callable[[], Any]) -> tuple[list[dict], list[dict]]:
@@ -226,16 +256,18 @@ def command_line(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmark.speed", description=__doc__)
     parser.add_argument("results", nargs="?", type=Path, default=Path("results/speed"), help="folder (%(default)s)")
     parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), help="which (all)")
-    parser.add_argument("--engines", nargs="+", choices=ENGINES, help="which (both; on a GPU eager)")
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, help="which (both)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where ours trains (%(default)s)")
     parser.add_argument("--tile", type=int, help="replicas trained at once (the engine's choice)")
     parser.add_argument("--blocks", type=int, default=5, help="medians of so many (%(default)s)")
     parser.add_argument("--seconds", type=float, default=8.0, help="about so long is a block (%(default)s)")
     chosen = parser.parse_args(arguments)
-    chosen.engines = chosen.engines or list(ENGINES if chosen.device == "cpu" else ENGINES[:1])
+    chosen.engines = chosen.engines or list(ENGINES)
+    from benchmark.training.tiles import has_gpu
+
     try:
-        if chosen.device == "cuda" and "compiled" in chosen.engines:
-            raise UsageError("compiled programs train on the CPU; on a GPU choose --engines eager")
+        if chosen.device == "cuda" and not has_gpu():
+            raise UsageError("--device cuda needs a GPU that torch can use, and none is found")
         number("blocks", chosen.blocks, least=1)
         number("seconds", chosen.seconds, above=0)
         if chosen.tile is not None:

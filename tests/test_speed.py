@@ -39,11 +39,12 @@ def test_the_plain_loop_trains_the_same_network(workload):
         (["--blocks", "0"], "blocks (0) must be at least 1"),
         (["--tile", "0"], "tile (0) must be at least 1"),
         (["--seconds", "-1"], "seconds (-1.0) must exceed 0"),
-        (["--device", "cuda", "--engines", "compiled"], "compiled programs train on the CPU"),
+        (["--device", "cuda"], "--device cuda needs a GPU that torch can use"),
         (["--workloads", "nul"], "invalid choice: 'nul'"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(argument, sentence, capsys):
+def test_what_cannot_be_measured_is_refused(argument, sentence, capsys, monkeypatch):
+    monkeypatch.setattr("benchmark.training.tiles.has_gpu", lambda: False)
     with pytest.raises(SystemExit) as raised:
         speed.command_line(argument)
     assert raised.value.code == 2

@@ -7,6 +7,7 @@ from benchmark.asked.replicas import Replica, Specification, architecture
 
 USUAL_SEEDS = 25  # the default protocol's
 WORTH_COMPILING = 1.5  # seconds of eager training that a compilation, 0.5 to 3 s, has to replace
+WORTH_A_GPU = 20.0  # seconds of compiled training on one core; a GPU needs some to start and to compile
 WORTH_WORKERS = 3.0  # seconds of training for which worker processes, that load torch anew, are started
 
 
@@ -36,11 +37,20 @@ def _eager(specification: Specification, replicas: int) -> float:
     return max(6e-4, replicas * (4e-6 + 3.5e-9 * products(specification))) * specification.protocol.steps
 
 
-def seconds(replicas: Sequence[Replica]) -> float:
+def worth_a_gpu(members: Sequence[Replica]) -> bool:
+    """Whether compiled training of an architecture takes long enough for a GPU."""
+    return _compiled(members[0].cell.specification, len(members)) > WORTH_A_GPU
+
+
+def _compiled(specification: Specification, replicas: int) -> float:
     """Of one core. Measured: a compiled step takes 0.8 µs and 0.4 ns a product."""
+    return replicas * (8e-7 + 4e-10 * products(specification)) * specification.protocol.steps
+
+
+def seconds(replicas: Sequence[Replica]) -> float:
+    """Of one core."""
     total = 0.0
     for members in by_architecture(replicas).values():
         specification = members[0].cell.specification
-        compiled = len(members) * (8e-7 + 4e-10 * products(specification)) * specification.protocol.steps
-        total += compiled if is_long(members) else _eager(specification, len(members))
+        total += (_compiled if is_long(members) else _eager)(specification, len(members))
     return total

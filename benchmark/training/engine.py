@@ -138,7 +138,7 @@ class Trainer(Protocol):
 def trainer(tile: Sequence[Replica], engine: Engine, device: torch.device) -> Trainer:
     """What trains these replicas as the engine's settings, made definite, say."""
     if engine.mode == "compiled":
-        return Fused(tile)
+        return Fused(tile, device)
     return Eager(tile, device, engine.tile if device.type == "cuda" else None)
 
 

@@ -7,15 +7,16 @@ from dataclasses import replace
 from benchmark.asked.protocol import Engine
 from benchmark.asked.replicas import Replica, architecture
 from benchmark.errors import UsageError
-from benchmark.training.cost import by_architecture, is_long, products
+from benchmark.training.cost import by_architecture, is_long, products, worth_a_gpu
 from benchmark.training.eager import PAD
-from benchmark.training.fused.build import CannotBuild, check
+from benchmark.training.fused import build, gpu
+from benchmark.training.fused.build import CannotBuild
 from benchmark.training.fused.program import source
 from benchmark.training.fused.trace import NotFusable
 
 TILE_NUMBERS = 1 << 21  # products W x of one step that an eager tile may hold
 FUSED_TILE = 1 << 10  # replicas whose results are kept, and lost, together
-GPU_TILE, GPU_NUMBERS = 1 << 14, 1 << 27  # replicas of a tile on a GPU, and products W x of one step there
+GPU_TILE, GPU_NUMBERS = 1 << 14, 1 << 27  # replicas of a tile on a GPU, and products W x of one eager step there
 
 Tile = tuple[list[Replica], Engine]  # the replicas, and how they are trained
 
@@ -44,7 +45,8 @@ def tiles(
         definite = kinds[architecture(tile[0])]
         cut.append((list(tile), replace(definite, tile=_size(tile, len(tile), definite))))
     for kind, members in groups.items():
-        size = _size(members, -(-len(members) // shares), kinds[kind])
+        own = 1 if kinds[kind].device == "cuda" else shares
+        size = _size(members, -(-len(members) // own), kinds[kind])
         cut += [(members[i : i + size], replace(kinds[kind], tile=size)) for i in range(0, len(members), size)]
     return sorted(cut, key=lambda tile: -_work(tile[0]))
 
@@ -53,21 +55,24 @@ def _definite(groups: dict[tuple, list[Replica]], engine: Engine) -> dict[tuple,
     """How each architecture is computed: as asked for, or as its share of the request makes worth while."""
     if engine.device == "cuda" and not has_gpu():
         raise UsageError("engine.device=cuda needs a GPU that torch can use, and none is found; use cpu")
-    if engine.device == "cuda" and engine.mode == "compiled":
-        raise UsageError("engine.mode=compiled trains on the CPU; use engine.device=cpu, or engine.mode=eager on a GPU")
     long = {kind: is_long(members) for kind, members in groups.items()}
     wanted = [kind for kind in groups if engine.mode == "compiled" or (engine.mode == "auto" and long[kind])]
-    wanted = [kind for kind in wanted if engine.device != "cuda"]
+    devices = dict.fromkeys(groups, "cuda" if engine.device == "cuda" else "cpu")
+    if engine.device == "auto" and has_gpu():
+        pays = {kind: worth_a_gpu(members) if kind in wanted else long[kind] for kind, members in groups.items()}
+        devices = {kind: "cuda" if pays[kind] else "cpu" for kind in groups}
+        if broken := _broken("cuda", [kind for kind in wanted if devices[kind] == "cuda"]):
+            warnings.warn(f"{broken}: the GPU is not used", stacklevel=2)
+            devices |= dict.fromkeys(wanted, "cpu")
     refused: dict[tuple, str] = {}  # why not
-    if wanted:
-        try:
-            check()
-        except CannotBuild as problem:
-            refused = dict.fromkeys(wanted, str(problem))
+    for device in ("cpu", "cuda"):
+        own = [kind for kind in wanted if devices[kind] == device]
+        if broken := _broken(device, own):
+            refused |= dict.fromkeys(own, broken)
     for kind in (kind for kind in wanted if kind not in refused):
         replica = groups[kind][0]
         try:
-            source(replica.cell.specification)
+            source(replica.cell.specification, devices[kind])
         except NotFusable as problem:
             refused[kind] = f"{replica.cell.model} cannot be compiled, as {problem}"
     for reason in dict.fromkeys(refused.values()):
@@ -75,13 +80,19 @@ def _definite(groups: dict[tuple, list[Replica]], engine: Engine) -> dict[tuple,
             raise UsageError(f"engine.mode=compiled: {reason}; use eager")
         warnings.warn(f"{reason}: training is eager, which takes some hundred times longer", stacklevel=2)
     fused = {kind for kind in wanted if kind not in refused}
-    gpu = {kind for kind in groups if engine.device == "cuda"}
-    if engine.device == "auto" and has_gpu():
-        gpu = {kind for kind in groups if long[kind] and kind not in fused}
     return {
-        kind: replace(engine, mode="compiled" if kind in fused else "eager", device="cuda" if kind in gpu else "cpu")
-        for kind in groups
+        kind: replace(engine, mode="compiled" if kind in fused else "eager", device=devices[kind]) for kind in groups
     }
+
+
+def _broken(device: str, wanted: list[tuple]) -> str:
+    """Why nothing can be compiled for a device; "" if it can, or nothing is wanted."""
+    try:
+        if wanted:
+            (gpu if device == "cuda" else build).check()
+    except CannotBuild as problem:
+        return str(problem)
+    return ""
 
 
 def has_gpu() -> bool:
@@ -92,10 +103,10 @@ def has_gpu() -> bool:
 
 
 def _size(members: Sequence[Replica], share: int, engine: Engine) -> int:
-    """Replicas of a tile; on a GPU it depends on nothing but the architecture, as one tile's bits on its size."""
+    """Replicas of a tile; eager on a GPU it follows from the architecture alone, as one tile's bits from its size."""
     numbers = products(members[0].cell.specification)
     if engine.mode == "compiled":
-        return engine.tile or max(1, min(share, FUSED_TILE))
+        return engine.tile or max(1, min(share, GPU_TILE if engine.device == "cuda" else FUSED_TILE))
     if engine.device == "cuda":
         return padded_size(engine.tile or max(PAD, min(GPU_TILE, GPU_NUMBERS // numbers)))
     return padded_size(engine.tile or max(2 * PAD, min(960, share, TILE_NUMBERS // numbers)))

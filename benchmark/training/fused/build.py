@@ -9,10 +9,11 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -75,16 +76,32 @@ def built(source: str, flags: tuple[str, ...] | None = None) -> ctypes.CDLL:
     """
     path = compiler()
     command = [*path, *FLAGS, *(level() if flags is None else flags)]
-    text = "\0".join([source, _identity(path), platform.machine(), *command])
-    key = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:32]
+
+    def make(made: Path) -> None:
+        _told([*command, "-x", "c++", "-", "-o", str(made)], source, str(made.parent))
+        if not made.exists() or not made.stat().st_size:
+            raise CannotBuild(f"the C++ compiler {command[0]} does not work: it makes nothing")
+
+    identity = "\0".join([source, _identity(path), platform.machine(), *command])
+    return kept(identity, ".so", make, lambda made: ctypes.CDLL(str(made)))
+
+
+def kept(identity: str, suffix: str, make: Callable[[Path], None], load: Callable[[Path], Any]) -> Any:
+    """A file, loaded, from the cache or made there. identity: of what is in it.
+
+    Raises CannotBuild where no folder can be used, and what `make` raises.
+    """
+    key = hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:32]
     problems = []
     for folder in folders():
         try:
             _own(folder)
-            if library := _kept(folder, key):
-                return library
+            found = _found(folder, key, suffix, load)
+            if found is not None:
+                return found
             with _alone(folder / f"{key}.lock"):
-                return _kept(folder, key) or _made(folder, key, source, command)
+                found = _found(folder, key, suffix, load)
+                return _made(folder, key, suffix, make, load) if found is None else found
         except OSError as error:  # a full disk, a folder that cannot be written or whose files cannot be run
             problems.append(str(error))
     told = _line("; ".join(problems)) or "no folder can be written"
@@ -115,32 +132,30 @@ def _alone(path: Path) -> Iterator[None]:
             lock.release()
 
 
-def _kept(folder: Path, key: str) -> ctypes.CDLL | None:
-    """The library if the folder has it undamaged, which its name tells."""
-    for path in folder.glob(f"{key}-*.so"):
+def _found(folder: Path, key: str, suffix: str, load: Callable[[Path], Any]) -> Any:
+    """The file, loaded, if the folder has it undamaged, which its name tells; else None."""
+    for path in folder.glob(f"{key}-*{suffix}"):
         with suppress(OSError):
             if path.name == _name(key, path):
-                return ctypes.CDLL(str(path))
+                return load(path)
             path.unlink()
     return None
 
 
 def _name(key: str, path: Path) -> str:
-    return f"{key}-{hashlib.sha256(path.read_bytes()).hexdigest()[:32]}.so"
+    return f"{key}-{hashlib.sha256(path.read_bytes()).hexdigest()[:32]}{path.suffix}"
 
 
-def _made(folder: Path, key: str, source: str, command: list[str]) -> ctypes.CDLL:
-    """The library, compiled, loaded and then kept if possible. Raises OSError where this folder does not serve."""
+def _made(folder: Path, key: str, suffix: str, make: Callable[[Path], None], load: Callable[[Path], Any]) -> Any:
+    """The file, made, loaded and then kept if possible. Raises OSError where this folder does not serve."""
     _sweep(folder)
     with tempfile.TemporaryDirectory(suffix=".making", dir=folder, ignore_cleanup_errors=True) as making:
-        path = Path(making) / "made.so"
-        _told([*command, "-x", "c++", "-", "-o", str(path)], source, making)
-        if not path.exists() or not path.stat().st_size:
-            raise CannotBuild(f"the C++ compiler {command[0]} does not work: it makes nothing")
-        library = ctypes.CDLL(str(path))
+        path = Path(making) / f"made{suffix}"
+        make(path)
+        loaded = load(path)
         with suppress(OSError):
             os.replace(path, folder / _name(key, path))
-        return library
+        return loaded
 
 
 def _sweep(folder: Path) -> None:
@@ -169,13 +184,19 @@ def _told(command: list[str], source: str = "", making: str | None = None) -> st
     else:
         if not done.returncode:
             return done.stdout
-        lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        full = [line for line in lines if any(text in line for text in FULL)]
+        said = done.stderr or done.stdout
+        full = [line for line in said.splitlines() if any(text in line for text in FULL)]
         if full and making:
             raise OSError(full[0])
-        errors = [line for line in lines if "error:" in line.lower() and not any(text in line for text in VAGUE)]
-        reason = _line([*errors, *lines, f"it ended with code {done.returncode}"][0])
+        reason = first_error(said) or f"it ended with code {done.returncode}"
     raise CannotBuild(f"the C++ compiler {command[0]} does not work: {reason}")
+
+
+def first_error(said: str) -> str:
+    """The line of a compiler's complaints that matters most; "" if it said nothing."""
+    lines = [line for line in said.splitlines() if line.strip()]
+    errors = [line for line in lines if "error:" in line.lower() and not any(text in line for text in VAGUE)]
+    return _line([*errors, *lines, ""][0])
 
 
 def _line(text: str) -> str:

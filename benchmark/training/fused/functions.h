@@ -16,8 +16,8 @@ INLINE F constant(F, double value) { return all((float)value); }
 INLINE D constant(D, double value) { return all(value); }
 INLINE F steady(F) { return all(0x1.8p23f); }
 INLINE D steady(D) { return all(0x1.8p52); }
-BOTH V infinity(V v) { return constant(v, __builtin_inf()); }
-BOTH V not_a_number(V v) { return constant(v, __builtin_nan("")); }
+BOTH V infinity(V v) { return constant(v, INFINITE); }
+BOTH V not_a_number(V v) { return constant(v, NOT_A_NUMBER); }
 
 // Horner's scheme, the coefficient of the highest power first.
 template <typename V, typename S, typename... Rest> INLINE V polynomial(V x, S first, Rest... rest) {
@@ -218,16 +218,17 @@ INLINE D powv(D x, D y) {
 
 // The angles beyond 2^30, one by one: of 2/pi the 192 bits that matter (Payne and Hanek 1983).
 // angle = quadrant pi/2 + turn pi/2; both parts of turn are exact to 2^-126.
-static __attribute__((noinline, unused)) void huge_angle(D x, DI& quadrant, D& turn, D& turn_low) {
+OUTLINE void huge_angle(D x, DI& quadrant, D& turn, D& turn_low) {
     static constexpr unsigned long long two_over_pi[] = {
         0,  // for angles of less than 2^63
         0xa2f9836e4e441529, 0xfc2757d1f534ddc0, 0xdb6295993c439041, 0xfe5163abdebbc561, 0xb7246e3a424dd2e0,
         0x06492eea09d1921c, 0xfe1deb1cb129a73e, 0xe88235f52ebb4484, 0xe99c7026b45f7e41, 0x3991d639835339f4,
         0x9c845f8bbdf9283b, 0x1ff897ffde05980f, 0xef2f118b5a0a6d1f, 0x6d367ecf27cb09b7, 0x4f463f669e5fea2d,
         0x7527bac7ebe5f17b, 0x3d0739f78a5292ea, 0x6bfb5fb11f8d5d08, 0x56033046fc7b6bab};
-    long long in[WD], quadrants[WD] = {};
-    double high[WD] = {}, low[WD] = {};
-    __builtin_memcpy(in, &x, sizeof x);
+    DI number_of = bits(x);
+    quadrant = DI{}, turn = turn_low = D{};
+    long long *in = lanes_of(number_of), *quadrants = lanes_of(quadrant);
+    double *high = lanes_of(turn), *low = lanes_of(turn_low);
     for (int lane = 0; lane < WD; lane++) {
         int at = (int)(in[lane] >> 52 & 0x7ff) - 1075 + 62, shift = at & 63;
         if (at < 0 || at > 971 + 62) continue;
@@ -244,16 +245,7 @@ static __attribute__((noinline, unused)) void huge_angle(D x, DI& quadrant, D& t
         if (in[lane] < 0) rest = -rest, quadrants[lane] = -quadrants[lane];
         high[lane] = (double)rest, low[lane] = (double)(rest - (__int128)high[lane]);
     }
-    __builtin_memcpy(&quadrant, quadrants, sizeof x);
-    __builtin_memcpy(&turn, high, sizeof x), __builtin_memcpy(&turn_low, low, sizeof x);
     turn = select(absv(x) < infinity(x), turn * 0x1p-126, not_a_number(x)), turn_low = turn_low * 0x1p-126;
-}
-
-INLINE bool any(DI mask) {
-    long long lanes[WD], some = 0;
-    __builtin_memcpy(lanes, &mask, sizeof mask);
-    for (int lane = 0; lane < WD; lane++) some |= lanes[lane];
-    return some != 0;
 }
 
 // x = quadrant pi/2 + high + low: pi/2 in three parts. The first difference is exact, the second is a two-sum.
@@ -317,23 +309,14 @@ INLINE D erfv(D x) {
 
 // ---- Floats as doubles ----
 
-#define AS_DOUBLES(function)                          \
-    static __attribute__((noinline, unused)) F function(F x) { \
-        D low, high;                                  \
-        widen(x, low, high);                          \
-        return narrow(function(low), function(high)); \
-    }
-AS_DOUBLES(log1pv)
-AS_DOUBLES(sinv)
-AS_DOUBLES(cosv)
-AS_DOUBLES(erfv)
-#undef AS_DOUBLES
+OUTLINE F log1pv(F x) { return as_doubles([](D wide) { return log1pv(wide); }, x); }
+OUTLINE F sinv(F x) { return as_doubles([](D wide) { return sinv(wide); }, x); }
+OUTLINE F cosv(F x) { return as_doubles([](D wide) { return cosv(wide); }, x); }
+OUTLINE F erfv(F x) { return as_doubles([](D wide) { return erfv(wide); }, x); }
 
 // A float's power needs no logarithm of twice the precision.
-static __attribute__((noinline, unused)) F powv(F x, F y) {
-    D low, high, y_low, y_high;
-    widen(absv(x), low, high), widen(y, y_low, y_high);
-    return power_ends(x, y, narrow(expv(y_low * logv(low)), expv(y_high * logv(high))));
+OUTLINE F powv(F x, F y) {
+    return power_ends(x, y, as_doubles([](D base, D exponent) { return expv(exponent * logv(base)); }, absv(x), y));
 }
 
 #undef BOTH

@@ -4,7 +4,7 @@ INLINE D ratio(const double table[2][8], D x) {
     for (int i = 1; i < 8; i++) over = over * x + table[0][i], under = under * x + table[1][i];
     return over / under;
 }
-static __attribute__((noinline, unused)) D normal_quantile(D p) {
+OUTLINE D normal_quantile(D p) {
     const D q = p - 0.5, low = minv(p, 1.0 - p), r = root(-logv(low));
     const D tail = select(r <= 5.0, ratio(TAIL, r - 1.6), ratio(FAR_TAIL, r - 5.0));
     return select(absv(q) <= 0.425, q * ratio(CENTRE, 0.180625 - q * q), copysignv(tail, q));

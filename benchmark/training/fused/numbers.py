@@ -20,7 +20,7 @@ BINARY = {
     "minimum": "minv({}, {})", "maximum": "maxv({}, {})",
 }  # fmt: skip
 COMPARE = {"lt": "{} < {}", "le": "{} <= {}", "gt": "{} > {}", "ge": "{} >= {}", "eq": "{} == {}", "ne": "{} != {}"}
-LOGIC = {"and": "{} & {}", "or": "{} | {}", "not": "~{}"}
+LOGIC = {"and": "{} & {}", "or": "{} | {}", "not": "inverse({})"}
 OTHER = {"where": "select({}, {}, {})", "fma": "fma({}, {}, {})", "fms": "fma({}, {}, -{})", "fnma": "fma(-{}, {}, {})"}
 TEXT = UNARY | BINARY | COMPARE | LOGIC | OTHER  # each operation in the vocabulary of registers.h and functions.h
 

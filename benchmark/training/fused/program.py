@@ -15,18 +15,30 @@ from benchmark.asked.tasks import OPERATIONS, Problem
 from benchmark.training.fused.numbers import TEXT, Graph, Number
 from benchmark.training.fused.schedule import Schedule, contracted
 from benchmark.training.fused.trace import NotFusable, Tracer
-from benchmark.training.fused.write import Writer, copies, literal
+from benchmark.training.fused.write import Machine, Writer, copies, literal
 from benchmark.training.steps import Step
 
 TYPES = {"float32": ("float", "F", "FI"), "float64": ("double", "D", "DI")}
+HEADERS = {"cpu": ("registers.h", "cpu.h"), "cuda": ("threads.h", "gpu.h")}
+GPU = Machine(beside=1, sums=64)
 
 
 @dataclass(frozen=True)
 class Source:
-    """The program's text, and the number of a step's columns in its schedule: Adam's corrections, then strengths."""
+    """The program's text.
+
+    dtype: of its reals. memory: how many numbers a replica needs in each function for its data, for what all examples
+    have in common, and for what is kept of each.
+    """
 
     text: str
-    columns: int
+    dtype: str
+    memory: dict[str, tuple[int, int, int]]
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a number."""
+        return np.dtype(self.dtype).itemsize
 
 
 @cache
@@ -36,20 +48,25 @@ def header(name: str) -> str:
     return "\n".join(line for line in text.splitlines() if not line.startswith(("#pragma once", "#include")))
 
 
-def source(specification: Specification, registers: int | None = None) -> Source:
+def this_processor() -> Machine:
+    """As many registers beside each other as hold sixteen floats, but two at most."""
+    return Machine(beside=1 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 2, sums=10)
+
+
+def source(specification: Specification, device: str = "cpu", machine: Machine | None = None) -> Source:
     """The text of a specification's program; NotFusable with what the generator does not know.
 
-    It depends on the architecture and how it is trained, not on tasks, ranges, seeds or rates. registers: how many of
-    the machine's hold sixteen floats, this one's if None; they decide how far operations are interleaved, and no bit.
+    It depends on the architecture and how it is trained, not on tasks, ranges, seeds or rates. device: "cpu", in C++,
+    or "cuda". machine: this one if None.
     """
-    registers = registers or {"AVX512": 1, "AVX2": 2}.get(torch.backends.cpu.get_cpu_capability(), 4)
+    machine = machine or (GPU if device == "cuda" else this_processor())
     step = Step(specification, 1, torch.device("cpu"))
     problem, protocol = specification.problem, specification.protocol
     real, vector, mask = TYPES[protocol.dtype]
     dtype = np.float64 if protocol.dtype == "float64" else np.float32
     try:
-        training, trained, lanes = training_step(step, problem, protocol.batch, dtype, registers)
-        forward, judged, lanes_forward = evaluation(step, problem, dtype, registers)
+        training, trained, lanes = training_step(step, problem, protocol.batch, dtype, machine)
+        forward, judged, lanes_forward = evaluation(step, problem, dtype, machine)
         operations = [_operation(name) for name in OPERATIONS]
     except NotFusable:
         raise
@@ -57,20 +74,23 @@ def source(specification: Specification, registers: int | None = None) -> Source
         said = " ".join(str(error).split())[:200]
         raise NotFusable(f"it cannot be traced ({type(error).__name__}: {said})") from None
     size, columns = sum(step.parameters.sizes), 2 + len(step.terms)
+    padded = protocol.batch + -protocol.batch % 16
+    data = problem.inputs + 1 + step.network.noise_rows
     sizes = {
-        "INPUTS": problem.inputs, "BATCH": protocol.batch, "PADDED": protocol.batch + -protocol.batch % 16,
+        "INPUTS": problem.inputs, "BATCH": protocol.batch, "PADDED": padded,
         "NOISE": step.network.noise_rows, "PARAMETERS": size, "STATE": size * (1 + len(step.slots)),
         "KEPT": training.size, "RATE": training.first["rate"], "SCHEDULE": training.first["schedule"],
         "COLUMNS": columns, "TURNS": training.first["turns"], "TURN": 0 if step.turns is None else size,
         "ERROR": training.place.get(training.roots[-1], 0), "CHUNK": CHUNK, "KEPT_FORWARD": forward.size,
-        "LANES": lanes, "LANES_FORWARD": lanes_forward,
+        "LANES": lanes, "LANES_FORWARD": lanes_forward, "DATA": data,
         "SPARSITY": forward.place.get(forward.roots[1], -1),
     }  # fmt: skip
     spans = problem.subsets.spans if problem.subsets else ((0, 1), (problem.inputs - 1, problem.inputs))
     pairs = [f"{{{start}, {stop}}}" for start, stop in (spans[0], spans[-1])]
-    arguments = "real* __restrict p, real* __restrict lanes, const real* __restrict x, {} real* __restrict {}"
+    arguments = "real* RESTRICT p, real* RESTRICT lanes, const real* RESTRICT x, {} real* RESTRICT {}"
+    registers, lanes_of_machine = HEADERS[device]
     text = [
-        header("registers.h"),
+        header(registers),
         f"typedef {real} real;\ntypedef {vector} V;\ntypedef {mask} M;",
         f"enum {{ {', '.join(f'{name} = {value}' for name, value in sizes.items())} }};",
         f"static const int SPANS[2][2] = {{{', '.join(pairs)}}};",
@@ -80,9 +100,11 @@ def source(specification: Specification, registers: int | None = None) -> Source
         f"enum {{ SINGLE = {int(all(single for _, single in operations) and not problem.subsets)} }};",
         *_switch("D", [text for text, _ in operations]),
         *_switch("F", [text.replace("double", "float") for text, _ in operations]),
+        header("plan.h"),
+        header(lanes_of_machine),
         header("frame.h"),
         "#define LANE(number, at) (lanes + (number) * PADDED + (at))",
-        f"static void step({arguments.format('const', 't')}, const real* __restrict noise) {{",
+        f"static void step({arguments.format('const', 't')}, const real* RESTRICT noise) {{",
         *trained,
         "}",
         "#undef LANE\n#define LANE(number, at) (lanes + (number) * 16 + (at) % 16)",
@@ -90,11 +112,13 @@ def source(specification: Specification, registers: int | None = None) -> Source
         *(line.replace("PADDED", "CHUNK") for line in judged),
         "}\n",
     ]
-    return Source("\n".join(text), columns)
+    memory = {"train": (data * padded, training.size, lanes * padded)}
+    memory |= {"evaluate": (0, forward.size + CHUNK, lanes_forward * 16)}
+    return Source("\n".join(text), protocol.dtype, memory)
 
 
 def training_step(
-    step: Step, problem: Problem, batch: int, dtype: type, registers: int
+    step: Step, problem: Problem, batch: int, dtype: type, machine: Machine
 ) -> tuple[Schedule, list[str], int]:
     """The schedule of a training step, its lines, and how many numbers it keeps for all examples.
 
@@ -121,12 +145,12 @@ def training_step(
     watched = _numbers(tracer, error) if step.watched else []
     arrays = {"state": len(roots), "rate": 1, "schedule": 2 + len(step.terms), "turns": size if turns else 0}
     schedule = Schedule(contracted(graph, roots + watched), arrays)
-    writer = Writer(schedule, batch % 16 != 0, registers)
+    writer = Writer(schedule, batch % 16 != 0, machine)
     lines = [*writer.body(), *copies(0, schedule.roots[: len(roots)], schedule.place)]
     return schedule, lines, writer.kept_lanes
 
 
-def evaluation(step: Step, problem: Problem, dtype: type, registers: int) -> tuple[Schedule, list[str], int]:
+def evaluation(step: Step, problem: Problem, dtype: type, machine: Machine) -> tuple[Schedule, list[str], int]:
     """As `training_step`, of an evaluation; the schedule's roots are the output and the sparsity error."""
     graph = Graph(dtype)
     tracer = Tracer(graph, CHUNK)
@@ -136,7 +160,7 @@ def evaluation(step: Step, problem: Problem, dtype: type, registers: int) -> tup
     with tracer, torch.no_grad():
         roots = [_numbers(tracer, step.forward(theta, x))[0], _numbers(tracer, step.sparsity(theta))[0]]
     schedule = Schedule(contracted(graph, roots), {"state": size})
-    writer = Writer(schedule, False, registers, {"y": schedule.roots[0]})
+    writer = Writer(schedule, False, machine, {"y": schedule.roots[0]})
     return schedule, writer.body(), writer.kept_lanes
 
 

@@ -12,6 +12,13 @@
 #define BYTES 16
 #endif
 #define INLINE static inline __attribute__((always_inline))
+#define OUTLINE static __attribute__((noinline, unused))
+#define RESTRICT __restrict
+#define INFINITE __builtin_inf()
+#define NOT_A_NUMBER __builtin_nan("")
+#define SYNC
+#define FIRST 0
+#define STRIDE(count) (count)
 
 typedef float F __attribute__((vector_size(BYTES)));
 typedef double D __attribute__((vector_size(BYTES)));
@@ -29,6 +36,7 @@ INLINE F number(FI v) { return (F)v; }
 INLINE D number(DI v) { return (D)v; }
 INLINE F select(FI mask, F a, F b) { return mask ? a : b; }
 INLINE D select(DI mask, D a, D b) { return mask ? a : b; }
+template <class I> INLINE I inverse(I mask) { return ~mask; }
 
 #if !defined(__clang__)
 template <class R, class I> INLINE R shuffled(R a, R b, I from) { return __builtin_shuffle(a, b, from); }
@@ -78,11 +86,21 @@ INLINE D root(D v) {
 }
 #endif
 
+INLINE F of_integers(FI v) { return __builtin_convertvector(v, F); }
+
+INLINE long long* lanes_of(DI& v) { return (long long*)&v; }
+INLINE double* lanes_of(D& v) { return (double*)&v; }
+INLINE bool any(DI mask) {
+    long long some = 0;
+    for (int lane = 0; lane < WD; lane++) some |= mask[lane];
+    return some != 0;
+}
+
 // Two registers of doubles for one of floats, and back.
-INLINE void widen(F v, D& low, D& high) {
+INLINE D half(F v, int which) {
     HF halves[2];
     __builtin_memcpy(halves, &v, sizeof v);
-    low = __builtin_convertvector(halves[0], D), high = __builtin_convertvector(halves[1], D);
+    return __builtin_convertvector(halves[which], D);
 }
 INLINE F narrow(D low, D high) {
     HF halves[2] = {__builtin_convertvector(low, HF), __builtin_convertvector(high, HF)};
@@ -90,3 +108,25 @@ INLINE F narrow(D low, D high) {
     __builtin_memcpy(&v, halves, sizeof v);
     return v;
 }
+template <class Function, class... X> INLINE F as_doubles(Function f, X... x) {
+    return narrow(f(half(x, 0)...), f(half(x, 1)...));
+}
+
+// To and from memory: as many numbers as doubles fit into a register, or as floats.
+INLINE D wide(const double* from) {
+    D v;
+    __builtin_memcpy(&v, from, sizeof v);
+    return v;
+}
+INLINE D wide(const float* from) {
+    HF v;
+    __builtin_memcpy(&v, from, sizeof v);
+    return __builtin_convertvector(v, D);
+}
+INLINE void put(double* to, D v) { __builtin_memcpy(to, &v, sizeof v); }
+INLINE void put(float* to, D v) {
+    const HF rounded = __builtin_convertvector(v, HF);
+    __builtin_memcpy(to, &rounded, sizeof rounded);
+}
+INLINE void put(float* to, F v) { __builtin_memcpy(to, &v, sizeof v); }
+INLINE void put(double* to, F v) { put(to, half(v, 0)), put(to + WD, half(v, 1)); }

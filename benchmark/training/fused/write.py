@@ -9,7 +9,6 @@ from benchmark.training.fused.numbers import TEXT, Number, uses
 from benchmark.training.fused.schedule import ALIGNED, Copy, Loop, Reading, Schedule
 
 ROLLED = 16  # so many like numbers are a loop
-IN_REGISTERS = 10  # sums over the examples at once
 CHAINS = 4  # partial sums of a long sum, so that one addition need not wait for the last
 
 Change = tuple[Any, ...]  # how a number differs from its neighbour before it
@@ -21,10 +20,22 @@ def literal(value: Any) -> str:
         return "-1" if value else "0"
     number = float(value)
     if number != number:
-        return 'real(__builtin_nan(""))'
+        return "real(NOT_A_NUMBER)"
     if number in (float("inf"), float("-inf")):
-        return f"real({'-' if number < 0 else ''}__builtin_inf())"
+        return f"real({'-' if number < 0 else ''}INFINITE)"
     return f"real({number.hex()})"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What decides how a text is laid out, and no bit of what it computes.
+
+    beside: registers of one value side by side, as one operation waits for another. sums: over the examples, that find
+    room in registers at once.
+    """
+
+    beside: int
+    sums: int
 
 
 @dataclass
@@ -40,12 +51,12 @@ class Repeated:
 class Writer:
     """Writes one function's body.
 
-    masked: the batch's last block is not full. registers: that sixteen lanes need. stores: name of an array of
-    examples' results -> the number that it receives. kept_lanes: how many numbers are kept for all examples at most.
+    masked: the batch's last block is not full. stores: name of an array of examples' results -> the number that it
+    receives. kept_lanes: how many numbers are kept for all examples at most.
     """
 
-    def __init__(self, schedule: Schedule, masked: bool, registers: int, stores: dict[str, Number] | None = None):
-        self.schedule, self.masked, self.registers, self.stores = schedule, masked, registers, stores or {}
+    def __init__(self, schedule: Schedule, masked: bool, machine: Machine, stores: dict[str, Number] | None = None):
+        self.schedule, self.masked, self.machine, self.stores = schedule, masked, machine, stores or {}
         self.names: dict[Number, str] = {}  # of what a block of examples has computed so far
         self.lanes: dict[Number, int] = {}  # what is kept for all examples, and where
         self.block: list[str | Repeated] = []
@@ -79,7 +90,7 @@ class Writer:
             if any(member in self.schedule.kept for member in members):
                 stored = f"number({name})" if first.mask else name
                 lines.append(f"st(p + {self.schedule.place[first]} + k, {stored});")
-        return [f"for (int k = 0; k < {loop.size}; k += W) {{", *lines, "}"]
+        return [f"OVER(k, {loop.size}, W) {{", *lines, "}", "SYNC;"]
 
     def _read(self, reading: Reading, names: dict[Number, str]) -> str:
         number = reading.number
@@ -111,26 +122,26 @@ class Writer:
         self._find_groups([*terms, *stores.values()])
         for name, number in stores.items():
             self.block.append(f"st({name} + at@, {self._need(number)});")
-        few = range(len(sums)) if len(sums) <= IN_REGISTERS else range(0)
+        few = range(len(sums)) if len(sums) <= self.machine.sums else range(0)
         for i in few:
             self.block.append(f"a{i}@ = {self._added(f'a{i}@', terms[i], self._need)};")
         if not few:
             for factor in dict.fromkeys(factor for term in terms for factor in self._factors(term)):
                 self._keep(factor)
-        beside = min(self.registers, 2)  # registers side by side, as one operation waits for another
-        lines = [f"alignas(64) V rows[{len(sums) + -len(sums) % ALIGNED} * PARTS];"] if sums else []
-        lines += self._blocks(few, merged(self.block), beside)
-        for start in range(len(few), len(sums), IN_REGISTERS):
-            tile = range(start, min(start + IN_REGISTERS, len(sums)))
-            lines += self._blocks(tile, [f"a{i}@ = {self._added(f'a{i}@', terms[i], self._kept)};" for i in tile], 1)
+        first = self.schedule.place[sums[0]] if sums else 0
+        lines = [f"ROWS({len(sums) + -len(sums) % ALIGNED});"] if sums else []
+        lines += self._blocks(first, few, merged(self.block), self.machine.beside)
+        for start in range(len(few), len(sums), self.machine.sums):
+            tile = range(start, min(start + self.machine.sums, len(sums)))
+            block = [f"a{i}@ = {self._added(f'a{i}@', terms[i], self._kept)};" for i in tile]
+            lines += self._blocks(first, tile, block, 1)
         if sums:
-            first = self.schedule.place[sums[0]]
-            lines.append(f"for (int k = 0; k < {len(sums)}; k += W) st(p + {first} + k, totals(rows + k * PARTS));")
+            lines += [f"TOTALS({first}, {len(sums)});", "SYNC;"]
         self.kept_lanes = max(self.kept_lanes, len(self.lanes))
         return ["{", *lines, "}"]
 
-    def _blocks(self, sums: range, block: list[str], beside: int) -> list[str]:
-        """A loop over blocks of examples with these sums in registers; `beside` registers go side by side."""
+    def _blocks(self, first: int, sums: range, block: list[str], beside: int) -> list[str]:
+        """A loop over blocks of examples with these sums in registers, for places from `first` on."""
         suffixes = [f"_{h}" for h in range(beside)] if beside > 1 else [""]
         valid = ["const M valid@ = before(BATCH - at@);"] if self.masked and sums else []
 
@@ -138,13 +149,13 @@ class Writer:
             return [line.replace("@", own) for line in lines for own in (suffixes if "@" in line else [""])]
 
         return [
-            f"for (int part = 0; part < PARTS; part += {beside}) {{",
+            f"OVER(part, PARTS, {beside}) {{",
             *each([f"V a{i}@ = V{{}};" for i in sums]),
             "for (int block = part * W; block < PADDED; block += 16) {",
             *(f"const int at{own} = block + {h} * W;" for h, own in enumerate(suffixes)),
             *each([*valid, *block]),
             "}",
-            *(f"rows[{i} * PARTS + part + {h}] = a{i}{own};" for i in sums for h, own in enumerate(suffixes)),
+            *(f"SUM({first}, {i}, part + {h}, a{i}{own});" for i in sums for h, own in enumerate(suffixes)),
             "}",
         ]
 
@@ -321,9 +332,9 @@ def copies(to: int, numbers: list[Number], place: dict[Number, int]) -> list[str
                 stop += 1
             source = f"p[{first} + k]"
         if number.op == "constant" or place[number] != to + start:
-            lines.append(f"for (int k = 0; k < {stop - start}; k++) p[{to + start} + k] = {source};")
+            lines.append(f"OVER(k, {stop - start}, 1) p[{to + start} + k] = {source};")
         start = stop
-    return lines
+    return [*lines, "SYNC;"] if lines else []
 
 
 def merged(block: list[Any]) -> list[str]:

@@ -19,6 +19,7 @@ from benchmark.training.engine import Measured, train
 from benchmark.training.fused import program
 from benchmark.training.fused.build import level
 from benchmark.training.fused.program import source
+from benchmark.training.fused.write import Machine
 from benchmark.training.steps import Step
 from benchmark.training.tiles import tiles
 from benchmark.units import NALU
@@ -255,7 +256,7 @@ def test_the_page_on_the_generator_shows_what_it_generates(quick):
     page = Path(program.__file__).with_name("README.md").read_text(encoding="utf-8")
     specification = quick(["nalu"], ["mul"], overrides=["protocol.batch=128"]).cells[0].specification
     step = Step(specification, 1, torch.device("cpu"))
-    _, lines, _ = program.training_step(step, specification.problem, 128, np.float32, registers=1)
+    _, lines, _ = program.training_step(step, specification.problem, 128, np.float32, Machine(1, 10))
     blocks = re.findall(r"```cpp\n(.*?)\n```", page, re.DOTALL)
     assert len(blocks) == 3
     assert all(block in "\n".join(lines) for block in blocks)

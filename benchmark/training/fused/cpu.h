@@ -1,0 +1,87 @@
+// A processor's sixteen lanes, in PARTS registers of W, and a program's two functions.
+#pragma once
+#include "registers.h"
+
+enum { W = sizeof(V) / sizeof(real), PARTS = 16 / W };
+
+INLINE V ld(const real* from) {
+    V v;
+    __builtin_memcpy(&v, from, sizeof v);
+    return v;
+}
+INLINE void st(real* to, V v) { __builtin_memcpy(to, &v, sizeof v); }
+INLINE M before(int count) {  // the first `count` lanes of a register
+    M m;
+    for (int i = 0; i < W; i++) m[i] = -(i < count);
+    return m;
+}
+INLINE D before(D v, int count) {  // 0 in other lanes than the first `count`
+    for (int i = 0; i < WD; i++)
+        if (i >= count) v[i] = 0;
+    return v;
+}
+INLINE FU counters(unsigned row, unsigned lane) {
+    FU c;
+    for (int i = 0; i < WF; i++) c[i] = (row << 20) + lane + i;
+    return c;
+}
+INLINE real from_mask(int mask) { return number(M{} + mask)[0]; }
+
+// Sums of sixteen lanes: halves are added to halves, whatever a register holds. totals: of W rows, each of PARTS
+// registers, at once; from rows of groups to rows of twice as many groups that are half as long.
+template <int HALF> INLINE V folded(V a, V b) {
+    M low, high;
+    for (int i = 0; i < W; i++) {
+        const int own = i % (W / 2), from = own / HALF * 2 * HALF + own % HALF + i / (W / 2) * W;
+        low[i] = from, high[i] = from + HALF;
+    }
+    return shuffled(a, b, low) + shuffled(a, b, high);
+}
+template <int HALF> INLINE V folded_rows(const V* rows) {
+    if constexpr (HALF == W) {
+        V sum[PARTS];
+        for (int i = 0; i < PARTS; i++) sum[i] = rows[i];
+        for (int n = PARTS / 2; n; n /= 2)
+            for (int i = 0; i < n; i++) sum[i] = sum[i] + sum[i + n];
+        return sum[0];
+    } else {
+        return folded<HALF>(folded_rows<2 * HALF>(rows), folded_rows<2 * HALF>(rows + W / 2 / HALF * PARTS));
+    }
+}
+INLINE V totals(const V* rows) { return folded_rows<1>(rows); }
+
+#define ROWS(count) alignas(64) V rows[(count) * PARTS]
+#define SUM(first, i, part, sum) rows[(i) * PARTS + (part)] = sum
+#define TOTALS(first, count) OVER(k, count, W) st(p + (first) + k, totals(rows + k * PARTS))
+
+INLINE double total(const D* sums) {
+    double lanes[16];
+    __builtin_memcpy(lanes, sums, sizeof lanes);
+    for (int n = 8; n; n /= 2)
+        for (int i = 0; i < n; i++) lanes[i] += lanes[i + n];
+    return lanes[0];
+}
+
+extern "C" void* aligned_alloc(__SIZE_TYPE__, __SIZE_TYPE__);
+extern "C" void free(void*);
+template <class T> static T* memory(long count) {
+    return (T*)__builtin_assume_aligned(aligned_alloc(64, (count * sizeof(T) + 63) / 64 * 64), 64);
+}
+
+extern "C" void train(const Plan* plan, long first, long steps) {
+    real *x = memory<real>((long)(DATA + LANES) * PADDED + KEPT), *lanes = x + DATA * PADDED;
+    for (long r = 0; r < plan->replicas; r++) train_one(*plan, r, first, steps, x, lanes + LANES * PADDED, lanes);
+    free(x);
+}
+
+extern "C" void evaluate(const Points* points) {
+    real *p = memory<real>(KEPT_FORWARD + CHUNK + LANES_FORWARD * 16), *lanes = p + KEPT_FORWARD + CHUNK;
+    const long sixteen = 16 / WD;
+    D* sums = memory<D>(points->replicas * sixteen);
+    for (long i = 0; i < points->replicas * sixteen; i++) sums[i] = D{};
+    for (long c = 0; c < points->chunks; c++)  // outermost, as the points of a chunk stay in the cache for all replicas
+        for (long r = 0; r < points->replicas; r++) judge(*points, r, c, p, lanes, sums + r * sixteen);
+    for (long r = 0; points->squares && r < points->replicas; r++) points->squares[r] = total(sums + r * sixteen);
+    free(sums);
+    free(p);
+}

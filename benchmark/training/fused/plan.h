@@ -1,0 +1,40 @@
+// What a program is given, and what its parts are called.
+#pragma once
+
+typedef unsigned long long u64;
+
+// Everything that a call trains. Arrays of the replicas are [replica, ...].
+struct Plan {
+    long replicas, pieces, rows, period, rounds;
+    const u64 *data_key, *noise_key;     // of each replica, without the step
+    const int *source, *code, *offset;   // [replica]: its laws among those below, its operation, its subsets' shift
+    const real* straight;                // [source, input, piece, (cut, slope, low)]
+    const int* law;                      // [source, input]: 0 uniform, 1 normal, 2 exponential; null where all are uniform
+    const double *exact, *shape;         // as `straight`, and [source, input, (location, scale, lowest, highest)]
+    const real* grid;                    // [input, row], instead of laws
+    const real *rate, *schedule, *turns; // [replica], [step, column], [round, parameter]
+    real* state;                         // [replica, STATE]
+    double* watched;                     // [replica, 2]: sums of the batches' errors and of their squares, or null
+};
+
+// Points to judge at, in chunks. Arrays of the replicas are [replica, ...].
+struct Points {
+    long replicas, points, chunks;
+    const real *state, *x;     // [replica, STATE], [set, chunk, input, CHUNK]
+    const double* t;           // [target, chunk, CHUNK]
+    const int *set, *target;   // [replica]
+    double* squares;           // [replica]: sums of squared errors, or null
+    real *y, *sparsity;        // [replica, chunk, CHUNK] and [replica], or null
+};
+
+// Each number of an array, or each register of it, in turn; on a GPU shared out to a replica's threads.
+#define OVER(k, size, step) for (int k = FIRST; k < (size); k += STRIDE(step))
+
+// One replica's steps. Memory for DATA, KEPT and LANES numbers, the first and the last of these for each example.
+static void train_one(const Plan& plan, long r, long first, long steps, real* x, real* p, real* lanes);
+// One replica at one chunk of points; its squared errors are added to sums, [lane].
+static void judge(const Points& points, long r, long chunk, real* p, real* lanes, D* sums);
+// The generated functions.
+static void step(real* RESTRICT p, real* RESTRICT lanes, const real* RESTRICT x, const real* RESTRICT t,
+                 const real* RESTRICT noise);
+static void forward(real* RESTRICT p, real* RESTRICT lanes, const real* RESTRICT x, real* RESTRICT y);

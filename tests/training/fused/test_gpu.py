@@ -1,0 +1,161 @@
+"""The text for a GPU computes what the CPU's does, to the bit: emulated here, and on a GPU where there is one."""
+
+import ctypes
+import dataclasses
+import sys
+from ctypes import c_int, c_long, c_void_p
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import needs_compiler
+
+from benchmark.asked.protocol import Engine
+from benchmark.errors import UsageError
+from benchmark.training.engine import Measured, train
+from benchmark.training.fused import gpu, program, trainer
+from benchmark.training.fused.build import CannotBuild, built
+from benchmark.training.tiles import tiles
+
+BLOCKS, GROUPS = 1, 2  # a group trains more than one replica
+BEGIN = f'#include "{Path(__file__).with_name("emulated.h")}"\ndouble shared[1 << 15];\n'
+END = """
+static Plan plan;
+static Points points;
+static long first, steps, words;
+static real* arrays[3];
+extern "C" void emulated_train(const Plan* given, long from, long count, real** own, long size, int blocks,
+                               int groups) {
+    plan = *given, first = from, steps = count, words = size, memcpy(arrays, own, sizeof arrays);
+    launch([] { train(plan, first, steps, arrays[0], arrays[1], arrays[2], words); }, blocks, groups);
+}
+extern "C" void emulated_evaluate(const Points* given, real** own, long size, int blocks, int groups) {
+    points = *given, words = size, memcpy(arrays, own, sizeof arrays);
+    launch([] { evaluate(points, arrays[0], arrays[1], arrays[2], words); }, blocks, groups);
+}
+"""
+
+
+class Emulated:
+    """As `gpu.GpuProgram`. shared: whether a replica's numbers lie in its multiprocessor's memory."""
+
+    shared = True
+
+    def __init__(self, source):
+        self.library, self.source = built(BEGIN + source.text + END), source
+
+    def arguments(self, name):
+        data, common, lanes = self.source.memory[name]
+        sizes = [None, None, lanes] if self.shared else [data, common, lanes]
+        new = lambda count: np.full(BLOCKS * GROUPS * count + 1, np.nan, self.source.dtype)
+        self.kept = [None if size is None else new(size) for size in sizes]
+        addresses = [None if array is None else array.ctypes.data for array in self.kept]
+        return (c_void_p * 3)(*addresses), c_long((data + common) * self.shared), c_int(BLOCKS), c_int(GROUPS)
+
+    def train(self, plan, first, steps):
+        self.library.emulated_train(ctypes.byref(plan), c_long(first), c_long(steps), *self.arguments("train"))
+
+    def evaluate(self, points):
+        self.library.emulated_evaluate(ctypes.byref(points), *self.arguments("evaluate"))
+
+
+class EmulatedElsewhere(Emulated):
+    shared = False
+
+
+def measured(replicas, device="cpu"):
+    result = train(replicas, Engine(mode="compiled", device=device))
+    values = {field.name: getattr(result, field.name) for field in dataclasses.fields(Measured)}
+    values |= values.pop("parameters")
+    assert values["engine"] == "compiled" and values["device"] == device
+    return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+
+
+def differing(one, other):
+    alike = lambda a, b: np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+    return [name for name in one if not alike(one[name], other[name])]
+
+
+STACK = ["+model.nmu.hidden_unit=benchmark.units.nau.NAU", "protocol.hidden=[2]", "protocol.inputs=20"]
+TURNS = ["protocol=schloer2020_minimal/quick", "protocol.samples=32", "+model.inalu.recipe.restart.every=2",
+         "model.inalu.recipe.restart.after=1.5", "model.inalu.recipe.restart.above=0"]  # fmt: skip
+CASES = [
+    ("nalu", ["mul", "div"], "positive", [], Emulated),
+    ("nalu", ["mul"], "mixed_2", ["protocol.samples=48"], EmulatedElsewhere),
+    ("nmu", ["mul"], "positive", STACK, Emulated),
+    ("inalu", ["mul"], "symmetric", TURNS, Emulated),
+    ("snmu", ["mul"], "symmetric", ["protocol.batch=37"], Emulated),
+    ("nac", ["sub"], "normal_mixed_4_2", ["protocol.dtype=float64"], Emulated),
+    ("mlp_tanh", ["identity"], "figure1_integers", ["protocol.batch=11"], EmulatedElsewhere),
+]
+
+
+@needs_compiler
+@pytest.mark.parametrize(("model", "tasks", "range_", "overrides", "machine"), CASES)
+def test_sixteen_threads_compute_the_bits_of_sixteen_lanes(
+    quick, monkeypatch, model, tasks, range_, overrides, machine
+):
+    replicas = quick([model], tasks, [range_], [*overrides, "protocol.seeds=3"]).replicas()
+    own = measured(replicas)
+    for_gpu = program.source
+    monkeypatch.setattr(trainer, "source", lambda specification, device: for_gpu(specification, "cuda"))
+    monkeypatch.setattr(trainer, "CpuProgram", machine)
+    assert not differing(own, measured(replicas))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize(("model", "tasks", "range_", "overrides"), [case[:4] for case in CASES])
+def test_a_gpu_computes_the_bits_of_a_cpu(quick, model, tasks, range_, overrides):
+    replicas = quick([model], tasks, [range_], [*overrides, "protocol.seeds=30"]).replicas()
+    assert not differing(measured(replicas), measured(replicas, "cuda"))
+
+
+def has_bindings():
+    try:
+        gpu.bindings()
+    except CannotBuild:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not has_bindings(), reason="needs cuda-bindings and NVRTC")
+def test_the_gpus_compiler_takes_the_text_or_says_in_a_line_what_is_wrong(quick, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    text = program.source(quick(["nalu"], ["mul"]).cells[0].specification, "cuda").text
+    code = gpu.machine_code(text, "sm_90")
+    assert code[:4] == b"\x7fELF" and code == gpu.machine_code(text, "sm_90")
+    assert [path.suffix for path in (tmp_path / "arithmetic-extrapolation").iterdir()] == [".cubin"]
+    with pytest.raises(CannotBuild, match=r'the GPU\'s compiler does not work: .*identifier "oops" is undefined'):
+        gpu.machine_code(text.replace("return a;", "return oops;"), "sm_90")
+
+
+@needs_compiler
+def test_without_a_compiler_for_the_gpu_auto_trains_on_the_cpu_and_asking_for_it_is_refused(quick, monkeypatch):
+    monkeypatch.setattr("benchmark.training.tiles.has_gpu", lambda: True)
+    monkeypatch.setitem(sys.modules, "cuda.bindings", None)
+    replicas = quick(["nalu"], ["mul"], overrides=["protocol.steps=100_000_000"]).replicas()
+    with pytest.warns(UserWarning, match=r"no compiler for the GPU is found .*: the GPU is not used"):
+        definite = tiles(replicas, Engine(), 1)[0][1]
+    assert (definite.mode, definite.device) == ("compiled", "cpu")
+    with pytest.raises(UsageError, match=r"engine.mode=compiled: no compiler for the GPU is found .*; use eager"):
+        tiles(replicas, Engine(mode="compiled", device="cuda"), 1)
+    with pytest.warns(UserWarning, match="no compiler for the GPU is found .*: training is eager"):
+        definite = tiles(replicas, Engine(device="cuda"), 1)[0][1]
+    assert (definite.mode, definite.device) == ("eager", "cuda")
+
+
+@needs_compiler
+def test_long_work_goes_to_a_gpu_that_works_and_stays_together_there(quick, monkeypatch):
+    monkeypatch.setattr("benchmark.training.tiles.has_gpu", lambda: True)
+    monkeypatch.setattr(gpu, "check", lambda: None)
+    kinds = lambda seeds, steps: [
+        (definite.mode, definite.device, len(tile))
+        for tile, definite in tiles(
+            quick(["nalu"], ["mul"], overrides=[f"protocol.steps={steps}", f"protocol.seeds={seeds}"]).replicas(),
+            Engine(),
+            2,
+        )
+    ]
+    assert kinds(2_000, 1_000_000) == [("compiled", "cuda", 2_000)]
+    assert kinds(24, 100_000) == [("compiled", "cpu", 12)] * 2
