@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmark import exact
 from benchmark.asked import streams
-from benchmark.asked.ranges import Distribution, Grid
+from benchmark.asked.ranges import BELOW_ONE, Distribution, Grid
 from benchmark.asked.replicas import Replica
 from benchmark.asked.tasks import OPERATIONS, Problem, plane_points
 
@@ -33,9 +33,9 @@ def number_unique(items: Sequence[Hashable]) -> tuple[list, Tensor]:
 class Laws:
     """The inverse distribution functions of many sets of inputs, as tables of float64.
 
-    straight: (cut, slope, low) of every interval, [set, input, piece, 3]: x, or the law's probability of it, is
-    (u - cut) · slope + low from the cut on; a cut of 2 pads unions of fewer intervals, as no u reaches it. law: the
-    place in `Distribution.laws`, [set, input]. shape: location, scale, lowest and highest x, [set, input, 4].
+    straight: (cut, origin, slope, low, sign) of every interval, [set, input, piece, 5], see `ranges.Piece`; a cut of 2
+    pads unions of fewer intervals, as no u reaches it. law: the place in `Distribution.laws`, [set, input]. shape:
+    location, scale, lowest and highest x, [set, input, 4].
     """
 
     straight: np.ndarray
@@ -49,9 +49,8 @@ class Laws:
 
         @cache
         def parts(distribution: Distribution) -> np.ndarray:
-            cuts, low, high = distribution.pieces()
-            padding = ((0, 0), (0, most - len(cuts)))
-            return np.pad([cuts, (high - low) / np.diff(cuts, append=1.0), low], padding, constant_values=2.0).T
+            own = [(p.cut, p.origin, p.slope, p.low, p.sign) for p in distribution.pieces()]
+            return np.pad(own, ((0, most - len(own)), (0, 0)), constant_values=2.0)
 
         def shape(distribution: Distribution) -> tuple[float, float, float, float]:
             ends = distribution.intervals[0][0], distribution.intervals[-1][1]
@@ -62,37 +61,38 @@ class Laws:
 
 
 class Sampler:
-    """From uniform numbers to inputs, by the laws of many sets. device: where that happens."""
+    """From uniform numbers to inputs, by the laws of many sets, in float64. device: where that happens."""
 
-    def __init__(self, laws: Laws, dtype: torch.dtype, device: torch.device):
+    def __init__(self, laws: Laws, device: torch.device):
         tensor = lambda values, kind: torch.as_tensor(values, dtype=kind, device=device).unsqueeze(-1)
-        self.exact = tensor(laws.straight, torch.float64)  # [set, input, piece, 3, 1]
-        self.dtype, self.straight = dtype, self.exact.to(dtype)
+        self.straight = tensor(laws.straight, torch.float64)  # [set, input, piece, 5, 1]
         self.law, self.shape = tensor(laws.law, torch.int64), tensor(laws.shape, torch.float64)
         self.kinds = sorted(set(laws.law.flat) - {0})
 
     def __call__(self, u: Tensor) -> Tensor:
-        """Uniform numbers [..., set, input, lane] to inputs of the same shape."""
-        x = _interpolate(u.to(self.dtype), self.straight)
+        """Uniform numbers [..., set, input, lane] to inputs of the same shape, both float64."""
+        x, sign = self._along(u)
         if self.kinds:
-            # In float64, as float32 has too few numbers for a tail; from the middle of u's steps, as a tail has no end.
-            p = _interpolate(u.double() + 2.0**-25, self.exact)
+            p, above = np.minimum(x.cpu().numpy(), BELOW_ONE), sign.cpu().numpy() < 0
             location, scale, low, high = self.shape.unbind(-2)
-            for kind in self.kinds:
-                values = p.cpu().numpy()
-                standard = exact.normal_quantile(values) if kind == 1 else -exact.log1p(-values)
-                quantile = torch.as_tensor(standard, device=p.device) * scale + location
-                x = torch.where(self.law == kind, quantile.clamp(low, high).to(self.dtype), x)
+            for kind in self.kinds:  # as `Distribution.quantile`
+                if kind == 1:
+                    standard = exact.normal_quantile(p)
+                    standard = np.where(above, -standard, standard)
+                else:
+                    standard = -np.where(above, exact.log(p), exact.log1p(-p))
+                value = torch.as_tensor(standard, device=u.device) * scale + location
+                x = torch.where(self.law == kind, value.clamp(low, high), x)
         return x
 
-
-def _interpolate(u: Tensor, straight: Tensor) -> Tensor:
-    """Piecewise linear in u. A product and a sum, each rounded by itself: the same bits in whatever tile."""
-    (cut, slope, low), *others = [piece.unbind(-2) for piece in straight.unbind(-3)]
-    p = (u - cut) * slope + low
-    for cut, slope, low in others:
-        p = torch.where(u < cut, p, (u - cut) * slope + low)
-    return p
+    def _along(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """The probability, or value, and the sign at u. A product and a sum, each rounded by itself, as everywhere."""
+        (_, origin, slope, low, sign), *others = [piece.unbind(-2) for piece in self.straight.unbind(-3)]
+        p = (u - origin) * slope + low
+        for cut, origin, slope, low, other in others:
+            p = torch.where(u < cut, p, (u - origin) * slope + low)
+            sign = torch.where(u < cut, sign, other)
+        return p, sign
 
 
 def subset_offset(problem: Problem, seed: int) -> int:
@@ -154,7 +154,7 @@ class Batches:
         if 2 * len(sources) > len(each):  # to draw a few twice is faster than to copy all
             sources, self.index = list(each), None
         self.seeds = torch.tensor([seed for seed, _ in sources], device=device)
-        self.sampler = Sampler(Laws.of([where for _, where in sources]), dtype, device)
+        self.sampler = Sampler(Laws.of([where for _, where in sources]), device)
 
     def __call__(self, step: int, count: int) -> tuple[Tensor, Tensor]:
         """Batches of `count` steps: inputs [step, replica, in, batch] and targets [step, replica, 1, batch]."""
@@ -167,7 +167,8 @@ class Batches:
             if self.period:
                 steps %= self.period
             key = streams.key(self.seeds, streams.DATA, steps)
-            x = self.sampler(streams.uniform(key, streams.counter(self.inputs, self.batch, device=self.device)))
+            u = streams.uniform(key, streams.counter(self.inputs, self.batch, device=self.device))
+            x = self.sampler(u).to(self.dtype)
             if self.index is not None:
                 x = x.index_select(1, self.index)
         return x, self.targets(x).to(self.dtype)
@@ -221,7 +222,7 @@ class EvaluationSet:
             seed = INTERPOLATION_SEED if name == "interpolation" else EXTRAPOLATION_SEED
             counter = streams.counter(problems[0].inputs, protocol.evaluation_size)
             u = streams.uniform(streams.key(seed, streams.EVALUATION), counter)
-            x = Sampler(Laws.of(wheres), dtype, u.device)(u.expand(len(wheres), -1, -1))
+            x = Sampler(Laws.of(wheres), u.device)(u.expand(len(wheres), -1, -1)).to(dtype)
         return cls(problems, offsets(replicas), x, set_of)
 
     @classmethod
@@ -264,7 +265,7 @@ def profile_points(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     x = np.linspace(0, reach.max(), PROFILE_SIZE)
     counter = streams.counter(problem.inputs, PROFILE_SIZE * PROFILE_POINTS)
     uniform = streams.uniform(streams.key(0, streams.PROFILE), counter)
-    u = uniform.reshape(problem.inputs, PROFILE_SIZE, PROFILE_POINTS).double().numpy()
+    u = uniform.reshape(problem.inputs, PROFILE_SIZE, PROFILE_POINTS).numpy()
     away = x[None, :, None] * half[:, None, None]
     low = np.maximum(middle[:, None, None] - away, extent[:, :1, None])
     high = np.minimum(middle[:, None, None] + away, extent[:, 1:, None])

@@ -12,6 +12,7 @@ from benchmark import exact
 from benchmark.errors import UsageError, number, unknown
 
 Interval = tuple[float, float]
+BELOW_ONE = 1 - 2.0**-53  # the largest probability that is not certainty
 
 
 @dataclass(frozen=True)
@@ -59,45 +60,93 @@ class Distribution:
     @cached_property
     def hull(self) -> Interval:
         """Lowest and highest value; an unbounded interval ends where 1e-3 of its mass is left."""
-        low, high = self.intervals[0][0], self.intervals[-1][1]
-        _, first, last = self.pieces()
-        tails = self.quantile(np.array([0.999 * first[0] + 0.001 * last[0], 0.001 * first[-1] + 0.999 * last[-1]]))
-        return (float(low if math.isfinite(low) else tails[0]), float(high if math.isfinite(high) else tails[1]))
+        (low, _), (_, high) = self.intervals[0], self.intervals[-1]
+        pieces = self.pieces()
+        tail = lambda piece, share: float(self.quantile((1 - share) * piece.low + share * piece.high, piece.sign))
+        shares = [0.999 if piece.sign < 0 else 0.001 for piece in pieces]
+        return (
+            float(low) if math.isfinite(low) else tail(pieces[0], shares[0]),
+            float(high) if math.isfinite(high) else tail(pieces[-1], 1 - shares[-1]),
+        )
 
-    def cumulative(self, x: np.ndarray) -> np.ndarray:
-        """The law's distribution function, unrestricted; for the uniform law x itself, which is linear in it."""
+    def _below(self, x: np.ndarray) -> np.ndarray:
+        """The law's probability of values below x; for the uniform law x itself, which is linear in it."""
         if self.law == "normal":
             return exact.normal_cdf((x - self.location) / self.scale)
         return -exact.expm1(-np.maximum(x, 0) / self.scale) if self.law == "exponential" else x
 
-    def quantile(self, p: np.ndarray) -> np.ndarray:
-        """The inverse of `cumulative`."""
+    def _above(self, x: np.ndarray) -> np.ndarray:
+        """The law's probability of values above x, as exact in the upper tail as `_below` is in the lower one."""
         if self.law == "normal":
-            return exact.normal_quantile(p) * self.scale + self.location
-        return -exact.log1p(-p) * self.scale if self.law == "exponential" else p
+            return exact.normal_cdf((self.location - x) / self.scale)
+        return exact.exp(-np.maximum(x, 0) / self.scale)
 
-    def pieces(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(cuts, low, high), each [interval]: interval k is drawn for u in [cuts[k], cuts[k+1]), where `cumulative`
-        runs linearly from low[k] to high[k]. With them x = quantile(low + (high - low) (u - cut) / width of the cut).
-        """
-        low, high = self.cumulative(np.array(self.intervals, dtype=float).T)
-        mass = np.ones(len(low)) if self.coin else high - low
-        if not mass.sum() > 0:
+    def quantile(self, p: np.ndarray | float, sign: float = 1.0) -> np.ndarray:
+        """The value below which the law has the probability p; above which, where sign is -1."""
+        if self.law == "uniform":
+            return np.asarray(p)
+        p = np.minimum(p, BELOW_ONE)
+        if self.law == "exponential":
+            return -(exact.log(p) if sign < 0 else exact.log1p(-p)) * self.scale
+        return sign * exact.normal_quantile(p) * self.scale + self.location
+
+    def pieces(self) -> list["Piece"]:
+        """What is drawn from the intervals, in order."""
+        ends = np.array(self.intervals, dtype=float)
+        upper = np.zeros(len(ends), dtype=bool)
+        low, high = self._below(ends).T
+        if self.law != "uniform":
+            upper = low >= 0.5  # beyond the median
+            low, high = np.where(upper, self._above(ends).T[::-1], (low, high))
+        mass = high - low
+        if not (mass.min() if self.coin else mass.sum()) > 0:
             raise UsageError(f"the {self.law} distribution leaves no mass on {self}")
-        return np.concatenate([[0.0], np.cumsum(mass / mass.sum())])[:-1], low, high
+        mass = np.ones(len(mass)) if self.coin else mass
+        # No u is a multiple of 2^-32, so that none is a cut, where an unbounded interval would end.
+        cuts = np.rint(np.concatenate([[0.0], np.cumsum(mass / mass.sum())]) * 2.0**32) * 2.0**-32
+        signs = np.where(upper, -1.0, 1.0)
+        rows = zip(cuts, np.diff(cuts), low, high, signs, strict=False)
+        return [Piece(*map(float, row)) for row in rows if row[1] > 0]
 
     def moment(self, power: float) -> float:
         """E |x|^power; inf where it does not exist."""
         if power <= -1 and any(low <= 0 <= high for low, high in self.intervals):
             return math.inf
-        cuts, lows, highs = self.pieces()
-        weights = np.diff(cuts, append=1.0)
+        pieces = self.pieces()
         if self.law == "uniform":
-            means = [_mean_power(low, high, power) for low, high in zip(lows, highs, strict=True)]
+            means = [_mean_power(piece.low, piece.high, power) for piece in pieces]
         else:
-            value = lambda p: abs(self.quantile(p)) ** power
-            means = [integrate.quad(value, a, b, limit=200)[0] / (b - a) for a, b in zip(lows, highs, strict=True)]
-        return float(np.dot(weights, means))
+            value = lambda p, sign: abs(self.quantile(p, sign)) ** power
+            means = [
+                integrate.quad(value, piece.low, piece.high, (piece.sign,), limit=200)[0] / (piece.high - piece.low)
+                for piece in pieces
+            ]
+        return float(np.dot([piece.width for piece in pieces], means))
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One interval's share of (0, 1): for u from `cut` on, `width` far, values grow with u.
+
+    The law's probability of values below runs from low to high meanwhile, or where sign is -1 that of values above from
+    high to low; it is (u - origin) · slope + low. Of the uniform law it is the value itself.
+    """
+
+    cut: float
+    width: float
+    low: float
+    high: float
+    sign: float
+
+    @property
+    def origin(self) -> float:
+        """Where the probability is `low`."""
+        return self.cut if self.sign > 0 else self.cut + self.width
+
+    @property
+    def slope(self) -> float:
+        """Of the probability over u."""
+        return self.sign * (self.high - self.low) / self.width
 
 
 def _mean_power(low: float, high: float, power: float) -> float:

@@ -11,7 +11,7 @@ from benchmark.asked.protocol import Protocol
 from benchmark.asked.ranges import Grid, Ranges
 from benchmark.asked.tasks import Problem, Task, pose
 
-SEMANTICS = 1  # raised whenever the same configuration would give other numbers
+SEMANTICS = 2  # raised whenever the same configuration would give other numbers
 CELL = ["model", "task", "range", "protocol", "overrides"]
 KEY = [*CELL, "seed"]
 

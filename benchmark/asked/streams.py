@@ -24,7 +24,7 @@ def _signed(value: int, bits: int) -> int:
 _GOLDEN = _signed(0x9E3779B97F4A7C15, 64)
 _MIX64 = ((30, _signed(0xBF58476D1CE4E5B9, 64)), (27, _signed(0x94D049BB133111EB, 64)))
 _MIX32 = ((16, 0x21F0AAAD), (15, 0x735A2D97))
-_ODD32 = _signed(0x9E3779B1, 32)
+_ODD32, _ADDED32 = _signed(0x9E3779B1, 32), 0x632BE5AB
 
 
 def _mix64(z: Tensor) -> Tensor:
@@ -65,15 +65,26 @@ def counter(inputs: int, lanes: int, first_lane: int = 0, device: torch.device |
     return (torch.arange(inputs, device=device)[:, None] * MAX_LANES + lane).to(torch.int32)
 
 
-def bits(key: Tensor, counter: Tensor) -> Tensor:
-    """32 random bits for each place under each key: [...] and [inputs, lanes] -> int32 [..., inputs, lanes]."""
+def words(key: Tensor, counter: Tensor) -> tuple[Tensor, Tensor]:
+    """Twice 32 random bits for each place under each key: [...] and [inputs, lanes] -> int32 [..., inputs, lanes]."""
     low, high = (part[..., None, None].to(torch.int32) for part in (key, key >> 32))
-    return _mix32(_mix32(counter ^ low).bitwise_xor_(counter * _ODD32 + high))
+    half, turned = _mix32(counter ^ low), counter * _ODD32 + high
+    return _mix32(half ^ turned), _mix32((half + _ADDED32).bitwise_xor_(turned))
+
+
+def bits(key: Tensor, counter: Tensor) -> Tensor:
+    """The first of the `words`."""
+    return words(key, counter)[0]
 
 
 def uniform(key: Tensor, counter: Tensor) -> Tensor:
-    """Multiples of 2^-24 in [0, 1), exact in float32: [...] and [inputs, lanes] -> float32 [..., inputs, lanes]."""
-    return (bits(key, counter) >> 8).bitwise_and_((1 << 24) - 1).to(torch.float32).mul_(2.0**-24)
+    """Odd multiples of 2^-53 in (0, 1), of 52 random bits: [...] and [inputs, lanes] -> float64 [..., inputs, lanes].
+
+    Neither 0 nor 1 nor a multiple of 2^-52 is among them. Every operation here is exact.
+    """
+    coarse, fine = words(key, counter)
+    rest = (fine >> 12).bitwise_and_((1 << 20) - 1).double().mul_(2.0**-52).add_(0.5 + 2.0**-53)
+    return coarse.double().mul_(2.0**-32).add_(rest)
 
 
 def _normal_quantile(p: Tensor) -> Tensor:

@@ -281,10 +281,11 @@ def _sum_rule(distribution: Distribution, count: int, order: int = 7) -> tuple[n
     Exact for polynomials up to degree 2·order - 1, by the Golub-Welsch algorithm from the sum's moments. Smooth
     quotients of sums converge as fast.
     """
-    cuts, low, high = distribution.pieces()
     x, w = np.polynomial.legendre.leggauss(64)
-    values = distribution.quantile((low[:, None] + high[:, None]) / 2 + (high - low)[:, None] / 2 * x).ravel()
-    weights = (np.diff(cuts, append=1.0)[:, None] * w / 2).ravel()
+    pieces = distribution.pieces()
+    nodes_of = lambda piece: (piece.low + piece.high) / 2 + (piece.high - piece.low) / 2 * x
+    values = np.concatenate([distribution.quantile(nodes_of(piece), piece.sign) for piece in pieces])
+    weights = np.concatenate([piece.width * w / 2 for piece in pieces])
     mean = float(weights @ values)
     spread = float(np.sqrt(weights @ (values - mean) ** 2)) * math.sqrt(count)
     single = [float(weights @ ((values - mean) / spread) ** k) for k in range(2 * order + 1)]

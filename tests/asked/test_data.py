@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
+from benchmark.asked import streams
 from benchmark.asked.data import (
     PROFILE_POINTS,
     PROFILE_SIZE,
@@ -90,22 +91,24 @@ def test_the_pieces_of_a_union_are_used_in_proportion(spec, share):
 
 def test_the_sampler_inverts_every_distribution_function_of_a_mixed_tile():
     u = ((torch.arange(1000, dtype=torch.float64) + 0.5) / 1000).expand(len(LAWS), 2, -1)
-    x = Sampler(Laws.of([(law, law) for law in LAWS]), torch.float64, CPU)(u).numpy()
+    x = Sampler(Laws.of([(law, law) for law in LAWS]), CPU)(u).numpy()
     for law, values in zip(LAWS, x, strict=True):
-        cuts, low, high = law.pieces()
-        middle = u[0, 0].numpy() + (0 if law.law == "uniform" else 2.0**-25)  # of u's steps, where a tail has no end
-        k = np.searchsorted(cuts, middle, side="right") - 1
-        p = low[k] + (high - low)[k] * (middle - cuts[k]) / np.diff(cuts, append=1.0)[k]
+        expected = np.empty(1000)
         reference = {"normal": stats.norm(law.location, law.scale), "exponential": stats.expon(scale=law.scale)}
-        expected = reference[law.law].ppf(p) if law.law in reference else p
+        for piece in law.pieces():
+            own = u[0, 0].numpy() >= piece.cut
+            p = (u[0, 0].numpy()[own] - piece.origin) * piece.slope + piece.low
+            if law.law in reference:
+                p = reference[law.law].ppf(p) if piece.sign > 0 else reference[law.law].isf(p)
+            expected[own] = p
         assert values == pytest.approx(np.stack([expected, expected]), rel=1e-9)
 
 
 @pytest.mark.parametrize("law", LAWS, ids=str)
 def test_a_sets_samples_do_not_depend_on_the_other_sets(law):
-    u = torch.rand(len(LAWS) + 1, 1, 256, generator=torch.Generator().manual_seed(0))
-    together = Sampler(Laws.of([(other,) for other in [law, *LAWS]]), torch.float32, CPU)(u)
-    assert torch.equal(Sampler(Laws.of([(law,)]), torch.float32, CPU)(u[:1])[0], together[0])
+    u = torch.rand(len(LAWS) + 1, 1, 256, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    together = Sampler(Laws.of([(other,) for other in [law, *LAWS]]), CPU)(u)
+    assert torch.equal(Sampler(Laws.of([(law,)]), CPU)(u[:1])[0], together[0])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -178,7 +181,30 @@ def test_models_and_operations_of_one_range_and_seed_see_the_same_numbers():
 
 def test_replicas_of_one_seed_on_two_ranges_have_the_same_quantiles():
     x, _ = batch([*replicas(ranges=POSITIVE), *replicas(ranges=Ranges([[10, 30]], [[2, 6]]))], dtype=torch.float64)
-    assert torch.equal(10 + 20 * (x[:, 0] - 1), x[:, 1])
+    assert torch.allclose(10 + 20 * (x[:, 0] - 1), x[:, 1], rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("interval", [[-2, 2], [-0.7, 0.9]])
+def test_inputs_across_zero_are_as_fine_as_float64_numbers_and_never_zero(interval):
+    members = replicas(ranges=Ranges([interval], [[2, 6]]), batch=1 << 17)
+    x = np.concatenate([batch(members, step)[0].numpy().ravel() for step in range(0, 40)])
+    assert x.size > 10_000_000
+    sizes, width = np.abs(x), interval[1] - interval[0]
+    assert 0 < sizes.min() < 1e-6
+    near = sizes[sizes < 1e-5]
+    expected = x.size * 2e-5 / width
+    assert abs(len(near) - expected) < 5 * np.sqrt(expected)
+    assert len(np.unique(near)) == len(near)
+
+
+@pytest.mark.parametrize("interval", [[1, 2], [-2, 2], [0.1, 0.3]])
+def test_inputs_are_float64_numbers_rounded_once(interval):
+    members, (low, high) = replicas(ranges=Ranges([interval], [[2, 6]]), batch=1 << 16), interval
+    u = streams.uniform(streams.key(0, streams.DATA, 3), streams.counter(2, 1 << 16)).numpy()
+    single = batch(members, 3)[0][0, 0].numpy()
+    assert (single == (u * (high - low) + low).astype(np.float32)).all()
+    odd = (single[0].view(np.int32) % 2).mean()  # numbers between two ties are no rarer than others
+    assert odd == pytest.approx(0.5, abs=0.01)
 
 
 @pytest.mark.parametrize("ranges", [POSITIVE, SYMMETRIC, UNION])
@@ -349,10 +375,12 @@ def test_unique_items_are_numbered_in_order_of_appearance():
 
 
 def test_a_tail_without_an_end_yields_no_infinity_and_a_narrow_one_many_values():
-    u = torch.tensor([0.0, 1 - 2.0**-24]).expand(1, 1, -1)
-    for law in (Distribution(((-np.inf, np.inf),), "normal"), Distribution(((1.0, np.inf),), "exponential")):
-        assert Sampler(Laws.of([(law,)]), torch.float32, CPU)(u).isfinite().all()
+    u = torch.tensor([2.0**-53, 1 - 2.0**-53], dtype=torch.float64).expand(1, 1, -1)
+    for intervals in (((-np.inf, np.inf),), ((0.5, np.inf),), ((7.0, np.inf),), ((1.0, 2.0), (30.0, np.inf))):
+        for law in ("normal", "exponential"):
+            if law == "normal" or intervals[0][0] > 0:
+                assert Sampler(Laws.of([(Distribution(intervals, law),)]), CPU)(u).isfinite().all()
     tail = Distribution(((4.0, 6.0),), "normal")
-    x = Sampler(Laws.of([(tail,)]), torch.float32, CPU)(torch.arange(0, 2**24, 2**12).mul(2.0**-24).expand(1, 1, -1))
+    x = Sampler(Laws.of([(tail,)]), CPU)(((torch.arange(4096).double() + 0.5) / 4096).expand(1, 1, -1)).float()
     assert x.unique().numel() > 4000
     assert ((x >= 4) & (x <= 6)).all()

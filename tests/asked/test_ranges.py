@@ -46,11 +46,12 @@ def cdf(distribution, x):
 
 
 def sample(distribution, u):
-    """The documented inverse: x = quantile(low + (high - low) (u - cut) / width of the cut)."""
-    cuts, low, high = distribution.pieces()
-    k = np.searchsorted(cuts, u, side="right") - 1
-    width = np.diff(cuts, append=1.0)
-    return distribution.quantile(low[k] + (high - low)[k] * (u - cuts[k]) / width[k])
+    """The documented inverse: x = quantile((u - origin) slope + low, sign) of the last piece whose cut is not above."""
+    x = np.empty_like(u)
+    for piece in distribution.pieces():
+        own = u >= piece.cut
+        x[own] = distribution.quantile((u[own] - piece.origin) * piece.slope + piece.low, piece.sign)
+    return x
 
 
 def described(distribution):
@@ -172,9 +173,11 @@ def test_within_keeps_the_law():
 
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS, ids=described)
 def test_each_interval_has_its_mass(distribution):
-    cuts, _, _ = distribution.pieces()
-    assert cuts[0] == 0
-    assert np.diff(cuts, append=1.0) == pytest.approx(masses(distribution), rel=1e-12)
+    pieces = distribution.pieces()
+    assert pieces[0].cut == 0
+    assert [piece.width for piece in pieces] == pytest.approx(masses(distribution), abs=2.0**-32)
+    assert sum(piece.width for piece in pieces) == 1
+    assert all(piece.cut * 2**32 % 1 == 0 for piece in pieces)
 
 
 def test_intervals_are_chosen_by_length_unless_by_a_fair_coin():
@@ -190,15 +193,33 @@ def test_the_inverse_distribution_function_inverts_scipys(distribution):
     x = sample(distribution, u)
     assert (np.diff(x) > 0).all()
     assert any(low <= x[0] <= high for low, high in distribution.intervals)
-    assert cdf(distribution, x) == pytest.approx(u, abs=1e-10)
+    assert cdf(distribution, x) == pytest.approx(u, abs=2.0**-32)
 
 
 @pytest.mark.parametrize(("law", "arguments"), [("normal", (1.5, 2.0)), ("exponential", (0.0, 0.8))])
 def test_quantiles_undo_the_distribution_function(law, arguments):
     distribution = Distribution(((0, math.inf),), law, *arguments)
     x = np.linspace(0.01, 4, 50)
-    assert distribution.cumulative(x) == pytest.approx(LAWS[law].cdf(x), rel=1e-12)
-    assert distribution.quantile(distribution.cumulative(x)) == pytest.approx(x, rel=1e-10)
+    assert distribution.quantile(LAWS[law].cdf(x)) == pytest.approx(x, rel=1e-10)
+    assert distribution.quantile(LAWS[law].sf(x), -1) == pytest.approx(x, rel=1e-10)
+
+
+@pytest.mark.parametrize("law", ["normal", "exponential"])
+@pytest.mark.parametrize("interval", [(8, 9), (7, math.inf), (30, 31)])
+def test_upper_tails_are_as_fine_as_lower_ones(law, interval):
+    distribution, reference = (
+        Distribution((interval,), law),
+        {"normal": stats.norm(), "exponential": stats.expon()}[law],
+    )
+    u = (np.arange(10_000) + 0.5) / 10_000
+    x = sample(distribution, u)
+    assert len(np.unique(x.astype(np.float32))) > 9_000
+    assert np.isfinite(x).all()
+    low, high = reference.sf(interval)
+    assert (low - reference.sf(x)) / (low - high) == pytest.approx(u, abs=1e-9)
+    if law == "normal":
+        mirrored = Distribution(((-interval[1], -interval[0]),), law)
+        assert sample(mirrored, u[::-1]) == pytest.approx(-x, rel=1e-12)
 
 
 @pytest.mark.parametrize("power", [1, 2, 4])

@@ -117,20 +117,43 @@ def test_bits_are_the_documented_formula_at_the_ends_of_the_counter(which, lane)
     assert word == expected_bits(expected_key(8, DATA, 0), which, lane)
 
 
-def test_uniform_numbers_are_the_top_24_bits():
+def expected_fine(key, which, lane):
+    counter = modulo(32, (which << 20) + lane)
+    half = modulo(32, lowbias32(counter ^ modulo(32, key)) + 0x632BE5AB)
+    return lowbias32(half ^ modulo(32, counter * 0x9E3779B1 + (key >> 32)))
+
+
+def test_uniform_numbers_are_52_bits_of_two_words_and_a_half():
     keys = key(torch.arange(50), DATA)
-    words = np.array(unsigned(bits(keys, counter(3, 100)), 32))
-    assert (uniform(keys, counter(3, 100)).double().numpy().ravel() == (words >> 8) / 2**24).all()
+    places = [(k, i, lane) for k in unsigned(keys, 64) for i in range(3) for lane in range(100)]
+    of_words = [
+        (modulo(32, expected_bits(*place) + 2**31) << 21) + (expected_fine(*place) >> 12 << 1) + 1 for place in places
+    ]
+    u = uniform(keys, counter(3, 100))
+    assert (u.numpy().ravel() == np.array(of_words, dtype=float) * 2.0**-53).all()
 
 
-def test_uniform_numbers_are_multiples_of_two_to_the_minus_24_below_one():
+def test_uniform_numbers_are_odd_multiples_of_two_to_the_minus_53_within_0_and_1():
     u = uniform(key(torch.arange(1000), DATA), counter(2, 128))
-    assert u.dtype == torch.float32
-    counts = u.double() * 2**24
-    assert (counts == counts.round()).all()
-    assert u.min() >= 0
-    assert u.max() < 1
-    assert (counts.long() % 2).float().mean() == pytest.approx(0.5, abs=0.01)  # no bit of the 24 is lost
+    assert u.dtype == torch.float64
+    counts = (u * 2**53).long()
+    assert (counts % 2 == 1).all()
+    assert 0 < u.min() < 1e-4
+    assert 1 - 1e-4 < u.max() < 1
+    share = (counts.flatten()[:, None] >> torch.arange(1, 53) & 1).double().mean(0)
+    assert (share - 0.5).abs().max() < 4.5 * 0.5 / np.sqrt(u.numel())
+
+
+def test_the_two_words_of_a_place_are_unrelated():
+    coarse, fine = (
+        w.numpy().astype(np.uint32).ravel() for w in streams.words(key(torch.arange(400), DATA), counter(2, 128))
+    )
+    u, v = coarse / 2**32, fine / 2**32
+    for f in (lambda w: w - 0.5, lambda w: (w - 0.5) ** 2, lambda w: np.sin(16 * np.pi * w)):
+        assert abs(np.corrcoef(f(u), f(v))[0, 1]) < 4.5 / np.sqrt(u.size)
+    flipped = (coarse ^ fine)[:, None] >> np.arange(32) & 1
+    assert np.abs(flipped.mean(0) - 0.5).max() < 4.5 * 0.5 / np.sqrt(u.size)
+    assert stats.chisquare(np.bincount((fine >> 12 << 12 >> 24).astype(int), minlength=256)).pvalue > 1e-3
 
 
 def test_a_batch_begins_as_every_larger_batch():

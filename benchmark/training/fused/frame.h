@@ -17,52 +17,37 @@ INLINE FU mixed(FU h) {
     h = (h ^ (h >> 15)) * 0x735A2D97u;
     return h ^ (h >> 15);
 }
-INLINE F uniform(FU counter, u64 key) {
-    const FU h = mixed(mixed(counter ^ (unsigned)key) ^ (counter * 0x9E3779B1u + (unsigned)(key >> 32)));
-    return of_integers((FI)(h >> 8)) * all(0x1p-24f);
-}
-template <class R, class T>
-INLINE R along(R u, const T* piece, long pieces) {  // piecewise linear
-    R p = (u - piece[0]) * piece[1] + piece[2];
-    for (long i = 1; i < pieces; i++) p = select(u < all(piece[3 * i]), p, (u - piece[3 * i]) * piece[3 * i + 1] + piece[3 * i + 2]);
-    return p;
-}
-
-// Multiples of 2^-24 in [0, 1) of one row of the counter, straight into [low, low + slope).
-INLINE void draw_straight(u64 key, unsigned row, F slope, F low, float* to) {
+// A row of the counter: each's is given its place and uniform number, odd multiples of 2^-53 in (0, 1).
+template <class Each> INLINE void uniform(u64 key, unsigned row, Each each) {
     FU c = counters(row, FIRST), turned = c * 0x9E3779B1u + (unsigned)(key >> 32);
     OVER(at, PADDED, WF) {
-        const FU h = mixed(mixed(c ^ (unsigned)key) ^ turned);
-        put(to + at, of_integers((FI)(h >> 8)) * slope + low);
+        const FU once = mixed(c ^ (unsigned)key);
+        const FI coarse = (FI)mixed(once ^ turned), fine = (FI)(mixed((once + 0x632BE5ABu) ^ turned) >> 12);
+#pragma GCC unroll 2
+        for (int h = 0; h < WF / WD; h++) {  // these operations are exact
+            const D rest = fma(half(fine, h), all(0x1p-52), all(0x1.0000000000001p-1));
+            each(at + h * WD, fma(half(coarse, h), all(0x1p-32), rest));
+        }
         c += (unsigned)STRIDE(WF), turned += (unsigned)STRIDE(WF) * 0x9E3779B1u;
     }
 }
 
-template <class T> static void draw(const Plan& plan, long replica, u64 step, T* x) {
+static void draw(const Plan& plan, long replica, u64 step, real* x) {
     if (plan.grid) {
         for (int i = 0; i < INPUTS; i++)
             OVER(at, PADDED, 1) x[i * PADDED + at] = plan.grid[i * plan.rows + (step * BATCH + at) % plan.rows];
         return;
     }
     const u64 key = mixed(plan.data_key[replica] + (plan.period ? step % plan.period : step));
-    const long source = plan.source[replica];
-    for (int i = 0; i < INPUTS; i++) {
-        const long own = source * INPUTS + i;
-        const real* straight = plan.straight + own * plan.pieces * 3;
-        const int law = plan.law ? plan.law[own] : 0;
-        T* to = x + i * PADDED;
-        if constexpr (sizeof(T) == 4)
-            if (law == 0 && plan.pieces == 1) {  // the cut is 0, and a product with 2^-24 is exact
-                draw_straight(key, i, all(straight[1]) * 0x1p-24f, all(straight[2]), to);
-                continue;
-            }
-        OVER(at, PADDED, WF) put(to + at, uniform(counters(i, at), key));
-        if (law == 0) {
-            OVER(at, PADDED, W) st(to + at, along(ld(to + at), straight, plan.pieces));
-            continue;
-        }
-        const double* exact = plan.exact + own * plan.pieces * 3;
-        OVER(at, PADDED, WD) put(to + at, quantile(law, wide(to + at), exact, plan.pieces, plan.shape + own * 4));
+    for (int i = 0; i < INPUTS; i++, x += PADDED) {
+        const long own = plan.source[replica] * INPUTS + i;
+        const double *straight = plan.straight + own * plan.pieces * 5, *shape = plan.shape + own * 4;
+        const int law = plan.law[own];
+        if (law == 0 && plan.pieces == 1) {  // its origin is 0
+            const D slope = all(straight[2]), low = all(straight[3]);
+            uniform(key, i, [=](int at, D u) { put(x + at, u * slope + low); });
+        } else
+            uniform(key, i, [=](int at, D u) { put(x + at, value_at(u, law, straight, plan.pieces, shape)); });
     }
 }
 
@@ -92,7 +77,7 @@ static void train_one(const Plan& plan, long r, long first, long steps, real* x,
         if (NOISE) {
             const u64 key = mixed(plan.noise_key[r] + first + s);
             for (int i = 0; i < NOISE; i++)
-                OVER(at, PADDED, WF) put(noise + i * PADDED + at, uniform(counters(i, at), key));
+                uniform(key, i, [=](int at, D u) { put(noise + i * PADDED + at, u); });
         }
         OVER(k, COLUMNS, 1) p[SCHEDULE + k] = plan.schedule[s * COLUMNS + k];
         OVER(k, TURN, 1) p[TURNS + k] = plan.turns[(first + s) % plan.rounds * TURN + k];

@@ -8,9 +8,9 @@ struct Plan {
     long replicas, pieces, rows, period, rounds;
     const u64 *data_key, *noise_key;     // of each replica, without the step
     const int *source, *code, *offset;   // [replica]: its laws among those below, its operation, its subsets' shift
-    const real* straight;                // [source, input, piece, (cut, slope, low)]
-    const int* law;                      // [source, input]: 0 uniform, 1 normal, 2 exponential; null where all are uniform
-    const double *exact, *shape;         // as `straight`, and [source, input, (location, scale, lowest, highest)]
+    const double* straight;              // [source, input, piece, (cut, origin, slope, low, sign)]
+    const int* law;                      // [source, input]: 0 uniform, 1 normal, 2 exponential
+    const double* shape;                 // [source, input, (location, scale, lowest, highest)]
     const real* grid;                    // [input, row], instead of laws
     const real *rate, *schedule, *turns; // [replica], [step, column], [round, parameter]
     real* state;                         // [replica, STATE]

@@ -1,5 +1,6 @@
 """A specification's program: its source text, and where in memory that program expects what."""
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -199,7 +200,14 @@ def _operation(name: str) -> tuple[str, bool]:
 
 
 def _coefficients() -> str:
-    """Those of the normal law's quantiles, as `exact` has them."""
+    """Those of the logarithm and the normal law's quantiles, as `exact` has them."""
+    row = lambda numbers: f"{{{', '.join(map(float.hex, numbers))}}}"
     tables: list[tuple[str, Any]] = [("CENTRE", exact.CENTRE), ("TAIL", exact.TAIL), ("FAR_TAIL", exact.FAR_TAIL)]
-    rows = lambda table: ", ".join(f"{{{', '.join(map(float.hex, row))}}}" for row in table)
-    return "\n".join(f"static const double {name}[2][8] = {{{rows(table)}}};" for name, table in tables)
+    constants = [("LN2", exact.LN2), ("LN2_REST", exact.LN2_REST), ("ROOT_OF_HALF", math.sqrt(0.5))]
+    return "\n".join(
+        [
+            *(f"#define {name} {value.hex()}" for name, value in constants),
+            f"static const double INVERSE_ATANH[{len(exact.INVERSE_ATANH)}] = {row(exact.INVERSE_ATANH)};",
+            *(f"static const double {name}[2][8] = {{{', '.join(map(row, table))}}};" for name, table in tables),
+        ]
+    )

@@ -26,6 +26,7 @@ typedef int FI __attribute__((vector_size(BYTES)));        // as wide as F: mask
 typedef long long DI __attribute__((vector_size(BYTES)));  // as wide as D
 typedef float HF __attribute__((vector_size(BYTES / 2)));  // as many floats as D has doubles
 typedef unsigned FU __attribute__((vector_size(BYTES)));
+typedef int HI __attribute__((vector_size(BYTES / 2)));    // as many integers as D has doubles
 enum { WF = BYTES / 4, WD = BYTES / 8 };
 
 INLINE F all(float v) { return v - F{}; }
@@ -86,8 +87,6 @@ INLINE D root(D v) {
 }
 #endif
 
-INLINE F of_integers(FI v) { return __builtin_convertvector(v, F); }
-
 INLINE long long* lanes_of(DI& v) { return (long long*)&v; }
 INLINE double* lanes_of(D& v) { return (double*)&v; }
 INLINE bool any(DI mask) {
@@ -99,6 +98,11 @@ INLINE bool any(DI mask) {
 // Two registers of doubles for one of floats, and back.
 INLINE D half(F v, int which) {
     HF halves[2];
+    __builtin_memcpy(halves, &v, sizeof v);
+    return __builtin_convertvector(halves[which], D);
+}
+INLINE D half(FI v, int which) {
+    HI halves[2];
     __builtin_memcpy(halves, &v, sizeof v);
     return __builtin_convertvector(halves[which], D);
 }
@@ -128,5 +132,3 @@ INLINE void put(float* to, D v) {
     const HF rounded = __builtin_convertvector(v, HF);
     __builtin_memcpy(to, &rounded, sizeof rounded);
 }
-INLINE void put(float* to, F v) { __builtin_memcpy(to, &v, sizeof v); }
-INLINE void put(double* to, F v) { put(to, half(v, 0)), put(to + WD, half(v, 1)); }

@@ -29,14 +29,12 @@ INLINE bool any(DI mask) { return mask; }
 
 INLINE F root(F v) { return __fsqrt_rn(v); }
 INLINE D root(D v) { return __dsqrt_rn(v); }
-INLINE F of_integers(FI v) { return __int2float_rn(v); }
+INLINE D half(FI v, int) { return v; }
 
 INLINE long long* lanes_of(DI& v) { return &v; }
 INLINE double* lanes_of(D& v) { return &v; }
 template <class Function, class... X> INLINE F as_doubles(Function f, X... x) { return (F)f((D)x...); }
 INLINE D wide(const float* from) { return *from; }
 INLINE D wide(const double* from) { return *from; }
-INLINE void put(float* to, F v) { *to = v; }
-INLINE void put(double* to, F v) { *to = v; }
 INLINE void put(float* to, D v) { *to = (float)v; }
 INLINE void put(double* to, D v) { *to = v; }

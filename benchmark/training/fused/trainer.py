@@ -25,7 +25,7 @@ class Plan(ctypes.Structure):
     _fields_ = [
         *((name, c_long) for name in ("replicas", "pieces", "rows", "period", "rounds")),
         *((name, c_void_p) for name in ("data_key", "noise_key", "source", "code", "offset", "straight", "law")),
-        *((name, c_void_p) for name in ("exact", "shape", "grid", "rate", "schedule", "turns", "state", "watched")),
+        *((name, c_void_p) for name in ("shape", "grid", "rate", "schedule", "turns", "state", "watched")),
     ]
 
 
@@ -88,10 +88,7 @@ class Fused:
         else:
             wheres, index = number_unique([problem.interpolation for problem in problems])
             laws = Laws.of(wheres)
-            self._give(source=index.int(), straight=laws.straight.astype(real))
-            self._give(exact=laws.straight, shape=laws.shape)
-            if laws.law.any():
-                self._give(law=laws.law.astype(np.int32))
+            self._give(source=index.int(), straight=laws.straight, law=laws.law.astype(np.int32), shape=laws.shape)
             self.plan.pieces = laws.straight.shape[2]
         self.nowhere = np.ones((1, 1, problems[0].inputs, CHUNK), real)  # where nobody looks at the output
         if self.step.turns is not None:
