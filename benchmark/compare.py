@@ -192,9 +192,11 @@ def _shared_defaults(a: Table, b: Table) -> list[str]:
 
 def _stems(*sources: str) -> list[str]:
     """The names of the tables' folders or files, as much of their paths as tells them apart."""
-    paths = [path.parent if path.name == "summary.csv" else path for path in map(Path, sources)]
-    parts = [path.resolve().with_suffix("").parts for path in paths]
-    depth = next((n for n in range(1, 4) if len({part[-n:] for part in parts}) == len(parts)), 1)
+    paths = [path.resolve() for path in map(Path, sources)]
+    paths = [path.parent if path.name == "summary.csv" else path for path in paths]
+    parts = [(path.with_suffix("") if path.suffix == ".csv" else path).parts[1:] for path in paths]
+    deepest = max(map(len, parts))
+    depth = next((n for n in range(1, deepest + 1) if len({part[-n:] for part in parts}) == len(parts)), 1)
     return ["_".join(part[-depth:]) for part in parts]
 
 

@@ -79,23 +79,25 @@ def tables(folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
 def write(folder: Path, anew: bool = True) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """Draw a folder's figures and write REPORT.md and summary.tex; `tables`' answer.
 
+    Of what else lies in `figures` only what was drawn there before is removed, as `figures/.shown` lists it.
+
     anew: even if the figures show these very tables.
     """
     found, notes = tables(folder)
-    files = sorted(path for path in folder.glob("*.csv*") if path.name[0] != ".")
+    files = sorted(path for path in folder.glob("*.csv*") if path.name[0] != "." and path.is_file())
     shown = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
     stamp = folder / "figures" / ".shown"
-    if anew or not stamp.exists() or stamp.read_text() != shown:
+    before, *made = stamp.read_text().splitlines() if stamp.is_file() else [""]
+    if anew or before != shown:
         stamp.parent.mkdir(exist_ok=True)
         drawn = []
         for stem, figure in figures.draw(found):
-            figures.save(figure, stamp.parent / stem)
-            drawn.append(stem)
+            drawn += [path.name for path in figures.save(figure, stamp.parent / stem)]
         if {"cells", "curves", "plane"} <= set(found):  # else a figure that was drawn from more than is left here stays
-            for path in stamp.parent.glob("[!.]*"):
-                if path.name.rsplit(".", 1)[0] not in drawn:
-                    path.unlink()
-        stamp.write_text(shown)
+            for name in {Path(name).name for name in made} - set(drawn):
+                (stamp.parent / name).unlink(missing_ok=True)
+            made = []
+        write_text(stamp, "\n".join([shown, *sorted({*made, *drawn})]))
     write_text(folder / "summary.tex", texts.latex_tables(found["summary"]))
     write_text(folder / "REPORT.md", text(folder, found))
     return found, notes
@@ -113,7 +115,8 @@ def text(folder: Path, found: dict[str, pd.DataFrame]) -> str:
         parts += ["\n".join(f"* {sentence}" for sentence in texts.of_cells(found["cells"]))]
     if "comparison" in found and (told := published.tell(found["comparison"], found.get("outcomes"))):
         parts += ["## Beside the published numbers", f"```text\n{told.strip()}\n```"]
-    pictures = sorted((folder / "figures").glob("*.png"), key=lambda path: (_kind(path.stem)[0], path.stem))
+    ours = [path for path in (folder / "figures").glob("*.png") if _kind(path.stem)[1]]
+    pictures = sorted(ours, key=lambda path: (_kind(path.stem)[0], path.stem))
     parts += ["## Figures", *(f"{_kind(path.stem)[1]}\n\n![{path.stem}](figures/{path.name})" for path in pictures)]
     parts += ["## Versions, time and cost", cost(found), "LaTeX of the tables: `summary.tex`."]
     return "\n\n".join(parts) + "\n"

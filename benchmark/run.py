@@ -1,7 +1,7 @@
 """Train what the store lacks, and derive the tables: the plain Python entry."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -92,7 +92,7 @@ def run(request: Request | None = None, /, **names) -> Results:
 def gather(request: Request, trained: int = 0) -> Results:
     """The results of a request's folder, its tables on disk brought up to date, without training."""
     store = Store(request.results)
-    tables, notes, changed = derive(store)
+    tables, notes, changed = derive(store, {cell.names: cell.specification.digest for cell in request.cells})
     return Results(store.folder, tables, request, trained, changed, notes)
 
 
@@ -132,12 +132,15 @@ class Progress:
         self.bar.update(steps)
 
 
-def derive(store: Store) -> tuple[dict[str, pd.DataFrame], list[str], bool]:
-    """(tables by name, sentences about what they leave out, whether a file changed), from the shards alone."""
+def derive(store: Store, asked: Mapping[tuple, str] | None = None) -> tuple[dict[str, pd.DataFrame], list[str], bool]:
+    """(tables by name, sentences about what they leave out, whether a file changed), from the shards.
+
+    asked: cell -> digest of the configuration that counts, where there are several (see `Store.rows`).
+    """
     if not store.shards():
         return {}, [], False
     with store.lock:
-        measured, notes = store.measurements()
+        measured, notes = store.measurements(asked)
         runs, curves = measured["runs"], measured["curves"]
         outcomes = statistics.outcomes(runs, curves)
         tables = {

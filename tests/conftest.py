@@ -49,8 +49,10 @@ def sketch(figure, stem):
         )
         for ax in figure.axes
     ]
-    for suffix in (".png", ".svg"):
-        stem.with_name(f"{stem.name}{suffix}").write_text(repr(told), encoding="utf-8")
+    paths = [stem.with_name(f"{stem.name}{suffix}") for suffix in (".png", ".svg")]
+    for path in paths:
+        path.write_text(repr(told), encoding="utf-8")
+    return paths
 
 
 @pytest.fixture(scope="module")

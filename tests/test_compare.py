@@ -5,7 +5,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from benchmark.compare import main
+from benchmark.compare import _stems, main
 from benchmark.run import run
 
 GRID = {"tasks": ["add", "mul"], "ranges": ["positive"]}
@@ -149,3 +149,19 @@ def test_recalled_published_numbers_can_be_looked_up_but_prove_nothing(command, 
     assert code == 0
     assert verdicts(tmp_path / "here/differences.csv", "score") == {"add": "inconclusive"}
     assert "score: A is 4 inconclusive" in out
+
+
+@pytest.mark.parametrize(
+    ("sources", "names"),
+    [
+        (("/a/run.1", "/a/run.2"), ["run.1", "run.2"]),
+        (("/a/run.1", "/a/run.3/summary.csv"), ["run.1", "run.3"]),
+        (("/x/lr", "/y/lr"), ["x_lr", "y_lr"]),
+        (("/lr", "/y/lr"), ["lr", "y_lr"]),
+        (("/a/table.csv", "/a/b"), ["table", "b"]),
+        (("/p/q/r/s/t", "/u/q/r/s/t"), ["p_q_r_s_t", "u_q_r_s_t"]),
+        (("/a/b", "/a/b"), ["b", "b"]),
+    ],
+)
+def test_each_pair_of_tables_has_an_output_of_its_own_below_the_working_folder(sources, names):
+    assert _stems(*sources) == names

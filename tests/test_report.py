@@ -113,6 +113,31 @@ def test_the_best_of_a_task_is_bold_in_markdown_and_latex(copy):
     assert r"\textbf{" in latex
 
 
+def test_of_what_lies_among_the_figures_only_what_was_drawn_there_is_removed(folder, tmp_path):
+    copy = tmp_path / "small"
+    shutil.copytree(folder, copy)
+    stamp = copy / "figures" / ".shown"
+    for name in ("notes.txt", "paper_figure.pdf", "mine.png", "success_of_old.png"):
+        (copy / "figures" / name).write_text(name)
+    stamp.write_text(stamp.read_text() + "\nsuccess_of_old.png\n../summary.csv")
+    report.write(copy)
+    left = {path.name for path in (copy / "figures").iterdir()}
+    assert {"notes.txt", "paper_figure.pdf", "mine.png", "success.png"} <= left
+    assert "success_of_old.png" not in left and (copy / "summary.csv").exists()
+    assert "mine.png" not in (copy / "REPORT.md").read_text()
+
+
+def test_a_link_out_of_the_folder_is_not_followed(copy, tmp_path, capsys):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "kept.png").write_text("kept")
+    shutil.rmtree(copy / "figures")
+    (copy / "figures").symlink_to(elsewhere)
+    assert report.main([str(copy)]) == 2
+    assert "is a link that leads out of" in capsys.readouterr().err
+    assert [path.name for path in elsewhere.iterdir()] == ["kept.png"]
+
+
 def test_a_summary_alone_is_printed(copy, capsys):
     assert report.main([str(copy / "summary.csv")]) == 0
     out = capsys.readouterr().out

@@ -7,6 +7,7 @@ killed at any moment leaves whole files or none.
 import hashlib
 import json
 import os
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -89,7 +90,8 @@ def write_shard(folder: Path, tile: Sequence[Replica], measured: Any) -> Path:
     arrays = {field.name: getattr(measured, field.name) for field in fields(measured)}
     del arrays["parameters"], arrays["engine"], arrays["device"]
     arrays |= {PARAMETER + name: value for name, value in measured.parameters.items()}
-    path = folder / f"{time.time_ns():020d}-{os.getpid()}.npz"
+    # Nobody else's name, whatever the clock says: a shard must not replace another.
+    path = folder / f"{time.time_ns():020d}-{os.getpid()}-{secrets.token_hex(4)}.npz"
     _write(path, np.savez_compressed, meta, arrays)
     return path
 

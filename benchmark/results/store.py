@@ -1,12 +1,13 @@
 """The results folder: what it holds, what is missing from it and what is half done.
 
 Shards are written once. Several processes may fill one folder; of two shards with one replica the first wins, and of
-two configurations behind one key the current semantics, then the newer.
+each cell one configuration counts (see `Store.rows`).
 """
 
 import os
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,17 @@ from benchmark.asked.replicas import CELL, KEY, SEMANTICS, Replica
 from benchmark.errors import UsageError
 from benchmark.results.shards import PARAMETER, UNFINISHED, Checkpoint, Shard, identity_of, read, write_shard
 from benchmark.results.tables import file_name, measurements, read_table, to_csv, write_text
+
+
+def refuse_links(folder: Path) -> None:
+    """Raise UsageError where a link among a results folder's own files and folders leads out of it.
+
+    A stranger's folder may hold one; what is read or written there is somebody else's.
+    """
+    own = ["shards", "checkpoints", "figures", ".lock", "*.csv", "*.csv.gz", "shards/*.npz", "checkpoints/*.npz"]
+    for path in (path for pattern in own for path in folder.glob(pattern)):
+        if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+            raise UsageError(f"{path} is a link that leads out of {folder}; remove it or name another folder")
 
 
 class Store:
@@ -37,6 +49,7 @@ class Store:
             raise UsageError(f"results ({self.folder}): {existing} is a file; name a folder")
         if not os.access(existing, os.W_OK):
             raise UsageError(f"results ({self.folder}): {existing} cannot be written to; name another folder")
+        refuse_links(self.folder)
 
     def prepare(self) -> None:
         """Make the folder, or raise UsageError; and sweep out what nobody needs.
@@ -83,33 +96,50 @@ class Store:
     def shards(self) -> list[Shard]:
         """All shards in the order they were finished; each is read once."""
         for path in sorted(self.shard_folder.glob("*")) if self.shard_folder.is_dir() else []:
-            if path.name not in self._seen and not path.name.startswith("."):
+            if path.name not in self._seen and not path.name.startswith(".") and not path.is_fifo():
                 self._seen[path.name] = read(path)
         return [self._seen[name] for name in sorted(self._seen)]
 
-    def rows(self) -> tuple[list[tuple[Shard, int]], list[str]]:
-        """(shard, row) of every replica that counts, and a sentence for each set of replicas that does not."""
+    def rows(self, asked: Mapping[tuple, str] | None = None) -> tuple[list[tuple[Shard, int]], list[str]]:
+        """(shard, row) of every replica that counts, and a sentence for each set of replicas that does not.
+
+        Of each cell one configuration counts: the one that is asked for (cell -> digest), else the one of which the
+        folder's table is, else the one that was finished last, of the present semantics if there is one.
+        """
         chosen: dict[tuple, tuple[Shard, int]] = {}  # identity -> place; the first shard wins
-        digests: dict[tuple, list[tuple[bool, int, str]]] = {}  # key -> what may stand behind it
+        last: dict[tuple, dict[str, tuple[bool, int]]] = {}  # cell -> its digests, and when each was finished
         for order, shard in enumerate(self.shards()):
             for row, identity in enumerate(shard.identities):
                 chosen.setdefault(identity, (shard, row))
-                digests.setdefault(identity[:-1], []).append(
-                    (shard.meta["semantics"] == SEMANTICS, order, identity[-1])
-                )
-        winner = {key: max(candidates)[2] for key, candidates in digests.items()}
-        kept = [identity for identity in chosen if winner[identity[:-1]] == identity[-1]]
-        lost: dict[tuple, int] = {}
+                digests = last.setdefault(identity[: len(CELL)], {})
+                digests[identity[-1]] = (shard.meta["semantics"] == SEMANTICS, order)
+        preferred = self._counted() | dict(asked or {})
+        winner = {}
+        for cell, digests in last.items():
+            own = preferred.get(cell)
+            winner[cell] = own if own in digests and digests[own][0] else max(digests, key=lambda d: digests[d])
+        kept: list[tuple] = []
+        lost: Counter[tuple] = Counter()
         for identity in chosen:
-            if winner[identity[:-1]] != identity[-1]:
-                cell = (*identity[: len(CELL)], identity[-1])
-                lost[cell] = lost.get(cell, 0) + 1
+            cell, digest = identity[: len(CELL)], identity[-1]
+            if digest == winner[cell]:
+                kept.append(identity)
+            else:
+                lost[*cell, digest] += 1
         notes = [
             f"{count} replicas of {' × '.join(cell[:3])} in {self.folder} stem from another configuration "
             f"(digest {cell[-1]}) and are left out of the tables"
             for cell, count in lost.items()
         ]
         return [chosen[identity] for identity in sorted(kept)], notes
+
+    def _counted(self) -> dict[tuple, str]:
+        """Of which configuration each cell in the folder's table is."""
+        path = self.folder / "outcomes.csv"
+        if not path.is_file():
+            return {}
+        table = read_table(path, [*KEY, "digest"])
+        return {tuple(names): digest for *names, digest in table[[*CELL, "digest"]].itertuples(index=False, name=None)}
 
     def missing(self, replicas: Sequence[Replica]) -> list[Replica]:
         """Those that no shard holds.
@@ -134,9 +164,9 @@ class Store:
         """One shard, all or nothing. measured: `engine.Measured`."""
         return write_shard(self.shard_folder, tile, measured)
 
-    def measurements(self) -> tuple[dict[str, pd.DataFrame], list[str]]:
-        """Everything in the shards as `tables.measurements`, sorted by key, and sentences about what is left out."""
-        rows, notes = self.rows()
+    def measurements(self, asked: Mapping[tuple, str] | None = None) -> tuple[dict[str, pd.DataFrame], list[str]]:
+        """What `rows` chooses as `tables.measurements`, sorted by key, and sentences about what is left out."""
+        rows, notes = self.rows(asked)
         return measurements(rows), notes
 
     def parameters(self, replica: Replica) -> dict[str, np.ndarray]:

@@ -157,6 +157,41 @@ def test_of_two_configurations_behind_one_key_the_current_semantics_wins_and_the
     assert other.specification.digest in notes[0]
 
 
+@pytest.mark.parametrize("asked", ["first", "second"])
+def test_of_two_configurations_in_one_cell_the_asked_one_counts_and_they_are_never_mixed(filled, quick, asked):
+    store, request = filled
+    changed = lambda one: replace(one, protocol=replace(one.protocol, epsilon=0.5))
+    cells = [replace(cell, specification=changed(cell.specification)) for cell in request.cells]
+    other = replace(request, cells=cells, seeds=request.seeds[:2])
+    store.write(other.replicas(), train(other.replicas(), Engine()))
+    wanted = {"first": request, "second": other}[asked]
+    digests = {cell.names: cell.specification.digest for cell in wanted.cells}
+    for given in (digests, None):  # then as the table has it, whichever was finished last
+        tables, notes, _ = derive(Store(store.folder), given)
+        assert set(tables["outcomes"]["digest"]) == set(digests.values())
+        assert len(tables["outcomes"]) == len(wanted.replicas())
+        assert len(notes) == 1 and "another configuration" in notes[0]
+
+
+def test_shards_written_in_one_moment_do_not_replace_each_other(quick, tmp_path, monkeypatch):
+    store, replicas = Store(tmp_path / "results"), quick().replicas()
+    store.prepare()
+    monkeypatch.setattr("time.time_ns", lambda: 1)
+    for replica in replicas:
+        store.write([replica], train([replica], Engine()))
+    assert len(Store(store.folder).rows()[0]) == len(replicas) == 3
+
+
+def test_a_pipe_among_the_shards_is_passed_over_and_a_link_out_of_the_folder_refused(filled, tmp_path):
+    store, _ = filled
+    os.mkfifo(store.shard_folder / "pipe.npz")
+    assert len(Store(store.folder).rows()[0]) == 3
+    (tmp_path / "foreign.npz").write_bytes(b"")
+    (store.shard_folder / "link.npz").symlink_to(tmp_path / "foreign.npz")
+    with pytest.raises(UsageError, match=r"link\.npz is a link that leads out of"):
+        Store(store.folder)
+
+
 def test_tables_are_the_same_whatever_order_the_shards_came_in(quick, tmp_path):
     request = quick(["nac"], ["add", "mul"])
     replicas = request.replicas()

@@ -123,8 +123,8 @@ def _stem(*parts: str) -> str:
     return plain if plain == whole and len(plain) <= 80 else f"{plain[:80]}-{crc32(whole.encode()):08x}"
 
 
-def save(figure: Figure, stem: Path) -> None:
-    """Write `stem`.png (150 dpi) and `stem`.svg, never half written; the same figure gives the same bytes."""
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """`stem`.png (150 dpi) and `stem`.svg, written, never half written; the same figure gives the same bytes."""
     # The layout depends a little on the format's resolution and on the layout before it: settle it once.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
@@ -133,3 +133,4 @@ def save(figure: Figure, stem: Path) -> None:
         with mpl.rc_context({"svg.hashsalt": "benchmark"}):
             figure.savefig(temporary, dpi=150, metadata=dict.fromkeys(nothing))
         temporary.replace(stem.with_name(stem.name + suffix))
+    return [stem.with_name(stem.name + suffix) for suffix in (".png", ".svg")]
