@@ -39,7 +39,7 @@ class Protocol:
     seeds: int = 25
     first_seed: int = 0
     data_seed: int | None = None
-    steps: int = 20_000
+    steps: int = 40_000
     batch: int = 128
     evaluate_every: int | None = None
     evaluation_size: int = 10_000
