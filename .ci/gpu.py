@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 GRID = ["+model=all", "+task=[mul,sub]", "range=[positive,symmetric]", "protocol.seeds=3", "protocol.steps=2000"]
-KEY = ["model", "task", "range", "protocol", "overrides", "seed"]
 VOLATILE = ["seconds", "device", "torch", "benchmark"]
 TABLES = ["outcomes", "profile", "plane", "initialisation"]
 

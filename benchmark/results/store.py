@@ -113,11 +113,11 @@ class Store:
                 chosen.setdefault(identity, (shard, row))
                 digests = last.setdefault(identity[: len(CELL)], {})
                 digests[identity[-1]] = (shard.meta["semantics"] == SEMANTICS, order)
-        preferred = self._counted() | dict(asked or {})
-        winner = {}
+        counted, winner = self._counted(), {}
         for cell, digests in last.items():
-            own = preferred.get(cell)
-            winner[cell] = own if own in digests and digests[own][0] else max(digests, key=lambda d: digests[d])
+            wanted = [of.get(cell) for of in (asked or {}, counted)]
+            present = [digest for digest in wanted if digest in digests and digests[digest][0]]
+            winner[cell] = present[0] if present else max(digests, key=lambda digest: digests[digest])
         kept: list[tuple] = []
         lost: Counter[tuple] = Counter()
         for identity in chosen:
