@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmark import exact
 from benchmark.asked import streams
-from benchmark.asked.ranges import BELOW_ONE, Distribution, Grid
+from benchmark.asked.ranges import Distribution, Grid, standard_quantile
 from benchmark.asked.replicas import Replica
 from benchmark.asked.tasks import OPERATIONS, Problem, plane_points
 
@@ -73,14 +73,10 @@ class Sampler:
         """Uniform numbers [..., set, input, lane] to inputs of the same shape, both float64."""
         x, sign = self._along(u)
         if self.kinds:
-            p, above = np.minimum(x.cpu().numpy(), BELOW_ONE), sign.cpu().numpy() < 0
             location, scale, low, high = self.shape.unbind(-2)
-            for kind in self.kinds:  # as `Distribution.quantile`
-                if kind == 1:
-                    standard = exact.normal_quantile(p)
-                    standard = np.where(above, -standard, standard)
-                else:
-                    standard = -np.where(above, exact.log(p), exact.log1p(-p))
+            p, signs = x.cpu().numpy(), sign.cpu().numpy()
+            for kind in self.kinds:
+                standard = standard_quantile(Distribution.laws[kind], p, signs)
                 value = torch.as_tensor(standard, device=u.device) * scale + location
                 x = torch.where(self.law == kind, value.clamp(low, high), x)
         return x

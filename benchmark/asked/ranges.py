@@ -42,6 +42,8 @@ class Distribution:
                 raise UsageError(f"an interval's low ({low:g}) must be below its high ({high:g})")
             if self.law == "exponential" and low < 0:
                 raise UsageError(f"an exponential law lives above 0, not on [{low:g}, {high:g}]")
+            if self.law == "exponential" and self.location:
+                raise UsageError(f"an exponential law begins at 0 and has no location ({self.location:g})")
             if self.law == "uniform" and not math.isfinite(high - low):
                 raise UsageError(f"a uniform interval must be finite, not [{low:g}, {high:g}]")
         for (_, high), (low, _) in zip(self.intervals, self.intervals[1:], strict=False):
@@ -85,10 +87,7 @@ class Distribution:
         """The value below which the law has the probability p; above which, where sign is -1."""
         if self.law == "uniform":
             return np.asarray(p)
-        p = np.minimum(p, BELOW_ONE)
-        if self.law == "exponential":
-            return -(exact.log(p) if sign < 0 else exact.log1p(-p)) * self.scale
-        return sign * exact.normal_quantile(p) * self.scale + self.location
+        return standard_quantile(self.law, p, sign) * self.scale + self.location
 
     def pieces(self) -> list["Piece"]:
         """What is drawn from the intervals, in order."""
@@ -122,6 +121,14 @@ class Distribution:
                 for piece in pieces
             ]
         return float(np.dot([piece.width for piece in pieces], means))
+
+
+def standard_quantile(law: str, p: np.ndarray | float, sign: np.ndarray | float) -> np.ndarray:
+    """The value below which the standard normal or exponential law has the probability p; above which, for sign -1."""
+    p = np.minimum(p, BELOW_ONE)
+    if law == "exponential":
+        return -np.where(np.less(sign, 0), exact.log(p), exact.log1p(-p))
+    return sign * exact.normal_quantile(p)
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,7 @@ class Store:
         """
         path = self.folder / "outcomes.csv"
         # The table before the shards: another process writes them the other way round.
-        table = read_table(path, [*KEY, "digest"]) if path.exists() else pd.DataFrame(columns=KEY)
+        table = read_table(path, [*KEY, "digest"]) if path.is_file() else pd.DataFrame(columns=KEY)
         held = self._held()
         rows = set(table[KEY].itertuples(index=False, name=None))
         lost = rows - {identity[:-1] for identity in held} - {replica.key for replica in replicas}

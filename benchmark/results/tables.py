@@ -86,7 +86,7 @@ def write_text(path: Path, text: str) -> bool:
     import gzip
 
     content = gzip.compress(text.encode(), mtime=0) if path.suffix == ".gz" else text.encode()
-    if path.exists() and path.read_bytes() == content:
+    if path.is_file() and path.read_bytes() == content:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

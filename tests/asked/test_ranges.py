@@ -294,3 +294,8 @@ def test_the_tutorial_trains_on_its_two_thousand_rows_and_tests_on_its_125():
 
 def test_a_grid_is_described_by_its_ends():
     assert str(Grid(((0, 5), (5, 5)), 2000)) == "{0, 5, …, 9995} × {5, 10, …, 10000}"
+
+
+def test_an_exponential_law_has_no_location():
+    with pytest.raises(UsageError, match="has no location"):
+        Distribution(((0, 1),), "exponential", location=1.0)

@@ -1,7 +1,8 @@
 // The machine's registers: vectors of W numbers, whatever W is, and the few operations from which all else is made.
 //
 // Every operation here is correctly rounded or exact, so that no bit depends on the width. Products and sums are only
-// contracted where fma() says so (-ffp-contract=off). CUDA has the same names for single numbers.
+// contracted where fma() says so (-ffp-contract=off). threads.h has the same names for a GPU, whose threads share out what
+// is one thread's here: there SYNC waits for the others, and FIRST and STRIDE say which numbers are one's own.
 #pragma once
 
 #if defined(__AVX512F__)
