@@ -161,12 +161,12 @@ def limit() -> float:
     """
     import torch
 
-    from benchmark.training.fused.program import GPU, training_step
+    from benchmark.training.fused.program import training_step
     from benchmark.training.steps import Step
 
     specification = _tile[0][0].cell.specification
     problem, batch = specification.problem, specification.protocol.batch
-    schedule, _, _ = training_step(Step(specification, 1, torch.device("cpu")), problem, batch, np.float32, GPU)
+    schedule = training_step(Step(specification, 1, torch.device("cpu")), problem, batch, np.float32)
     work = sum(OPERATIONS.get(n.op, len(n.args) if n.op == "sum" else 1) for n in schedule.counts if n.lanes)
     work += sum(number.op == "over_lanes" for number in schedule.counts)
     lanes = (work + HASH * problem.inputs) * batch

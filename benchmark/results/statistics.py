@@ -135,7 +135,7 @@ def _quartiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         low, high = np.quantile(values, [0.25, 0.75], axis=0)
     outer = np.quantile(values, 0.25, axis=0, method="lower"), np.quantile(values, 0.75, axis=0, method="higher")
     finite = np.isfinite(values).all(axis=0)
-    low, high = (np.where(finite, inner, end) for inner, end in zip((low, high), outer, strict=True))
+    low, high = (np.where(finite, inner, end)[()] for inner, end in zip((low, high), outer, strict=True))
     return low, np.median(values, axis=0), high
 
 

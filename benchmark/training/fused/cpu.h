@@ -2,7 +2,7 @@
 #pragma once
 #include "registers.h"
 
-enum { W = sizeof(V) / sizeof(real), PARTS = 16 / W };
+enum { W = sizeof(V) / sizeof(real), PARTS = 16 / W, SUMS = 16 / WD };
 
 INLINE V ld(const real* from) {
     V v;
@@ -69,19 +69,18 @@ template <class T> static T* memory(long count) {
 }
 
 extern "C" void train(const Plan* plan, long first, long steps) {
-    real *x = memory<real>((long)(DATA + LANES) * PADDED + KEPT), *lanes = x + DATA * PADDED;
-    for (long r = 0; r < plan->replicas; r++) train_one(*plan, r, first, steps, x, lanes + LANES * PADDED, lanes);
+    real *x = memory<real>((long)(DATA + LANES) * ROW + KEPT + 16), *p = x + (DATA + LANES) * ROW;
+    for (long r = 0; r < plan->replicas; r++) train_one(*plan, r, first, steps, x, p);
     free(x);
 }
 
 extern "C" void evaluate(const Points* points) {
     real *p = memory<real>(KEPT_FORWARD + CHUNK + LANES_FORWARD * 16), *lanes = p + KEPT_FORWARD + CHUNK;
-    const long sixteen = 16 / WD;
-    D* sums = memory<D>(points->replicas * sixteen);
-    for (long i = 0; i < points->replicas * sixteen; i++) sums[i] = D{};
+    D* sums = memory<D>(points->replicas * SUMS);
+    for (long i = 0; i < points->replicas * SUMS; i++) sums[i] = D{};
     for (long c = 0; c < points->chunks; c++)  // outermost, as the points of a chunk stay in the cache for all replicas
-        for (long r = 0; r < points->replicas; r++) judge(*points, r, c, p, lanes, sums + r * sixteen);
-    for (long r = 0; points->squares && r < points->replicas; r++) points->squares[r] = total(sums + r * sixteen);
+        for (long r = 0; r < points->replicas; r++) judge(*points, r, c, p, lanes, sums + r * SUMS);
+    for (long r = 0; points->squares && r < points->replicas; r++) points->squares[r] = total(sums + r * SUMS);
     free(sums);
     free(p);
 }

@@ -19,8 +19,8 @@ INLINE FU mixed(FU h) {
 }
 // A row of the counter: each's is given its place and uniform number, odd multiples of 2^-53 in (0, 1).
 template <class Each> INLINE void uniform(u64 key, unsigned row, Each each) {
-    FU c = counters(row, FIRST), turned = c * 0x9E3779B1u + (unsigned)(key >> 32);
-    OVER(at, PADDED, WF) {
+    FU c = counters(row, FIRST % ACROSS), turned = c * 0x9E3779B1u + (unsigned)(key >> 32);
+    for (int at = FIRST % ACROSS; at < PADDED; at += ACROSS_BY(WF)) {
         const FU once = mixed(c ^ (unsigned)key);
         const FI coarse = (FI)mixed(once ^ turned), fine = (FI)(mixed((once + 0x632BE5ABu) ^ turned) >> 12);
 #pragma GCC unroll 2
@@ -28,56 +28,62 @@ template <class Each> INLINE void uniform(u64 key, unsigned row, Each each) {
             const D rest = fma(half(fine, h), all(0x1p-52), all(0x1.0000000000001p-1));
             each(at + h * WD, fma(half(coarse, h), all(0x1p-32), rest));
         }
-        c += (unsigned)STRIDE(WF), turned += (unsigned)STRIDE(WF) * 0x9E3779B1u;
+        c += (unsigned)ACROSS_BY(WF), turned += (unsigned)ACROSS_BY(WF) * 0x9E3779B1u;
     }
 }
 
 static void draw(const Plan& plan, long replica, u64 step, real* x) {
     if (plan.grid) {
         for (int i = 0; i < INPUTS; i++)
-            OVER(at, PADDED, 1) x[i * PADDED + at] = plan.grid[i * plan.rows + (step * BATCH + at) % plan.rows];
+            OVER(at, PADDED, 1) x[i * ROW + at] = plan.grid[i * plan.rows + (step * BATCH + at) % plan.rows];
         return;
     }
     const u64 key = mixed(plan.data_key[replica] + (plan.period ? step % plan.period : step));
-    for (int i = 0; i < INPUTS; i++, x += PADDED) {
-        const long own = plan.source[replica] * INPUTS + i;
-        const double *straight = plan.straight + own * plan.pieces * 5, *shape = plan.shape + own * 4;
-        const int law = plan.law[own];
-        if (law == 0 && plan.pieces == 1) {  // its origin is 0
-            const D slope = all(straight[2]), low = all(straight[3]);
-            uniform(key, i, [=](int at, D u) { put(x + at, u * slope + low); });
-        } else
-            uniform(key, i, [=](int at, D u) { put(x + at, value_at(u, law, straight, plan.pieces, shape)); });
+    const long own = (long)plan.source[replica] * INPUTS;
+    const double *straight = plan.straight + own * plan.pieces * 5, *shape = plan.shape + own * 4;
+    if (plan.plain) {
+        const D slope = all(straight[2]), low = all(straight[3]);
+#pragma unroll 4
+        for (int i = FIRST / ACROSS; i < INPUTS; i += THREADS / ACROSS)
+            uniform(key, i, [=](int at, D u) { put(x + i * ROW + at, u * slope + low); });
+        return;
+    }
+    for (int i = FIRST / ACROSS; i < INPUTS; i += THREADS / ACROSS) {
+        const double* pieces = straight + i * plan.pieces * 5;
+        const int law = plan.law[own + i];
+        uniform(key, i, [=](int at, D u) { put(x + i * ROW + at, value_at(u, law, pieces, plan.pieces, shape + i * 4)); });
     }
 }
 
 static void ask(const real* x, int code, int offset, real* t) {
     if constexpr (SINGLE && sizeof(real) == 4) {
-        OVER(at, PADDED, W) st(t + at, operation(code, ld(x + at), ld(x + SPANS[1][0] * PADDED + at)));
+        OVER(at, PADDED, W) st(t + at, operation(code, ld(x + at), ld(x + SPANS[1][0] * ROW + at)));
         return;
     }
     OVER(at, PADDED, WD) {
         D operand[2];
         for (int o = 0; o < 2; o++) {
             const int start = SPANS[o][0] + offset, stop = SPANS[o][1] + offset;
-            operand[o] = wide(x + start * PADDED + at);
-            for (int i = start + 1; i < stop; i++) operand[o] += wide(x + i * PADDED + at);
+            operand[o] = wide(x + start * ROW + at);
+            for (int i = start + 1; i < stop; i++) operand[o] += wide(x + i * ROW + at);
         }
         put(t + at, operation(code, operand[0], operand[1]));
     }
 }
 
-static void train_one(const Plan& plan, long r, long first, long steps, real* x, real* p, real* lanes) {
-    real *t = x + INPUTS * PADDED, *noise = t + PADDED;
+static void train_one(const Plan& plan, long r, long first, long steps, real* x, real* p) {
+    real *t = x + INPUTS * ROW, *noise = t + ROW, *lanes = x + DATA * ROW;
     real* state = plan.state + r * STATE;
     OVER(k, KEPT, 1) p[k] = k < STATE ? state[k] : k == RATE ? plan.rate[r] : real(0);
+    SYNC;
     for (long s = 0; s < steps; s++) {
-        draw(plan, r, first + s, x);  // a thread draws, and reads, the examples of its own lane
+        draw(plan, r, first + s, x);
+        if (THREADS > ACROSS) SYNC;  // else a thread draws what it reads here: its own examples
         ask(x, plan.code[r], plan.offset[r], t);
         if (NOISE) {
             const u64 key = mixed(plan.noise_key[r] + first + s);
-            for (int i = 0; i < NOISE; i++)
-                uniform(key, i, [=](int at, D u) { put(noise + i * PADDED + at, u); });
+            for (int i = FIRST / ACROSS; i < NOISE; i += THREADS / ACROSS)
+                uniform(key, i, [=](int at, D u) { put(noise + i * ROW + at, u); });
         }
         OVER(k, COLUMNS, 1) p[SCHEDULE + k] = plan.schedule[s * COLUMNS + k];
         OVER(k, TURN, 1) p[TURNS + k] = plan.turns[(first + s) % plan.rounds * TURN + k];
@@ -103,10 +109,10 @@ static void judge(const Points& points, long r, long chunk, real* p, real* lanes
     if (points.squares) {
         const double* t = points.t + (points.target[r] * points.chunks + chunk) * CHUNK;
         const int full = points.points - chunk * CHUNK < CHUNK ? points.points - chunk * CHUNK : CHUNK;
-        OVER(at, full, WD) {
+        EACH_LANE(at, full, WD) {
             D off = wide(out + at) - wide(t + at);
             if (at + WD > full) off = before(off, full - at);
-            D& sum = sums[at / STRIDE(WD) % (16 / STRIDE(WD))];
+            D& sum = sums[at / WD % SUMS];
             sum = fma(off, off, sum);
         }
     }

@@ -1,8 +1,8 @@
-// A GPU's sixteen lanes, half a warp for each replica, and a program's two functions.
+// A GPU's threads, in PARTS of one lane, and a program's two functions.
 #pragma once
 #include "threads.h"
 
-enum { W = 1, PARTS = 16 };
+enum { W = 1, PARTS = THREADS, SUMS = 1 };
 
 INLINE V ld(const real* from) { return *from; }
 INLINE void st(real* to, V v) { *to = v; }
@@ -24,22 +24,44 @@ INLINE void keep_total(real* to, V sum) {
 #define SUM(first, i, part, sum) keep_total(p + (first) + (i), sum)
 #define TOTALS(first, count)
 
-// An array's part for a group of sixteen threads; without an array, of its multiprocessor's memory from `at` on, of
-// which each group has `words`.
-INLINE long group() { return blockIdx.x * (long)(blockDim.x / 16) + threadIdx.x / 16; }
-INLINE long groups() { return gridDim.x * (long)(blockDim.x / 16); }
-INLINE real* part(real* array, long size, long at, long words) {
-    extern __shared__ double shared[];
-    return array ? array + group() * size : (real*)shared + threadIdx.x / 16 * words + at;
+// Sums of the products of two rows, or of one row where the other is -1; each by sixteen threads.
+template <int count> INLINE void sums_of(real* to, const short (&factors)[count][2], const real* rows) {
+    const int lane = threadIdx.x % 16;
+    for (int i = FIRST / 16; i < count; i += THREADS / 16) {
+        const real *a = rows + factors[i][0] * ROW, *b = rows + factors[i][1] * ROW;
+        V sum = 0;
+        if (factors[i][1] < 0)
+            for (int at = lane; at < PADDED; at += 16) sum = sum + (at < BATCH ? a[at] : 0);
+        else
+            for (int at = lane; at < PADDED; at += 16) sum = fma(a[at], b[at], sum);
+        sum = total_of(sum);
+        if (lane == 0) to[i] = sum;
+    }
 }
 
-extern "C" __global__ void train(Plan plan, long first, long steps, real* x, real* p, real* lanes, long words) {
-    p = part(p, KEPT, 0, words), x = part(x, DATA * PADDED, KEPT, words), lanes += group() * LANES * PADDED;
-    for (long r = group(); r < plan.replicas; r += groups()) train_one(plan, r, first, steps, x, p, lanes);
+// A replica's part of an array or, where that is `inside`, of its multiprocessor's memory from `at` on, of which each has
+// `words`. Which it is, is known before compiling: addresses there are short.
+INLINE long group() { return blockIdx.x * (long)(blockDim.x / THREADS) + threadIdx.x / THREADS; }
+INLINE long groups() { return gridDim.x * (long)(blockDim.x / THREADS); }
+struct alignas(16) Sixteen { char bytes[16]; };
+template <bool inside> INLINE real* part(real* array, long size, long at, long words) {
+    extern __shared__ Sixteen shared[];
+    return inside ? (real*)shared + (THREADS > 16 ? 0 : threadIdx.x / THREADS * words) + at : array + group() * size;
 }
 
-extern "C" __global__ void evaluate(Points points, real* x, real* p, real* lanes, long words) {
-    p = part(p, KEPT_FORWARD + CHUNK, 0, words), lanes += group() * LANES_FORWARD * 16;
+// At most so many threads of a block, at least so many blocks at once: the latter where registers would allow fewer.
+enum { MOST = THREADS > 16 ? THREADS : 128, TOGETHER = THREADS > 16 || sizeof(real) > 4 ? 1 : 7 };
+
+extern "C" __global__ void __launch_bounds__(MOST, TOGETHER)
+    train(Plan plan, long first, long steps, real* x, real* p) {
+    p = part<(TRAIN_INSIDE > 0)>(p, KEPT, 0, TRAIN_WORDS);
+    x = part<(TRAIN_INSIDE > 1)>(x, (DATA + LANES) * ROW, KEPT, TRAIN_WORDS);
+    for (long r = group(); r < plan.replicas; r += groups()) train_one(plan, r, first, steps, x, p);
+}
+
+extern "C" __global__ void evaluate(Points points, real* lanes, real* p) {
+    p = part<(EVALUATE_INSIDE > 0)>(p, KEPT_FORWARD + CHUNK, 0, EVALUATE_WORDS);
+    lanes = part<(EVALUATE_INSIDE > 1)>(lanes, LANES_FORWARD * THREADS, KEPT_FORWARD + CHUNK, EVALUATE_WORDS);
     for (long r = group(); r < points.replicas; r += groups()) {
         D sum = 0;
         for (long c = 0; c < points.chunks; c++) judge(points, r, c, p, lanes, &sum);

@@ -2,6 +2,7 @@
 
 import ctypes
 from ctypes import c_long, c_void_p
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,8 @@ from benchmark.training.fused.program import Source
 
 # As for the CPU: what is contracted is decided by the text.
 FLAGS = ("--std=c++17", "--fmad=false", "--device-as-default-execution-space", "--device-int128", "-w")
-LANES = 16
-THREADS = 128  # of a block, at most: eight replicas
-SIDE_BY_SIDE = 16  # replicas whose data a multiprocessor's own memory must hold, or they lie elsewhere
+THREADS = 128  # of a block, at most: one replica to eight
+SIDE_BY_SIDE = 256  # threads whose examples a multiprocessor's own memory must hold, or they lie elsewhere
 BANKS = 32  # of that memory, a number wide
 
 
@@ -36,6 +36,13 @@ def _done(answer: tuple) -> Any:
     if int(code):
         raise RuntimeError(code.name)
     return values[0] if values else None
+
+
+def _about(what: str) -> int:
+    """A number that the driver knows of the GPU in use."""
+    driver, _ = bindings()
+    attribute = getattr(driver.CUdevice_attribute, f"CU_DEVICE_ATTRIBUTE_{what}")
+    return _done(driver.cuDeviceGetAttribute(attribute, torch.cuda.current_device()))
 
 
 def machine_code(text: str, architecture: str) -> bytes:
@@ -89,12 +96,45 @@ class Kernels:
         stream.synchronize()
 
 
+@dataclass(frozen=True)
+class Layout:
+    """Where one of a program's functions has its numbers.
+
+    inside: what lies in a multiprocessor's own memory: nothing, what examples have in common, or all. words: how many
+    numbers a replica has there. groups: replicas of a block.
+    """
+
+    inside: int
+    words: int
+    groups: int
+
+    @classmethod
+    def of(cls, source: Source, name: str, room: int) -> "Layout":
+        """For the function of this name. room: bytes of that memory."""
+        examples, common = source.memory[name]
+        fit = lambda words: room // source.itemsize // max(words, 1)
+        inside = (fit(common) >= 2) + (fit(common) >= 2 and fit(examples + common) * source.threads >= SIDE_BY_SIDE)
+        words = (0, common, examples + common)[inside]
+        if source.threads > 16:
+            return cls(inside, words, 1)
+        words += BANKS // 2 * (words % BANKS == 0 and words > 0)  # a warp's two replicas use banks of their own
+        most = THREADS // 16
+        return cls(inside, words, min(most, fit(words) // 2 * 2) if words else most)
+
+    def outside(self, source: Source, name: str) -> list[int]:
+        """How many numbers each replica has elsewhere, of its examples and in common."""
+        examples, common = source.memory[name]
+        return [examples * (self.inside < 2), common * (self.inside < 1)]
+
+
 class GpuProgram:
-    """A program whose replicas are shared out to all multiprocessors, sixteen threads each."""
+    """A program whose replicas are shared out to all multiprocessors."""
 
     def __init__(self, source: Source, device: torch.device):
-        self.source, self.device, self.kernels = source, device, Kernels(source.text, device)
-        self.layouts: dict[str, tuple] = {}
+        self.source, self.device = source, device
+        self.layouts = layouts(source, _about("MAX_SHARED_MEMORY_PER_BLOCK_OPTIN"))
+        self.kernels = Kernels(text(source, self.layouts), device)
+        self.prepared: dict[str, tuple] = {}
 
     def train(self, plan: ctypes.Structure, first: int, steps: int) -> None:
         """All the plan's replicas, from this step on."""
@@ -105,40 +145,41 @@ class GpuProgram:
         self._launch("evaluate", points)
 
     def _launch(self, name: str, plan: Any, *numbers: c_long) -> None:
-        if name not in self.layouts:
-            self.layouts[name] = self._layout(name, plan.replicas)
-        kernel, groups, blocks, words, arrays = self.layouts[name]
-        pointers = [c_void_p(None if array is None else array.data_ptr()) for array in arrays]
-        shared = groups * words * self.source.itemsize
-        self.kernels.launch(kernel, blocks, groups * LANES, shared, plan, *numbers, *pointers, c_long(words))
+        if name not in self.prepared:
+            self.prepared[name] = self._prepare(name, plan.replicas)
+        kernel, blocks, threads, shared, arrays = self.prepared[name]
+        pointers = [c_void_p(array.data_ptr()) for array in arrays]
+        self.kernels.launch(kernel, blocks, threads, shared, plan, *numbers, *pointers)
 
-    def _layout(self, name: str, replicas: int) -> tuple:
-        """A kernel, how many replicas a block has, blocks, each replica's numbers in its multiprocessor's memory, and
-        arrays for data, for what examples have in common and for what is kept of each, None where that lies there.
-        """
-        driver, kernel = self.kernels.driver, self.kernels.kernel(name)
-        data, common, lanes = self.source.memory[name]
-        about = lambda what: _done(
-            driver.cuDeviceGetAttribute(
-                getattr(driver.CUdevice_attribute, f"CU_DEVICE_ATTRIBUTE_{what}"), torch.cuda.current_device()
-            )
-        )
-        room = about("MAX_SHARED_MEMORY_PER_BLOCK_OPTIN") // self.source.itemsize
-        there = [room // (data + common) >= SIDE_BY_SIDE, room // common >= 2]
-        words = data * there[0] + common * there[1]
-        words += BANKS // 2 * (words % BANKS == 0 and words > 0)  # the two replicas of a warp use banks of their own
-        groups = min(THREADS // LANES, room // words // 2 * 2) if words else THREADS // LANES
-        shared = groups * words * self.source.itemsize
+    def _prepare(self, name: str, replicas: int) -> tuple:
+        """A kernel, its blocks, threads and bytes of shared memory of one, and its arrays elsewhere."""
+        driver, kernel, layout = self.kernels.driver, self.kernels.kernel(name), self.layouts[name]
+        shared, threads = layout.groups * layout.words * self.source.itemsize, layout.groups * self.source.threads
         limit = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
         _done(driver.cuFuncSetAttribute(kernel, limit, shared))
-        together = _done(driver.cuOccupancyMaxActiveBlocksPerMultiprocessor(kernel, groups * LANES, shared))
-        wanted, places = -(-replicas // groups), max(1, together) * about("MULTIPROCESSOR_COUNT")
+        together = _done(driver.cuOccupancyMaxActiveBlocksPerMultiprocessor(kernel, threads, shared))
+        wanted, places = -(-replicas // layout.groups), max(1, together) * _about("MULTIPROCESSOR_COUNT")
         blocks = -(-wanted // -(-wanted // places))  # all rounds are as full as the others
-        empty = lambda count: torch.empty(
-            blocks * groups * count, dtype=getattr(torch, self.source.dtype), device=self.device
-        )
-        arrays = [None if inside else empty(count) for inside, count in zip(there, (data, common), strict=True)]
-        return kernel, groups, blocks, words, [*arrays, empty(lanes)]
+        dtype = getattr(torch, self.source.dtype)
+        arrays = [
+            torch.empty(blocks * layout.groups * count, dtype=dtype, device=self.device)
+            for count in layout.outside(self.source, name)
+        ]
+        return kernel, blocks, threads, shared, arrays
+
+
+def layouts(source: Source, room: int) -> dict[str, Layout]:
+    """Of each function."""
+    return {name: Layout.of(source, name, room) for name in source.memory}
+
+
+def text(source: Source, layouts: dict[str, Layout]) -> str:
+    """The program's text, told where its numbers lie."""
+    told = [
+        f"#define {name.upper()}_INSIDE {layout.inside}\n#define {name.upper()}_WORDS {layout.words}\n"
+        for name, layout in layouts.items()
+    ]
+    return "".join(told) + source.text
 
 
 def check() -> None:

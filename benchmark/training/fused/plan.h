@@ -6,6 +6,7 @@ typedef unsigned long long u64;
 // Everything that a call trains. Arrays of the replicas are [replica, ...].
 struct Plan {
     long replicas, pieces, rows, period, rounds;
+    long plain;                          // whether inputs are uniform, in one piece, and all alike
     const u64 *data_key, *noise_key;     // of each replica, without the step
     const int *source, *code, *offset;   // [replica]: its laws among those below, its operation, its subsets' shift
     const double* straight;              // [source, input, piece, (cut, origin, slope, low, sign)]
@@ -30,8 +31,11 @@ struct Points {
 // Each number of an array, or each register of it, in turn; on a GPU shared out to a replica's threads.
 #define OVER(k, size, step) for (int k = FIRST; k < (size); k += STRIDE(step))
 
-// One replica's steps. Memory for DATA, KEPT and LANES numbers, the first and the last of these for each example.
-static void train_one(const Plan& plan, long r, long first, long steps, real* x, real* p, real* lanes);
+// Lanes that draw one row; further threads draw further rows.
+enum { ACROSS = THREADS < PADDED ? THREADS : PADDED };
+
+// One replica's steps. x: memory for DATA and LANES rows, of each example; p: for KEPT numbers.
+static void train_one(const Plan& plan, long r, long first, long steps, real* x, real* p);
 // One replica at one chunk of points; its squared errors are added to sums, [lane].
 static void judge(const Points& points, long r, long chunk, real* p, real* lanes, D* sums);
 // The generated functions.

@@ -16,25 +16,29 @@ from benchmark.asked.tasks import OPERATIONS, Problem
 from benchmark.training.fused.numbers import TEXT, Graph, Number
 from benchmark.training.fused.schedule import Schedule, contracted
 from benchmark.training.fused.trace import NotFusable, Tracer
-from benchmark.training.fused.write import Machine, Writer, copies, literal
+from benchmark.training.fused.write import Machine, Writer, literal
 from benchmark.training.steps import Step
 
 TYPES = {"float32": ("float", "F", "FI"), "float64": ("double", "D", "DI")}
 HEADERS = {"cpu": ("registers.h", "cpu.h"), "cuda": ("threads.h", "gpu.h")}
-GPU = Machine(beside=1, sums=64)
+GPU = Machine(beside=1, sums=64)  # with a thread for each lane
+GPU_WIDE = Machine(beside=1, sums=0)  # and with one for each example
+WIDEST = 128  # threads; twice as many to draw MANY inputs
+MANY = 16
 
 
 @dataclass(frozen=True)
 class Source:
     """The program's text.
 
-    dtype: of its reals. memory: how many numbers a replica needs in each function for its data, for what all examples
-    have in common, and for what is kept of each.
+    dtype: of its reals. threads: of a replica. memory: how many numbers a replica needs in each function for its
+    examples, and for what all of them have in common.
     """
 
     text: str
     dtype: str
-    memory: dict[str, tuple[int, int, int]]
+    threads: int
+    memory: dict[str, tuple[int, int]]
 
     @property
     def itemsize(self) -> int:
@@ -54,20 +58,26 @@ def this_processor() -> Machine:
     return Machine(beside=1 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 2, sums=10)
 
 
+def a_gpu(schedule: Schedule) -> Machine:
+    """A thread for each lane, where all sums find room in registers, else one for each example."""
+    return GPU if max(len(sums) for _, sums in schedule.phases) <= GPU.sums else GPU_WIDE
+
+
 def source(specification: Specification, device: str = "cpu", machine: Machine | None = None) -> Source:
     """The text of a specification's program; NotFusable with what the generator does not know.
 
     It depends on the architecture and how it is trained, not on tasks, ranges, seeds or rates. device: "cpu", in C++,
     or "cuda". machine: this one if None.
     """
-    machine = machine or (GPU if device == "cuda" else this_processor())
     step = Step(specification, 1, torch.device("cpu"))
     problem, protocol = specification.problem, specification.protocol
     real, vector, mask = TYPES[protocol.dtype]
     dtype = np.float64 if protocol.dtype == "float64" else np.float32
     try:
-        training, trained, lanes = training_step(step, problem, protocol.batch, dtype, machine)
-        forward, judged, lanes_forward = evaluation(step, problem, dtype, machine)
+        training, forward = training_step(step, problem, protocol.batch, dtype), evaluation(step, problem, dtype)
+        machine = machine or (a_gpu(training) if device == "cuda" else this_processor())
+        trained, lanes = written(training, machine, masked=protocol.batch % 16 != 0)
+        judged, lanes_forward = written(forward, machine, masked=False, stores={"y": forward.roots[0]})
         operations = [_operation(name) for name in OPERATIONS]
     except NotFusable:
         raise
@@ -76,6 +86,8 @@ def source(specification: Specification, device: str = "cpu", machine: Machine |
         raise NotFusable(f"it cannot be traced ({type(error).__name__}: {said})") from None
     size, columns = sum(step.parameters.sizes), 2 + len(step.terms)
     padded = protocol.batch + -protocol.batch % 16
+    threads = 16 if machine.sums else min(padded, WIDEST) * (2 if problem.inputs >= MANY else 1)
+    row = padded + 16 * (threads > 16)  # so that a warp's two sums read from different banks
     data = problem.inputs + 1 + step.network.noise_rows
     sizes = {
         "INPUTS": problem.inputs, "BATCH": protocol.batch, "PADDED": padded,
@@ -84,7 +96,7 @@ def source(specification: Specification, device: str = "cpu", machine: Machine |
         "COLUMNS": columns, "TURNS": training.first["turns"], "TURN": 0 if step.turns is None else size,
         "ERROR": training.place.get(training.roots[-1], 0), "CHUNK": CHUNK, "KEPT_FORWARD": forward.size,
         "LANES": lanes, "LANES_FORWARD": lanes_forward, "DATA": data,
-        "SPARSITY": forward.place.get(forward.roots[1], -1),
+        "THREADS": threads, "ROW": row, "SPARSITY": forward.place.get(forward.roots[1], -1),
     }  # fmt: skip
     spans = problem.subsets.spans if problem.subsets else ((0, 1), (problem.inputs - 1, problem.inputs))
     pairs = [f"{{{start}, {stop}}}" for start, stop in (spans[0], spans[-1])]
@@ -104,27 +116,22 @@ def source(specification: Specification, device: str = "cpu", machine: Machine |
         header("plan.h"),
         header(lanes_of_machine),
         header("frame.h"),
-        "#define LANE(number, at) (lanes + (number) * PADDED + (at))",
+        "#define LANE(number, at) (lanes + (number) * ROW + (at))",
         f"static void step({arguments.format('const', 't')}, const real* RESTRICT noise) {{",
         *trained,
         "}",
-        "#undef LANE\n#define LANE(number, at) (lanes + (number) * 16 + (at) % 16)",
+        "#undef LANE\n#define LANE(number, at) (lanes + (number) * THREADS + (at) % THREADS)",
         f"static void forward({arguments.format('', 'y')}) {{",
-        *(line.replace("PADDED", "CHUNK") for line in judged),
+        *(line.replace("PADDED", "CHUNK").replace("ROW", "CHUNK") for line in judged),
         "}\n",
     ]
-    memory = {"train": (data * padded, training.size, lanes * padded)}
-    memory |= {"evaluate": (0, forward.size + CHUNK, lanes_forward * 16)}
-    return Source("\n".join(text), protocol.dtype, memory)
+    memory = {"train": ((data + lanes) * row, training.size)}
+    memory |= {"evaluate": (lanes_forward * threads, forward.size + CHUNK)}
+    return Source("\n".join(text), protocol.dtype, threads, memory)
 
 
-def training_step(
-    step: Step, problem: Problem, batch: int, dtype: type, machine: Machine
-) -> tuple[Schedule, list[str], int]:
-    """The schedule of a training step, its lines, and how many numbers it keeps for all examples.
-
-    The schedule's last root is the batch's error where a restart looks at it.
-    """
+def training_step(step: Step, problem: Problem, batch: int, dtype: type) -> Schedule:
+    """Of a training step: its roots are the new state and, where a restart looks at it, the batch's error."""
     graph = Graph(dtype)
     tracer = Tracer(graph, batch)
     size, count = sum(step.parameters.sizes), len(step.slots)
@@ -145,14 +152,11 @@ def training_step(
     roots = [number for tensor in (theta, *slots) for number in _numbers(tracer, tensor)]
     watched = _numbers(tracer, error) if step.watched else []
     arrays = {"state": len(roots), "rate": 1, "schedule": 2 + len(step.terms), "turns": size if turns else 0}
-    schedule = Schedule(contracted(graph, roots + watched), arrays)
-    writer = Writer(schedule, batch % 16 != 0, machine)
-    lines = [*writer.body(), *copies(0, schedule.roots[: len(roots)], schedule.place)]
-    return schedule, lines, writer.kept_lanes
+    return Schedule(contracted(graph, roots + watched), arrays, new_state=len(roots))
 
 
-def evaluation(step: Step, problem: Problem, dtype: type, machine: Machine) -> tuple[Schedule, list[str], int]:
-    """As `training_step`, of an evaluation; the schedule's roots are the output and the sparsity error."""
+def evaluation(step: Step, problem: Problem, dtype: type) -> Schedule:
+    """Of an evaluation: its roots are the output and the sparsity error."""
     graph = Graph(dtype)
     tracer = Tracer(graph, CHUNK)
     x = tracer.given(torch.full((1, problem.inputs, CHUNK), 0.5, dtype=tracer.real), "x")
@@ -160,9 +164,15 @@ def evaluation(step: Step, problem: Problem, dtype: type, machine: Machine) -> t
     theta = tracer.given(torch.full((size,), 0.5, dtype=tracer.real), "state")
     with tracer, torch.no_grad():
         roots = [_numbers(tracer, step.forward(theta, x))[0], _numbers(tracer, step.sparsity(theta))[0]]
-    schedule = Schedule(contracted(graph, roots), {"state": size})
-    writer = Writer(schedule, False, machine, {"y": schedule.roots[0]})
-    return schedule, writer.body(), writer.kept_lanes
+    return Schedule(contracted(graph, roots), {"state": size})
+
+
+def written(
+    schedule: Schedule, machine: Machine, masked: bool, stores: dict[str, Number] | None = None
+) -> tuple[list[str], int]:
+    """A schedule's lines, and how many numbers it keeps of each example; for the rest see `Writer`."""
+    writer = Writer(schedule, masked, machine, stores)
+    return writer.body(), writer.kept_lanes
 
 
 def _numbers(tracer: Tracer, tensor: torch.Tensor) -> list[Number]:

@@ -20,6 +20,8 @@
 #define SYNC
 #define FIRST 0
 #define STRIDE(count) (count)
+#define ACROSS_BY(count) (count)
+#define EACH_LANE(at, size, step) for (int at = 0; at < (size); at += (step))
 
 typedef float F __attribute__((vector_size(BYTES)));
 typedef double D __attribute__((vector_size(BYTES)));

@@ -1,11 +1,14 @@
 """In which order a program's numbers are computed, and where each is kept.
 
 What is the same for all examples is computed first, as short loops over neighbours; then one loop over the examples
-sums what has to be summed; then comes what follows from these sums, and so on, level by level.
+sums what has to be summed; then comes what follows from these sums, and so on, level by level. A place is used again
+once nobody reads any more what was there.
 """
 
+from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from benchmark.training.fused.numbers import Graph, Number, uses
 
@@ -66,20 +69,23 @@ class Copy:
 
 
 class Schedule:
-    """Of the program that computes `roots`.
+    """Of the program that computes `roots`, of which the first so many, `new_state`, take the places from 0 on.
 
-    arrays: the given ones that are the same for all examples, name -> size. phases: for each level its loops and
-    copies, in order, and the sums over the examples that follow. place: of every number that is kept. size: of all.
+    arrays: the given ones that are the same for all examples, name -> size; they come first and stay. phases: for each
+    level its loops and copies, in order, and the sums over the examples that follow. place: of every number that is
+    kept. size: of all.
     """
 
-    def __init__(self, roots: list[Number], arrays: dict[str, int]):
-        self.roots = roots
+    def __init__(self, roots: list[Number], arrays: dict[str, int], new_state: int = 0):
+        self.roots, self.new_state = roots, new_state
         self.counts = uses(roots)
         self.first: dict[str, int] = {}
         self.copied: dict[tuple[Number, ...], int] = {}
         self.size = 0
+        self.starts: list[int] = []  # of arrays: neighbours that stay together
         for name, size in arrays.items():
             self.first[name] = self._take(size)
+        given = self.size
         self.place: dict[Number, int] = {
             number: self.first[number.args[0]] + number.args[1]
             for number in self.counts
@@ -96,9 +102,11 @@ class Schedule:
             self.place |= {number: base + i for i, number in enumerate(own)}
             self.phases.append((items, own))
         self.kept = self._kept()
+        self._pack(given)
 
     def _take(self, size: int) -> int:
         first = self.size
+        self.starts.append(first)
         self.size += size + -size % ALIGNED
         return first
 
@@ -176,3 +184,81 @@ class Schedule:
                             kept |= column
                         assert reading.kind == "own" or not column & own
         return kept
+
+    def _pack(self, given: int) -> None:
+        """Move arrays to where others were that are read no more; the given ones, before `given`, stay."""
+        ranges = [
+            (reading.first, reading.first + len(members))
+            for items, _ in self.phases
+            for item in items
+            if isinstance(item, Loop)
+            for members, readings in item.steps
+            for reading in readings
+            if reading.kind == "places"
+        ]
+        inside = {start for start in self.starts if any(first < start < stop for first, stop in ranges)}
+        starts = [start for start in dict.fromkeys(self.starts) if start not in inside]
+        array = lambda place: starts[bisect_right(starts, place) - 1]
+        lives: dict[int, tuple[int, int]] = {}  # array -> when it is written first and read last
+        last = 0
+        for last, places in enumerate(self._touched()):
+            for place in places:
+                lives[array(place)] = lives.get(array(place), (last, last))[0], last
+        size_of = {start: stop - start for start, stop in pairwise([*starts, self.size])}
+        moved = {start: start for start in starts if start < given}
+        taken: list[tuple[int, int, int]] = []  # place, array
+        self.size = given
+        for start in sorted(lives.keys() - moved.keys(), key=lives.__getitem__):
+            born, died = lives[start]
+            place = given
+            for other, stop, until in sorted(taken):
+                if until >= born and other < place + size_of[start] and place < stop:
+                    place = stop
+            taken.append((place, place + size_of[start], died))
+            moved[start] = place
+            self.size = max(self.size, place + size_of[start])
+        new = lambda place: moved[array(place)] + place - array(place)
+        self.place = {number: new(place) for number, place in self.place.items() if array(place) in moved}
+        for items, _ in self.phases:
+            for item in items:
+                if isinstance(item, Copy):
+                    item.to = new(item.to)
+                    continue
+                for _, readings in item.steps:
+                    for reading in readings:
+                        if reading.kind == "places":
+                            reading.first = new(reading.first)
+
+    def _touched(self) -> Iterator[list[int]]:
+        """At each point of time, the places that are written or read."""
+        for level, (items, sums) in enumerate(self.phases):
+            for item in items:
+                if isinstance(item, Copy):
+                    yield [item.to, *self._places(item.numbers)]
+                else:
+                    members = [member for members, _ in item.steps for member in members if member in self.kept]
+                    read = [arg for members, _ in item.steps for member in members for arg in member.args]
+                    yield [
+                        *self._places([*members, *(arg for arg in read if arg in self.kept)]),
+                        *(r.first for _, readings in item.steps for r in readings if r.kind == "places"),
+                    ]
+            terms = [number.args[0] for number in sums]
+            if level == len(self.phases) - 1:
+                terms += [root for root in self.roots if root.lanes]
+            yield self._places([*sums, *_common(terms)])
+        yield self._places([root for root in self.roots if not root.lanes])
+
+    def _places(self, numbers: list[Number]) -> list[int]:
+        return [self.place[number] for number in numbers if number in self.place]
+
+
+def _common(terms: list[Number]) -> list[Number]:
+    """What examples' numbers are computed from and is the same for all."""
+    seen: dict[Number, None] = dict.fromkeys(terms)
+    waiting = list(seen)
+    while waiting:
+        number = waiting.pop()
+        new = [arg for arg in (number.inputs if number.lanes else ()) if arg not in seen]
+        seen |= dict.fromkeys(new)
+        waiting += new
+    return [number for number in seen if not number.lanes]

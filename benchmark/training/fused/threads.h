@@ -1,4 +1,6 @@
-// A GPU's registers: a vector is one number, as its lanes are sixteen threads; otherwise as registers.h.
+// A GPU's registers: a vector is one number; otherwise as registers.h.
+//
+// A replica has sixteen THREADS, one for each lane, or more, which share out its examples.
 #pragma once
 
 #define INLINE static __forceinline__
@@ -6,9 +8,11 @@
 #define RESTRICT  // what one thread writes, its neighbours read
 #define INFINITE __longlong_as_double(0x7ff0000000000000)
 #define NOT_A_NUMBER __longlong_as_double(0x7ff8000000000000)
-#define SYNC __syncwarp(0xffffu << (threadIdx.x & 16))
-#define FIRST (int)(threadIdx.x % 16)
-#define STRIDE(count) 16
+#define SYNC (THREADS > 16 ? __syncthreads() : __syncwarp(0xffffu << (threadIdx.x & 16)))
+#define FIRST (int)(threadIdx.x % THREADS)
+#define STRIDE(count) THREADS
+#define ACROSS_BY(count) ACROSS
+#define EACH_LANE(at, size, step) for (int at = FIRST < 16 ? FIRST : (size); at < (size); at += 16)
 
 typedef float F;
 typedef double D;

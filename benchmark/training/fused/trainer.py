@@ -23,7 +23,7 @@ class Plan(ctypes.Structure):
     """What plan.h calls Plan."""
 
     _fields_ = [
-        *((name, c_long) for name in ("replicas", "pieces", "rows", "period", "rounds")),
+        *((name, c_long) for name in ("replicas", "pieces", "rows", "period", "rounds", "plain")),
         *((name, c_void_p) for name in ("data_key", "noise_key", "source", "code", "offset", "straight", "law")),
         *((name, c_void_p) for name in ("shape", "grid", "rate", "schedule", "turns", "state", "watched")),
     ]
@@ -90,6 +90,8 @@ class Fused:
             laws = Laws.of(wheres)
             self._give(source=index.int(), straight=laws.straight, law=laws.law.astype(np.int32), shape=laws.shape)
             self.plan.pieces = laws.straight.shape[2]
+            alike = (laws.straight == laws.straight[:, :1]).all()
+            self.plan.plain = int(self.plan.pieces == 1 and alike and not laws.law.any())
         self.nowhere = np.ones((1, 1, problems[0].inputs, CHUNK), real)  # where nobody looks at the output
         if self.step.turns is not None:
             integers = torch.int32 if self.dtype.itemsize == 4 else torch.int64

@@ -31,7 +31,7 @@ class Machine:
     """What decides how a text is laid out, and no bit of what it computes.
 
     beside: registers of one value side by side, as one operation waits for another. sums: over the examples, that find
-    room in registers at once.
+    room in registers at once; 0 if threads that share out the examples have to meet before they are summed.
     """
 
     beside: int
@@ -60,6 +60,8 @@ class Writer:
         self.names: dict[Number, str] = {}  # of what a block of examples has computed so far
         self.lanes: dict[Number, int] = {}  # what is kept for all examples, and where
         self.block: list[str | Repeated] = []
+        self.written: dict[int, int] = {}  # since threads have met: places, and whose neighbour each is
+        self.seen: dict[int, int | None] = {}  # and what was read, None by several
         self.serial = self.kept_lanes = 0
 
     def body(self) -> list[str]:
@@ -68,29 +70,53 @@ class Writer:
         last = len(self.schedule.phases) - 1
         for level, (items, sums) in enumerate(self.schedule.phases):
             for item in items:
-                lines += self._copy(item) if isinstance(item, Copy) else self._loop(item)
+                lines += self._copy(item.to, item.numbers) if isinstance(item, Copy) else self._loop(item)
             stores = {name: n for name, n in self.stores.items() if level == last}
             if sums or stores:
-                lines += self._over_lanes(sums, stores)
-        return lines
+                lines += [*self._meet(), *self._over_lanes(sums, stores)]
+        return lines + self._copy(0, self.schedule.roots[: self.schedule.new_state])
 
     # What is the same for all examples
 
-    def _copy(self, copy: Copy) -> list[str]:
-        return copies(copy.to, copy.numbers, self.schedule.place)
+    def _copy(self, to: int, numbers: list[Number]) -> list[str]:
+        return [*self._meet(), *copies(to, numbers, self.schedule.place)]
+
+    def _meet(self, read: dict[int, int | None] | None = None, written: dict[int, int] | None = None) -> list[str]:
+        """Where threads have to wait for each other: before a loop that reads what another neighbour's thread has
+        written, or writes what another's reads; before anything else in any case.
+        """
+        if read is None or written is None:
+            needed, read, written = bool(self.written or self.seen), {}, {}
+        else:
+            needed = any(self.written.get(place, k) != k for place, k in [*read.items(), *written.items()])
+            needed |= any(self.seen.get(place, k) != k for place, k in written.items())
+        if needed:
+            self.written, self.seen = {}, {}
+        self.written |= written
+        self.seen |= {place: k if self.seen.get(place, k) == k else None for place, k in read.items()}
+        return ["SYNC;"] if needed else []
 
     def _loop(self, loop: Loop) -> list[str]:
+        read: dict[int, int | None] = {}
+        written: dict[int, int] = {}
         names: dict[Number, str] = {}
         lines = []
         for members, readings in loop.steps:
             first = members[0]
             name = names[first] = self._name("v")
             text = TEXT[first.op].format(*(self._read(reading, names) for reading in readings))
+            for reading in readings:
+                if reading.kind == "places":
+                    for k in range(loop.size):
+                        read[reading.first + k] = k if read.get(reading.first + k, k) == k else None
+                elif reading.kind == "all" and reading.number in self.schedule.place:
+                    read[self.schedule.place[reading.number]] = None
             lines.append(f"const {'M' if first.mask else 'V'} {name} = {text};")
             if any(member in self.schedule.kept for member in members):
                 stored = f"number({name})" if first.mask else name
                 lines.append(f"st(p + {self.schedule.place[first]} + k, {stored});")
-        return [f"OVER(k, {loop.size}, W) {{", *lines, "}", "SYNC;"]
+                written |= {self.schedule.place[first] + k: k for k in range(loop.size)}
+        return [*self._meet(read, written), f"OVER(k, {loop.size}, W) {{", *lines, "}"]
 
     def _read(self, reading: Reading, names: dict[Number, str]) -> str:
         number = reading.number
@@ -114,7 +140,8 @@ class Writer:
     def _over_lanes(self, sums: list[Number], stores: dict[str, Number]) -> list[str]:
         """One loop over blocks of sixteen examples, and what is summed over them.
 
-        A few sums stay in registers meanwhile. Of many, the factors are kept and the sums follow, some at a time.
+        A few sums stay in registers meanwhile. Of many, the factors are kept and the sums follow, some at a time, or by
+        a table of their factors.
         """
         self.names, self.block, self.lanes = {}, [], {}
         self.groups: dict[Number, list[Number]] = {}
@@ -131,7 +158,11 @@ class Writer:
         first = self.schedule.place[sums[0]] if sums else 0
         lines = [f"ROWS({len(sums) + -len(sums) % ALIGNED});"] if sums else []
         lines += self._blocks(first, few, merged(self.block), self.machine.beside)
-        for start in range(len(few), len(sums), self.machine.sums):
+        if sums and not self.machine.sums:
+            rows = ", ".join(self._rows(term) for term in terms)
+            lines += ["SYNC;", f"static const short factors[{len(sums)}][2] = {{{rows}}};"]
+            lines.append(f"sums_of(p + {first}, factors, lanes - DATA * ROW);")
+        for start in range(len(few), len(sums) * (self.machine.sums > 0), max(self.machine.sums, 1)):
             tile = range(start, min(start + self.machine.sums, len(sums)))
             block = [f"a{i}@ = {self._added(f'a{i}@', terms[i], self._kept)};" for i in tile]
             lines += self._blocks(first, tile, block, 1)
@@ -151,7 +182,7 @@ class Writer:
         return [
             f"OVER(part, PARTS, {beside}) {{",
             *each([f"V a{i}@ = V{{}};" for i in sums]),
-            "for (int block = part * W; block < PADDED; block += 16) {",
+            "for (int block = part * W; block < PADDED; block += PARTS * W) {",
             *(f"const int at{own} = block + {h} * W;" for h, own in enumerate(suffixes)),
             *each([*valid, *block]),
             "}",
@@ -173,7 +204,7 @@ class Writer:
 
     def _keep(self, number: Number) -> None:
         """Compute the number and keep it for all examples, so that the sums can come afterwards."""
-        if number.lanes and number.op != "place":
+        if (number.lanes or not self.machine.sums) and not (number.lanes and number.op == "place"):
             text = self._need(number)
             if number not in self.lanes:
                 self.lanes[number] = len(self.lanes)
@@ -185,13 +216,22 @@ class Writer:
             return self._need(number)
         return f"ld(LANE({self.lanes[number]}, at@))"
 
+    def _rows(self, term: Number) -> str:
+        """Where a sum's factors are kept, in rows from the inputs on; -1 for a second that is not there."""
+        start = {"x": "", "t": "INPUTS + ", "noise": "INPUTS + 1 + "}
+        rows = [
+            f"{start[n.args[0]]}{n.args[1]}" if n.lanes and n.op == "place" else f"DATA + {self.lanes[n]}"
+            for n in self._factors(term)
+        ]
+        return f"{{{rows[0]}, {rows[1] if len(rows) > 1 else -1}}}"
+
     def _need(self, number: Number) -> str:
         """The number's name in this block of examples, computed there if it was not yet."""
         if not number.lanes:
             return self._for_all(number)
         if number.op == "place":
             array, index = number.args
-            return f"ld({array} + {index} * PADDED + at@)"
+            return f"ld({array} + {index} * ROW + at@)"
         if number in self.names:
             return self.names[number]
         if number in self.groups:
@@ -286,7 +326,7 @@ class Writer:
             self._fill(self.groups[first])
             return f"ld(LANE({self.lanes[first]} + {change[1]} * {k}, at@))"
         if change[0] == "place":
-            return f"ld({first.args[0]} + ({first.args[1]} + {change[2]} * {k}) * PADDED + at@)"
+            return f"ld({first.args[0]} + ({first.args[1]} + {change[2]} * {k}) * ROW + at@)"
         if change[0] == "common":
             return f"all(p[{self.schedule.place[first]} + {change[1]} * {k}])"
         args = [self._repeated(arg, own, k) for arg, own in zip(first.args, change[1], strict=True)]

@@ -4,6 +4,7 @@
 
 #define __global__
 #define __shared__
+#define __launch_bounds__(threads, blocks)
 #define __forceinline__ inline __attribute__((always_inline))
 #define __noinline__ __attribute__((noinline))
 
@@ -24,20 +25,27 @@ static float __int2float_rn(int v) { return v; }
 static float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 static double fma(double a, double b, double c) { return __builtin_fma(a, b, c); }
 
-enum { THREADS_OF_A_GROUP = 16, STACK = 1 << 18 };
-static ucontext_t host, threads[THREADS_OF_A_GROUP];
-static char stacks[THREADS_OF_A_GROUP][STACK];
-static long long slots[THREADS_OF_A_GROUP];
+enum { STACK = 1 << 18 };
+static ucontext_t host, threads[OF_A_GROUP];
+static char stacks[OF_A_GROUP][STACK];
+static long long slots[OF_A_GROUP];
+static int waiting, round_of_waiting;
 
-// The next one's turn, until the others have come as far.
+// The next one's turn, until it is one's own again: then all that do the same have come as far.
 static void __syncwarp(unsigned) {
-    const int own = threadIdx.x, lane = own % THREADS_OF_A_GROUP, next = (lane + 1) % THREADS_OF_A_GROUP;
-    threadIdx.x = own - lane + next;
-    swapcontext(threads + lane, threads + next);
+    const int own = threadIdx.x, number = own % OF_A_GROUP, next = (number + 1) % OF_A_GROUP;
+    threadIdx.x = own - number + next;
+    swapcontext(threads + number, threads + next);
     threadIdx.x = own;
 }
+// Until all have come here.
+static void __syncthreads() {
+    const int own = round_of_waiting;
+    if (++waiting == OF_A_GROUP) waiting = 0, round_of_waiting++;
+    while (round_of_waiting == own) __syncwarp(0);
+}
 template <class T> static T __shfl_xor_sync(unsigned mask, T v, int distance, int) {
-    const int lane = threadIdx.x % THREADS_OF_A_GROUP;
+    const int lane = threadIdx.x % OF_A_GROUP;
     memcpy(slots + lane, &v, sizeof v);
     __syncwarp(mask);
     memcpy(&v, slots + (lane ^ distance), sizeof v);
@@ -48,21 +56,21 @@ template <class T> static T __shfl_xor_sync(unsigned mask, T v, int distance, in
 static void (*kernel)();
 static void to_the_end() {
     kernel();
-    __syncwarp(0);  // all are at their end
+    __syncthreads();
     setcontext(&host);
 }
 
 // Every block of a grid, group by group.
 static void launch(void (*given)(), int blocks, int groups) {
-    kernel = given, gridDim.x = blocks, blockDim.x = groups * THREADS_OF_A_GROUP;
+    kernel = given, gridDim.x = blocks, blockDim.x = groups * OF_A_GROUP;
     for (blockIdx.x = 0; blockIdx.x < blocks; blockIdx.x++)
         for (int group = 0; group < groups; group++) {
-            for (int lane = 0; lane < THREADS_OF_A_GROUP; lane++) {
+            for (int lane = 0; lane < OF_A_GROUP; lane++) {
                 getcontext(threads + lane);
                 threads[lane].uc_stack.ss_sp = stacks[lane], threads[lane].uc_stack.ss_size = STACK;
                 makecontext(threads + lane, to_the_end, 0);
             }
-            threadIdx.x = group * THREADS_OF_A_GROUP;
+            threadIdx.x = group * OF_A_GROUP;
             swapcontext(&host, threads);
         }
 }

@@ -297,7 +297,8 @@ def test_the_page_on_the_generator_shows_what_it_generates(quick):
     page = Path(program.__file__).with_name("README.md").read_text(encoding="utf-8")
     specification = quick(["nalu"], ["mul"], overrides=["protocol.batch=128"]).cells[0].specification
     step = Step(specification, 1, torch.device("cpu"))
-    _, lines, _ = program.training_step(step, specification.problem, 128, np.float32, Machine(1, 10))
+    schedule = program.training_step(step, specification.problem, 128, np.float32)
+    lines, _ = program.written(schedule, Machine(1, 10), masked=False)
     blocks = re.findall(r"```cpp\n(.*?)\n```", page, re.DOTALL)
     assert len(blocks) == 3
     assert all(block in "\n".join(lines) for block in blocks)

@@ -18,40 +18,39 @@ from benchmark.training.fused import gpu, program, trainer
 from benchmark.training.fused.build import CannotBuild, built
 from benchmark.training.tiles import tiles
 
-BLOCKS, GROUPS = 1, 2  # a group trains more than one replica
-BEGIN = f'#include "{Path(__file__).with_name("emulated.h")}"\ndouble shared[1 << 15];\n'
+BLOCKS = 1  # a group trains more than one replica
+BEGIN = f'#define OF_A_GROUP %d\n#include "{Path(__file__).with_name("emulated.h")}"\n'
 END = """
+Sixteen shared[1 << 14];
 static Plan plan;
 static Points points;
-static long first, steps, words;
-static real* arrays[3];
-extern "C" void emulated_train(const Plan* given, long from, long count, real** own, long size, int blocks,
-                               int groups) {
-    plan = *given, first = from, steps = count, words = size, memcpy(arrays, own, sizeof arrays);
-    launch([] { train(plan, first, steps, arrays[0], arrays[1], arrays[2], words); }, blocks, groups);
+static long first, steps;
+static real* arrays[2];
+extern "C" void emulated_train(const Plan* given, long from, long count, real** own, int blocks, int groups) {
+    plan = *given, first = from, steps = count, memcpy(arrays, own, sizeof arrays);
+    launch([] { train(plan, first, steps, arrays[0], arrays[1]); }, blocks, groups);
 }
-extern "C" void emulated_evaluate(const Points* given, real** own, long size, int blocks, int groups) {
-    points = *given, words = size, memcpy(arrays, own, sizeof arrays);
-    launch([] { evaluate(points, arrays[0], arrays[1], arrays[2], words); }, blocks, groups);
+extern "C" void emulated_evaluate(const Points* given, real** own, int blocks, int groups) {
+    points = *given, memcpy(arrays, own, sizeof arrays);
+    launch([] { evaluate(points, arrays[0], arrays[1]); }, blocks, groups);
 }
 """
 
 
 class Emulated:
-    """As `gpu.GpuProgram`. shared: whether a replica's numbers lie in its multiprocessor's memory."""
+    """As `gpu.GpuProgram`. room: bytes of a multiprocessor's own memory."""
 
-    shared = True
+    room = 1 << 18
 
     def __init__(self, source):
-        self.library, self.source = built(BEGIN + source.text + END), source
+        self.source, self.layouts = source, gpu.layouts(source, self.room)
+        self.library = built(BEGIN % source.threads + gpu.text(source, self.layouts) + END)
 
     def arguments(self, name):
-        data, common, lanes = self.source.memory[name]
-        sizes = [None, None, lanes] if self.shared else [data, common, lanes]
-        new = lambda count: np.full(BLOCKS * GROUPS * count + 1, np.nan, self.source.dtype)
-        self.kept = [None if size is None else new(size) for size in sizes]
-        addresses = [None if array is None else array.ctypes.data for array in self.kept]
-        return (c_void_p * 3)(*addresses), c_long((data + common) * self.shared), c_int(BLOCKS), c_int(GROUPS)
+        layout = self.layouts[name]
+        new = lambda count: np.full(BLOCKS * layout.groups * count + 1, np.nan, self.source.dtype)
+        self.kept = [new(count) for count in layout.outside(self.source, name)]
+        return (c_void_p * 2)(*(array.ctypes.data for array in self.kept)), c_int(BLOCKS), c_int(layout.groups)
 
     def train(self, plan, first, steps):
         self.library.emulated_train(ctypes.byref(plan), c_long(first), c_long(steps), *self.arguments("train"))
@@ -61,7 +60,7 @@ class Emulated:
 
 
 class EmulatedElsewhere(Emulated):
-    shared = False
+    room = 0
 
 
 def measured(replicas, device="cpu"):
@@ -77,7 +76,7 @@ def differing(one, other):
     return [name for name in one if not alike(one[name], other[name])]
 
 
-STACK = ["+model.nmu.hidden_unit=benchmark.units.nau.NAU", "protocol.hidden=[2]", "protocol.inputs=20"]
+STACK = ["+model.nmu.hidden_unit=benchmark.units.nau.NAU", "protocol.hidden=[2]", "protocol.inputs=40"]
 TURNS = ["protocol=schloer2020_minimal/quick", "protocol.samples=32", "+model.inalu.recipe.restart.every=2",
          "model.inalu.recipe.restart.after=1.5", "model.inalu.recipe.restart.above=0"]  # fmt: skip
 CASES = [
@@ -88,6 +87,8 @@ CASES = [
     ("snmu", ["mul"], "symmetric", ["protocol.batch=37"], Emulated),
     ("nac", ["sub"], "normal_mixed_4_2", ["protocol.dtype=float64"], Emulated),
     ("mlp_tanh", ["identity"], "figure1_integers", ["protocol.batch=11"], EmulatedElsewhere),
+    ("mlp_relu", ["identity"], "symmetric", ["protocol.batch=128"], EmulatedElsewhere),
+    ("mlp_tanh", ["mul"], "positive", ["protocol.batch=37"], Emulated),
 ]
 
 
