@@ -1,7 +1,7 @@
 """On a machine with a GPU: are its rows those of the CPU, bit for bit, for every model? And how fast is it?
 
-`python .ci/gpu.py [FOLDER]` trains all models × two tasks × 3 seeds × 2,000 steps on both, compares every number, and
-runs `benchmark.speed --device cuda`. It needs ten minutes, most of them the CPU's.
+`python .ci/gpu.py [FOLDER]` trains every model of conf/model × two tasks × two ranges × 3 seeds × 2,000 steps on both,
+compares every number, and runs `benchmark.speed --device cuda`. It needs ten minutes, most of them the compilers'.
 """
 
 import subprocess
@@ -13,7 +13,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-GRID = ["+model=all", "+task=[mul,sub]", "range=[positive,symmetric]", "protocol.seeds=3", "protocol.steps=2000"]
+MODELS = [path.stem for path in Path("conf/model").glob("*.yaml") if path.read_text().startswith("# @package model.")]
+GRID = [
+    f"+model=[{','.join(MODELS)}]",
+    "+task=[mul,sub]",
+    "range=[positive,symmetric]",
+    "protocol.seeds=3",
+    "protocol.steps=2000",
+]
 VOLATILE = ["seconds", "device", "torch", "benchmark"]
 TABLES = ["outcomes", "profile", "plane", "initialisation"]
 

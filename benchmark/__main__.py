@@ -7,7 +7,7 @@ import tempfile
 from typing import Any
 
 from benchmark.asked.conf_files import CONF, GROUPS, VERSION_BASE, choices_of
-from benchmark.errors import UsageError
+from benchmark.errors import RunError, UsageError, told
 
 EXAMPLES = """\
   python -m benchmark +model=nalu +task=mul
@@ -27,7 +27,6 @@ def main(cfg: Any) -> None:
 
     from benchmark.asked.configs import resolve
     from benchmark.run import gather, run
-    from benchmark.training.workers import RunError
 
     hydra = HydraConfig.get()
     try:
@@ -42,8 +41,8 @@ def main(cfg: Any) -> None:
         if results.tables:
             finished.append(request)
             show(results)
-    except UsageError as error:
-        failures.append((2, str(error)))
+    except Exception as error:
+        failures.append(told(error))
     if os.environ.get("BENCHMARK_COMMAND_LINE") != str(os.getpid()):  # in a process of one of Hydra's launchers
         draw()
         if failures:
@@ -74,8 +73,8 @@ def draw() -> None:
         try:
             report.write(folder, anew=False)
             say(f"\n{report.files_of(folder)}")
-        except UsageError as error:
-            failures.append((2, str(error)))
+        except Exception as error:
+            failures.append(told(error))
 
 
 def help_text() -> str:
@@ -120,6 +119,30 @@ def normalise(arguments: list[str]) -> list[str]:
     return [re.sub(rf"^\+({'|'.join(GROUPS)})=", r"\1=", argument) for argument in arguments]
 
 
+def separated(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Hydra's flags, in full, with their values; and the overrides, wherever they stand between them.
+
+    >>> separated(["+task=add", "--config-d", "mine", "+model=nac", "-m"])
+    (['--config-dir', 'mine', '-m'], ['+task=add', '+model=nac'])
+    """
+    from hydra._internal.utils import get_args_parser
+
+    actions = get_args_parser()._option_string_actions
+    flags, overrides = [], []
+    rest = iter(arguments)
+    for argument in rest:
+        if not argument.startswith("-"):
+            overrides.append(argument)
+            continue
+        name, equals, value = argument.partition("=")
+        near = [option for option in actions if name.startswith("--") and option.startswith(name)]
+        name = near[0] if len(near) == 1 else name
+        flags.append(name + equals + value)
+        if name in actions and actions[name].nargs is None and not equals:
+            flags += [value for value in [next(rest, None)] if value is not None]
+    return flags, overrides
+
+
 def command_line() -> None:
     """Exit code 0; 2 for a request that cannot be met, 1 for a run that failed, 130 after Ctrl-C."""
     arguments = sys.argv[1:] = normalise(sys.argv[1:])
@@ -135,22 +158,28 @@ def command_line() -> None:
     try:
         import hydra
 
-        from benchmark.asked.configs import HYDRA_ERRORS, check_choices, sentence
+        from benchmark.asked.configs import HYDRA_ERRORS, check_choices, instead, sentence
 
-        if not any(argument.startswith("-") and argument.split("=")[0] not in TRAINS for argument in arguments):
-            check_choices(arguments)
-            _ask_for_what_is_missing(arguments)
-        if MULTIRUN & set(arguments):  # flags first: the overrides must stand together
-            overrides = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
-            flags = [argument for argument in arguments if argument not in overrides]
-            sys.argv[1:] = [*flags, f"hydra.sweep.dir={scratch.name}", *overrides]
+        flags, overrides = separated(arguments)
+        if not any(flag.startswith("-") and flag.split("=")[0] not in TRAINS for flag in flags):
+            check_choices([*flags, *overrides])
+            _ask_for_what_is_missing(overrides)
+        sweep = [f"hydra.sweep.dir={scratch.name}"] if MULTIRUN & set(flags) else []
         compatible = VERSION_BASE or {"execution_whitelist": ["benchmark.*"]}
+        job = hydra.main(**compatible, config_path=str(CONF), config_name="config")(main)
         try:
-            hydra.main(**compatible, config_path=str(CONF), config_name="config")(main)()
+            sys.argv[1:] = [*flags, *sweep, *overrides]
+            try:
+                job()
+            except HYDRA_ERRORS as error:
+                sys.argv[1:] = [*flags, *sweep, *instead(overrides, error)]
+                job()
         except HYDRA_ERRORS as error:
             failures.append((2, sentence(error)))
-    except UsageError as error:
-        failures.append((2, str(error)))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:  # Hydra's: a job's own do not come so far
+            failures.append((2, f"These settings make no configuration: {sentence(error)}"))
+    except Exception as error:
+        failures.append(told(error))
     except KeyboardInterrupt:
         text = "\nInterrupted; finished tiles are kept and the same command goes on from there."
         failures.append((130, text))

@@ -1,7 +1,6 @@
 """`python -m benchmark.compare A B`: is A better than B, worse, or the same, cell by cell?"""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pandas as pd
 
 from benchmark.asked.conf_files import published_tables
 from benchmark.asked.replicas import CELL, KEY
-from benchmark.errors import UsageError, unknown
+from benchmark.errors import UsageError, guarded, unknown
 from benchmark.results.agreement import (
     COMPARISON,
     ERROR_MARGIN,
@@ -151,11 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--output", type=Path, metavar="DIR", help="where the CSV and the heatmap go (default: results/compare/A-B)"
     )
     options = parser.parse_args(arguments)
-    try:
-        return _compare(options)
-    except (UsageError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 2
+    return guarded(lambda: _compare(options))
 
 
 def _compare(options: argparse.Namespace) -> int:

@@ -1,13 +1,54 @@
-"""The one exception for whoever asks for something impossible."""
+"""The one exception for whoever asks for something impossible, and what any other tells its reader."""
 
 import difflib
+import errno
 import math
-from collections.abc import Iterable
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
+
+# What is wrong with a file that somebody has named, rather than with the machine.
+NAMED = {
+    *(errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
+    *(errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS, errno.EINVAL),
+}
 
 
 class UsageError(Exception):
     """What is wrong and what would be right, in one sentence: the command line prints it and exits with 2."""
+
+
+def short(value: Any, most: int = 80) -> str:
+    """What was written, as a sentence can hold it.
+
+    >>> short([1] * 100, 10)
+    '[1, 1, 1,…'
+    """
+    text = repr(value)
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def whole(name: str, value: Any, least: int, most: int) -> int:
+    """`value` as a whole number within limits, refused where it is none.
+
+    >>> whole("batch", 128, 1, 1000)
+    128
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise UsageError(f"{name} ({short(value)}) must be a whole number from {least:,} to {most:,}")
+    told = f"{name} ({value:,})" if abs(value) < 10**20 else name
+    if value < least:
+        raise UsageError(f"{told} must be at least {least:,}")
+    if value > most:
+        raise UsageError(f"{told} must be at most {most:,}")
+    return value
+
+
+class RunError(Exception):
+    """Training failed in a way that is nobody's input: the command line exits with 1."""
 
 
 def unknown(kind: str, name: str, choices: Iterable[str]) -> UsageError:
@@ -17,21 +58,78 @@ def unknown(kind: str, name: str, choices: Iterable[str]) -> UsageError:
     There is no model 'nlau' (did you mean nalu?); choose from: nac, nalu
     """
     choices = sorted(choices)
+    name = name if len(name) <= 80 else name[:79] + "…"
     near = difflib.get_close_matches(name, choices, n=3)
     hint = f" (did you mean {' or '.join(near)}?)" if near else ""
     return UsageError(f"There is no {kind} {name!r}{hint}; choose from: {', '.join(choices)}")
 
 
-def number(name: str, value: Any, least: float | None = None, above: float | None = None) -> float:
-    """`value` as a float, refused where it is no number, nan, or too small."""
+def told(error: Exception) -> tuple[int, str]:
+    """The exit code and the sentence for an exception; BENCHMARK_TRACEBACK=1 raises it instead.
+
+    >>> told(UsageError("Choose a model"))
+    (2, 'Choose a model')
+    """
+    if os.environ.get("BENCHMARK_TRACEBACK"):
+        raise error
+    if isinstance(error, UsageError):
+        return 2, str(error)
+    if isinstance(error, MemoryError):
+        return 1, "There is not enough memory for this; ask for less at once"
+    if isinstance(error, OSError):
+        where = f": {error.filename}" if error.filename else ""
+        return 2 if error.errno in NAMED else 1, f"{error.strerror or error}{where}"
+    if isinstance(error, RunError):
+        return 1, str(error)
+    return 1, f"{unexpected(error)}; BENCHMARK_TRACEBACK=1 shows all of it"
+
+
+def unexpected(error: Exception) -> str:
+    """What went wrong and on which line: the last of a file that is not an installed package's."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "site-packages" not in frame.filename] or frames
+    where = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+    said = " ".join(str(error).split())
+    return f"Unexpected {type(error).__name__}{where}{': ' if said else ''}{short(said, 300)[1:-1] if said else ''}"
+
+
+def guarded(command: Callable[[], int]) -> int:
+    """A command's exit code; where it raises, what `told` says, printed."""
+    try:
+        return command()
+    except Exception as error:
+        code, text = told(error)
+        print(text, file=sys.stderr)
+        return code
+
+
+def number(
+    name: str,
+    value: Any,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    infinite: bool = False,
+) -> float:
+    """`value` as a float; refused where it is no number, nan, infinite (if not allowed), too small or too large.
+
+    >>> number("steps", "1e3", least=1)
+    1000.0
+    """
     try:
         if isinstance(value, bool):
             raise TypeError
         result = float(value)
+    except OverflowError:
+        raise UsageError(
+            f"{name} must be at most {1e308 if most is None else most:,g}; it has too many digits"
+        ) from None
     except (TypeError, ValueError):
-        raise UsageError(f"{name} ({value!r}) must be a number") from None
-    if math.isnan(result):
-        raise UsageError(f"{name} ({value}) must be a number")
+        raise UsageError(f"{name} ({short(value)}) must be a number") from None
+    if math.isnan(result) or (math.isinf(result) and not infinite):
+        raise UsageError(f"{name} ({value}) must be a{'' if math.isnan(result) else ' finite'} number")
+    if most is not None and result > most:
+        raise UsageError(f"{name} ({value}) must be at most {most:,g}")
     if least is not None and result < least:
         raise UsageError(f"{name} ({value}) must be at least {least:g}")
     if above is not None and result <= above:

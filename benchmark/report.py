@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark.asked.replicas import CELL, KEY
-from benchmark.errors import UsageError
+from benchmark.errors import UsageError, guarded
 from benchmark.results import statistics
 from benchmark.results.store import Store
 from benchmark.results.tables import read_table, to_csv, write_text
@@ -175,17 +175,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("DIR", type=Path, help="a results folder, or a summary.csv")
     path = parser.parse_args(arguments).DIR
-    try:
-        if path.is_file():
-            summary = read_table(path, statistics.SUMMARY, numbers=["value", "low", "high", "seeds"])
-            texts.say(f"{texts.markdown_tables(summary)}\n\n{texts.latex_tables(summary)}")
-            return 0
-        if not path.is_dir():
-            raise UsageError(f"There is no results folder {path}")
-        found, notes = write(path)
-    except (UsageError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 2
+    return guarded(lambda: _report(path))
+
+
+def _report(path: Path) -> int:
+    if path.is_file():
+        summary = read_table(path, statistics.SUMMARY, numbers=["value", "low", "high", "seeds"])
+        texts.say(f"{texts.markdown_tables(summary)}\n\n{texts.latex_tables(summary)}")
+        return 0
+    if not path.is_dir():
+        raise UsageError(f"There is no results folder {path}")
+    found, notes = write(path)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     texts.say(f"{texts.markdown_tables(found['summary'])}\n\n{files_of(path)}")

@@ -1,7 +1,6 @@
 """`python -m benchmark.representable`: what each unit can compute at all, and how exactly in float32."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from benchmark.asked.configs import check_choices, compose
 from benchmark.asked.data import EvaluationSet
 from benchmark.asked.replicas import Cell, Replica
 from benchmark.asked.tasks import threshold
-from benchmark.errors import UsageError
+from benchmark.errors import UsageError, guarded
 from benchmark.results.tables import to_csv, write_text
 from benchmark.showing import figures
 from benchmark.showing.names import MODELS, TASKS, label, ordered
@@ -82,13 +81,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("results", nargs="?", type=Path, default=Path("results/representable"), help="(%(default)s)")
     parser.add_argument("--models", default="all", help="model names or presets with commas between (%(default)s)")
     options = parser.parse_args(arguments)
+    return guarded(lambda: _represent(options))
+
+
+def _represent(options: argparse.Namespace) -> int:
     names = [name for name in options.models.split(",") if name]
-    try:
-        check_choices([f"model=[{','.join(names)}]"])
-        cells = cells_of(names)
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        return 2
+    check_choices([f"model=[{','.join(names)}]"])
+    cells = cells_of(names)
+    for cell in cells:
+        build(cell.specification)  # refuses before anything is written
+    if options.results.exists() and not options.results.is_dir():
+        raise UsageError(f"{options.results} is a file; name a folder")
     declared, floors = representable(cells), floor(cells)
     write_text(options.results / "representable.csv", to_csv(declared))
     write_text(options.results / "floor.csv", to_csv(floors))

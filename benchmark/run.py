@@ -1,6 +1,7 @@
 """Train what the store lacks, and derive the tables: the plain Python entry."""
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -14,10 +15,11 @@ from benchmark.asked import configs
 from benchmark.asked.configs import Request
 from benchmark.asked.replicas import CELL, Replica
 from benchmark.asked.tasks import plane_points
+from benchmark.errors import RunError, UsageError
 from benchmark.results import statistics
 from benchmark.results.store import Store
 from benchmark.training.cost import WORTH_WORKERS, seconds
-from benchmark.training.workers import Pool, RunError, train_tile
+from benchmark.training.workers import Pool, Tile, failure, train_tile
 
 
 @dataclass
@@ -67,7 +69,10 @@ def run(request: Request | None = None, /, **names) -> Results:
     replicas = request.replicas()
     missing = store.missing(replicas)
     little = engine.device == "cuda" or seconds(missing) < WORTH_WORKERS
-    workers = engine.workers or (1 if little else _cores())
+    workers = min(engine.workers or (1 if little else _cores()), max(1, len(missing)))
+    if engine.device != "cuda" and (days := seconds(missing) / workers / 86_400) > 1:
+        told = f"{len(missing):,} networks take this machine about {days:,.0f} days"
+        print(f"note: {told}; what is finished is kept, and the same command goes on from there", file=sys.stderr)
     try:
         if missing:
             # Workers start first: they load torch while the tiles are prepared.
@@ -81,12 +86,25 @@ def run(request: Request | None = None, /, **names) -> Results:
                     if pool is not None:
                         pool.train(work, progress)
                     else:
-                        for number, (tile, definite) in enumerate(work):
-                            train_tile(store, tile, definite, partial(progress, number))
+                        _train_here(store, work, progress)
     except (RunError, KeyboardInterrupt):
         gather(request)
         raise
     return gather(request, trained=len(missing))
+
+
+def _train_here(store: Store, work: Sequence[Tile], progress: "Progress") -> None:
+    """Train all tiles in this process; the first failure is raised after the others are finished, as by workers."""
+    failures: list[Exception] = []
+    for number, (tile, definite) in enumerate(work):
+        try:
+            train_tile(store, tile, definite, partial(progress, number))
+        except UsageError as error:
+            failures.append(error)
+        except Exception as error:
+            failures.append(failure(tile, error))
+    if failures:
+        raise failures[0]
 
 
 def gather(request: Request, trained: int = 0) -> Results:

@@ -212,9 +212,7 @@ def measure(workload: str, arguments: argparse.Namespace, done: Callable[[], Any
         # One after the other: the first compiles, the others find the program in the compiler's cache.
         took = [pool.submit(prepare, *setting, i).result() for i, pool in enumerate(pools[engine])]
         compiling[engine] = took[0]
-        trial = EVERY if engine == "compiled" else 100
-        once = pools[engine][0].submit(block, trial).result()[1]
-        steps[engine] = max(1, round(arguments.seconds / once * trial / EVERY)) * EVERY
+        steps[engine] = _lasting(arguments.seconds, pools[engine][0])
     rows: list[dict] = []
     shares: list[dict] = []
     machine = processor(arguments.device)
@@ -243,12 +241,35 @@ def measure(workload: str, arguments: argparse.Namespace, done: Callable[[], Any
     return rows, shares
 
 
+def _lasting(seconds: float, pool: ProcessPoolExecutor) -> int:
+    """Steps that take a worker about so long, what precedes the first and follows the last included."""
+    steps, took = EVERY // 100, 0.0
+    while took < seconds / 3:
+        steps *= 10 if took < seconds / 30 else 3
+        took = pool.submit(block, steps).result()[1]
+    return max(1, round(seconds / took * steps / EVERY)) * EVERY
+
+
 def _process() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
 
 
 def _workers(device: str) -> int:
     return 1 if device == "cuda" else len(os.sched_getaffinity(0))
+
+
+def _write(folder: Path, rows: list[dict], shares: list[dict]) -> tuple[Any, Any]:
+    """What is measured so far: speed.csv, blocks.csv and parts.csv. The first and the last are returned."""
+    import pandas as pd
+
+    from benchmark.results.tables import to_csv, write_text
+
+    blocks = pd.DataFrame(rows)
+    table = blocks.groupby(["workload", "engine", "processor"], sort=False, as_index=False).median()[SPEED]
+    parts_of_steps = pd.DataFrame(shares)
+    for name, one in (("speed", table), ("blocks", blocks), ("parts", parts_of_steps)):
+        write_text(folder / f"{name}.csv", to_csv(one))
+    return table, parts_of_steps
 
 
 def command_line(arguments: Sequence[str] | None = None) -> None:
@@ -274,10 +295,8 @@ def command_line(arguments: Sequence[str] | None = None) -> None:
             number("tile", chosen.tile, least=1)
     except UsageError as error:
         parser.error(str(error))
-    import pandas as pd
     from tqdm import tqdm
 
-    from benchmark.results.tables import to_csv, write_text
     from benchmark.showing.texts import say
 
     rows: list[dict] = []
@@ -293,16 +312,13 @@ def command_line(arguments: Sequence[str] | None = None) -> None:
         for workload in chosen.workloads:
             measured = measure(workload, chosen, lambda: bar.update())
             rows, shares = rows + measured[0], shares + measured[1]
-    blocks = pd.DataFrame(rows)
-    table = blocks.groupby(["workload", "engine", "processor"], sort=False, as_index=False).median()[SPEED]
-    for name, one in (("speed", table), ("blocks", blocks), ("parts", pd.DataFrame(shares))):
-        write_text(chosen.results / f"{name}.csv", to_csv(one))
+            table, steps = _write(chosen.results, rows, shares)
     say(
         f"replica-steps per second of {_workers(chosen.device)} workers on {chosen.device}, medians of "
         f"{chosen.blocks} blocks"
     )
     say(table.to_markdown(index=False, floatfmt=",.0f"))
-    say(f"\nmicroseconds a replica-step on one worker\n{pd.DataFrame(shares).to_markdown(index=False, floatfmt='.2f')}")
+    say(f"\nmicroseconds a replica-step on one worker\n{steps.to_markdown(index=False, floatfmt='.2f')}")
 
 
 if __name__ == "__main__":

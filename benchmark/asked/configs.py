@@ -13,6 +13,8 @@ from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -24,7 +26,7 @@ from benchmark.asked.ranges import Ranges
 from benchmark.asked.recipe import Recipe, Regularizer, Restart, Turn
 from benchmark.asked.replicas import Cell, Replica, Specification
 from benchmark.asked.tasks import Task
-from benchmark.errors import UsageError, unknown
+from benchmark.errors import UsageError, short, unknown
 
 
 @dataclass
@@ -41,6 +43,8 @@ class Config:
 
 
 HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
+MOST = 1_000_000  # networks of a request
+PROTOCOL = [f.name for f in dataclasses.fields(Protocol)]
 NUMBERLESS = ("results", "published", "protocol.seeds", "protocol.first_seed")  # settings no number depends on
 CONFIGURED = (Config, Model, Recipe, Regularizer, Restart, Turn, Task, Ranges, Protocol, Engine)
 
@@ -89,11 +93,28 @@ def compose(
     check_choices(arguments)
     with initialize_config_dir(str(CONF), **VERSION_BASE):
         try:
-            cfg = hydra_compose("config", overrides=arguments, return_hydra_config=True)
+            try:
+                cfg = hydra_compose("config", overrides=arguments, return_hydra_config=True)
+            except HYDRA_ERRORS as error:
+                arguments = instead(arguments, error)
+                cfg = hydra_compose("config", overrides=arguments, return_hydra_config=True)
         except Exception as error:
             raise UsageError(sentence(error)) from error
     request = resolve(cfg, cfg.hydra.runtime.choices, arguments)
     return request if results is None else dataclasses.replace(request, results=Path(results))
+
+
+def instead(arguments: Sequence[str], error: Exception) -> list[str]:
+    """The arguments with one that cannot be merged, a law where there are intervals, taking the place of what is there.
+
+    Raises the error where that is not what is wrong.
+    """
+    found = re.search(r"Error merging override (.+)", str(error))
+    told = [argument for argument in arguments if found and argument == found[1].strip()]
+    if len(told) != 1 or not re.search(r"Cannot merge \w+ with \w+", f"{error} {error.__cause__}"):
+        raise error
+    key = told[0].partition("=")[0].lstrip("+")
+    return [own for a in arguments for own in ([f"~{key}", f"+{key}={a.partition('=')[2]}"] if a == told[0] else [a])]
 
 
 def _listed(value: str | Sequence[str]) -> str:
@@ -105,9 +126,12 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str]) -> Request:
 
     choices: the options of the groups that Hydra composed. overrides: the command line's `key=value`.
     """
+    overrides = list(overrides)
     try:
         known = OmegaConf.create({name: cfg[name] for name in cfg if name != "hydra"})
-        chosen = _without_changes_of_others(OmegaConf.to_container(known, resolve=True), overrides)
+        content = OmegaConf.to_container(known, resolve=True)
+        _check_shape(content)
+        chosen = _without_changes_of_others(content, overrides)
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), chosen))
     except OmegaConfBaseException as error:
         raise UsageError(sentence(error)) from None
@@ -122,7 +146,8 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str]) -> Request:
     protocol_name = choices.get("protocol") or _of_a_list(choices.get("experiment"))
     given = canonical(overrides, cfg)
     cells = []
-    for changed, protocol in config.protocol.varied(_settings("protocol", given, cfg)):
+    for changed in config.protocol.varied(_settings("protocol", given, cfg)):
+        protocol = _variant(config.protocol, changed)
         told = {name: value for name, value in changed.items() if name not in ("models", "tasks")}
         spelled = given | {f"protocol.{name}": _spell(value) for name, value in told.items()}
         cells += _cells(config, protocol_name, protocol, spelled, cfg)
@@ -133,7 +158,41 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str]) -> Request:
     folder = Path(config.results or Path("results") / (choices.get("experiment") or protocol_name))
     first = config.protocol.first_seed
     seeds = range(first, first + config.protocol.seeds)
+    if len(cells) * len(seeds) > MOST:
+        raise UsageError(f"{len(cells):,} cells × {len(seeds):,} seeds are more than {MOST:,} networks; ask for fewer")
     return Request(_once(cells), seeds, config.engine, folder, config.published)
+
+
+def _check_shape(content: Any) -> None:
+    """UsageError where something else stands in the place of a mapping, or nothing in that of a value."""
+    for path in ("model", "task", "range", "protocol", "engine", "protocol.models", "protocol.tasks"):
+        place: Any = content
+        for part in path.split("."):
+            place = place.get(part) if isinstance(place, dict) else None
+        if place is None and "." not in path:
+            raise UsageError(f"{path} is nothing; choose one or leave it out")
+        if place is not None and not isinstance(place, dict):
+            raise UsageError(f"{path} ({short(place)}) must be a mapping")
+        for name, inner in (place or {}).items():
+            if path in ("protocol", "engine"):
+                continue
+            nothing = path.startswith("protocol.") and inner is None
+            if not isinstance(inner, dict) and not nothing:
+                raise UsageError(f"{path}.{name} ({short(inner)}) must be a mapping")
+            for model, changes in (inner or {}).items() if path == "protocol.tasks" else ():
+                if changes is not None and not isinstance(changes, dict):
+                    raise UsageError(f"{path}.{name}.{model} ({short(changes)}) must be a mapping, such as {{}}")
+
+
+def _variant(protocol: Protocol, changed: Mapping[str, Any]) -> Protocol:
+    """The protocol with what a variant changes, its values checked like any others."""
+    try:
+        content = dataclasses.asdict(protocol) | dict(changed) | {"variants": []}
+        varied = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Protocol), content))
+    except OmegaConfBaseException as error:
+        raise UsageError(f"a variant of the protocol: {sentence(error)}") from None
+    assert isinstance(varied, Protocol)
+    return varied
 
 
 def _once(cells: Sequence[Cell]) -> list[Cell]:
@@ -239,11 +298,34 @@ def canonical(overrides: Iterable[str], cfg: DictConfig) -> dict[str, str]:
     """The overrides that decide numbers, key -> composed value in one spelling (2_000 and 2000 are the same)."""
     result = {}
     for override in overrides:
-        key = re.split(r"=", override, maxsplit=1)[0].lstrip("+~").split("@")[0]
+        key, _, text = override.partition("=")
+        taken_away, key = key.startswith("~"), key.lstrip("+~").split("@")[0]
         if key in (*GROUPS, *NUMBERLESS) or key.startswith(("engine.", "hydra")):
             continue
-        result[key] = _spell(_value(cfg, key))
+        for own in [key] if taken_away else _leaves(key, text):
+            top, _, name = own.partition(".")
+            if (taken_away and top == "protocol" and name in PROTOCOL) or OmegaConf.is_missing(*_parent(cfg, own)):
+                raise UsageError(f"{own} must have a value; write {own}=<value> or leave it out")
+            result[own] = _spell(_value(cfg, own))
     return result
+
+
+def _leaves(key: str, text: str) -> list[str]:
+    """What is set where a mapping is written: key.name for each of its values; the key itself of anything else."""
+
+    def under(path: str, value: Any) -> list[str]:
+        if not isinstance(value, dict) or not value:
+            return [path]
+        return [leaf for name, inner in value.items() for leaf in under(f"{path}.{name}", inner)]
+
+    return under(key, OverridesParser.create().parse_override(f"{key}={text}").value()) if "{" in text else [key]
+
+
+def _parent(cfg: DictConfig, key: str) -> tuple[Any, str]:
+    """The mapping that holds a key's value, and its name there."""
+    path, _, name = key.rpartition(".")
+    parent = OmegaConf.select(cfg, path) if path else cfg
+    return (parent, name) if isinstance(parent, DictConfig) else (cfg, "")
 
 
 def _value(cfg: DictConfig, key: str) -> Any:
@@ -298,25 +380,43 @@ def check_choices(arguments: Iterable[str]) -> None:
     folders += [b for a, b in pairwise(arguments) if a in ("--config-dir", "-cd")]
     searched = any("hydra.searchpath" in a for a in arguments)
     for argument in arguments:
-        key, equals, value = argument.partition("=")
+        key, equals, _ = argument.partition("=")
         if argument.startswith("-") or "@" in key or argument.startswith("~") or argument in folders:
             continue
         if not equals:
             raise UsageError(f"{argument!r} is no setting; write key=value, for example model=nalu")
         key = key.lstrip("+")
-        if key in GROUPS:
-            if "glob(" in value or searched:
-                continue
-            names = [name for name in re.split(r"[\[\],\s'\"]+", value) if name]
-            if key == "protocol" and value.startswith("["):
-                raise UsageError(f"A job has one protocol, not a list: protocol=<one of {', '.join(choices_of(key))}>")
-            if key in ("model", "task") and not set(names) - {"null"}:
-                raise UsageError(f"Choose a {key}: {key}=<one or [several] of {', '.join(choices_of(key, folders))}>")
-            for name in names:
-                if name != "null" and name not in choices_of(key, folders):
-                    raise unknown(key, name, choices_of(key, folders))
-        else:
+        if key not in GROUPS:
             _check_key(key)
+            continue
+        chosen = _chosen(argument)
+        if isinstance(chosen, Glob) or searched:
+            continue
+        names = [name for one in chosen for name in (one if isinstance(one, list) else [one])]
+        if key in ("protocol", "experiment") and any(isinstance(one, list) for one in chosen):
+            raise UsageError(f"A job has one {key}, not a list: {key}=<one of {', '.join(choices_of(key))}>")
+        if not names or (any(name in (None, "") for name in names) and key != "experiment"):
+            raise UsageError(f"Choose a {key}: {key}=<one or [several] of {', '.join(choices_of(key, folders))}>")
+        for name in names:
+            if name is not None and name not in choices_of(key, folders):
+                raise unknown(key, str(name), choices_of(key, folders))
+
+
+def _chosen(argument: str) -> list[Any] | Glob:
+    """What an argument chooses from its group: what each job of a sweep does, or one."""
+    try:
+        parsed = OverridesParser.create().parse_override(argument)
+    except HYDRA_ERRORS as error:
+        raise UsageError(f"cannot read the argument {argument!r} ({sentence(error)})") from None
+    value = parsed.value()
+    if isinstance(value, Glob):
+        return value
+    try:
+        chosen = list(parsed.sweep_iterator()) if parsed.is_sweep_override() else [value]
+    except (HydraException, ValueError, TypeError):
+        raise UsageError(f"{argument} chooses no names; write {parsed.key_or_group}=<name> or [several]") from None
+    plain = lambda one: one if one is None or isinstance(one, list) else str(getattr(one, "text", one))
+    return [[plain(inner) for inner in one] if isinstance(one, list) else plain(one) for one in chosen]
 
 
 def _check_key(key: str) -> None:

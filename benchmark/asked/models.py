@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmark.asked.protocol import check_hidden
 from benchmark.asked.recipe import Recipe
-from benchmark.errors import UsageError
 
 
 @dataclass
@@ -23,5 +23,4 @@ class Model:
     recipe: Recipe = field(default_factory=Recipe)
 
     def __post_init__(self) -> None:
-        if any(size < 1 for size in self.hidden):
-            raise UsageError(f"hidden sizes ({self.hidden}) must be at least 1")
+        check_hidden(self.hidden)

@@ -1,18 +1,27 @@
 """How much is trained and how it is judged; and, apart from that, how it is computed."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from benchmark.errors import UsageError, number, unknown
+from benchmark.errors import UsageError, number, short, unknown, whole
 
 OPTIMIZERS = ("adam", "rmsprop", "rmsprop_tensorflow", "sgd")
+LIMITS = {  # of whole numbers: the least and the most
+    "seeds": (1, 1_000_000), "first_seed": (0, 1 << 62), "data_seed": (0, 1 << 62), "steps": (1, 10**10),
+    "batch": (1, 1 << 20), "evaluate_every": (1, 10**10), "evaluation_size": (2, 1 << 20), "inputs": (1, 1 << 12),
+    "samples": (1, 1 << 30),
+}  # fmt: skip
+WIDEST = 1 << 12  # units of a layer
+ONCE = ("variants", "seeds", "first_seed")  # what no variant sets
 
 
-def _check(kind: Any, **least: int) -> None:
-    for name, bound in least.items():
-        if getattr(kind, name) is not None:
-            number(name, getattr(kind, name), least=bound)
+def check_hidden(sizes: Any) -> None:
+    """Raise UsageError unless these are the sizes of hidden layers."""
+    if not isinstance(sizes, list):
+        raise UsageError(f"hidden ({short(sizes)}) must be a list of sizes, [2] or []")
+    for size in sizes:
+        whole("a hidden layer's size", size, 1, WIDEST)
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -61,8 +70,9 @@ class Protocol:
     variants: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        _check(self, seeds=1, steps=1, batch=1, evaluate_every=1, evaluation_size=2, inputs=1)
-        _check(self, first_seed=0, data_seed=0)
+        for name, limits in LIMITS.items():
+            if getattr(self, name) is not None:
+                whole(name, getattr(self, name), *limits)
         for name in ("epsilon", "fits", "learning_rate"):
             if getattr(self, name) is not None:
                 number(name, getattr(self, name), above=0)
@@ -71,14 +81,9 @@ class Protocol:
         for name in ("epsilon", "subset", "overlap"):
             if getattr(self, name) > 1:
                 raise UsageError(f"{name} ({getattr(self, name):g}) must be a fraction, at most 1")
-        if self.hidden is not None and any(size < 1 for size in self.hidden):
-            raise UsageError(f"hidden sizes ({self.hidden}) must be at least 1")
-        limits = {"batch": 1 << 20, "evaluation_size": 1 << 20, "inputs": 1 << 12}
-        limits |= {"first_seed": 1 << 62, "data_seed": 1 << 62}
-        for name, most in limits.items():
-            if (getattr(self, name) or 0) > most:
-                raise UsageError(f"{name} ({getattr(self, name)}) must be at most {most:,}")
-        if self.samples is not None and (self.samples < 1 or self.samples % self.batch):
+        if self.hidden is not None:
+            check_hidden(self.hidden)
+        if self.samples is not None and self.samples % self.batch:
             raise UsageError(f"samples ({self.samples}) must be a multiple of the batch ({self.batch})")
         if isinstance(self.threshold, str):
             _one_of("threshold", self.threshold, ("inclusive", "module"))
@@ -90,30 +95,36 @@ class Protocol:
         _one_of("optimizer", self.optimizer, OPTIMIZERS)
         _one_of("dtype", self.dtype, ("float32", "float64"))
 
-    def varied(self, given: Mapping[str, Any]) -> list[tuple[dict[str, Any], "Protocol"]]:
-        """(what it changes, the protocol) of each variant, or of the protocol itself.
+    def varied(self, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """What each variant changes; of the protocol itself, nothing.
 
         given: the settings of the command line. A variant that would change one of them to something else is left out,
         and so is one that does not speak of them where another sets them just so. UsageError where nothing is left.
         """
         if not self.variants:
-            return [({}, self)]
+            return [{}]
+        known = {f.name for f in fields(self)} - {*ONCE}
+        for variant in self.variants:
+            if not isinstance(variant, dict):
+                raise UsageError(f"a protocol's variants ({short(variant)}) are mappings, such as {{inputs: 10}}")
+            for name in variant:
+                if name not in known:
+                    raise unknown("key of protocol in its variants", str(name), known)
         varied = {name: [v[name] for v in self.variants if name in v] for variant in self.variants for name in variant}
-        for name in varied:
-            if name not in (known := {f.name for f in fields(self)} - {"variants"}):
-                raise unknown("key of protocol in its variants", str(name), known)
         chosen = {name: value for name, value in given.items() if name in varied}
         kept = [v for v in self.variants if all(value == v.get(name, value) for name, value in chosen.items())]
         kept = [v for v in kept if chosen.keys() <= v.keys()] or kept
         if not kept:
             told = [f"{name}={value} (they have {', '.join(map(str, varied[name]))})" for name, value in chosen.items()]
             raise UsageError(f"No variant of this protocol has {' and '.join(told)}")
-        return [(dict(variant), Protocol(**(asdict(self) | variant | {"variants": []}))) for variant in kept]
+        return [dict(variant) for variant in kept]
 
     def _check_spans(self) -> None:
         pairs = [isinstance(span, list) and [type(end) for end in span] == [int, int] for span in self.spans or ()]
         if not all(pairs) or len(pairs) != 2:
-            raise UsageError(f"spans ({self.spans}) must be two pairs of whole numbers, [[start, stop], [start, stop]]")
+            raise UsageError(
+                f"spans ({short(self.spans)}) must be two pairs of whole numbers, [[start, stop], [start, stop]]"
+            )
         if self.inputs is None:
             raise UsageError("spans are of the arithmetic data set; set protocol.inputs as well")
 
@@ -145,4 +156,6 @@ class Engine:
     def __post_init__(self) -> None:
         _one_of("mode", self.mode, ("auto", "eager", "compiled"))
         _one_of("device", self.device, ("auto", "cpu", "cuda"))
-        _check(self, workers=1, tile=1, steps_per_call=1)
+        for name, most in (("workers", 4096), ("tile", 1 << 20), ("steps_per_call", 10**10)):
+            if getattr(self, name) is not None:
+                whole(name, getattr(self, name), 1, most)

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import integrate
 
 from benchmark import exact
-from benchmark.errors import UsageError, number, unknown
+from benchmark.errors import UsageError, number, short, unknown
 
 Interval = tuple[float, float]
 BELOW_ONE = 1 - 2.0**-53  # the largest probability that is not certainty
@@ -231,9 +231,11 @@ def _intervals(name: str, spec: Any) -> tuple[Interval, ...]:
 
 def _pairs(name: str, spec: Any, what: str) -> tuple[tuple[float, float], ...]:
     if not isinstance(spec, list) or not spec or not all(isinstance(pair, list) and len(pair) == 2 for pair in spec):
-        raise UsageError(f"{name} ({spec}) must be a list of {what}")
+        raise UsageError(f"{name} ({short(spec)}) must be a list of {what}")
     first, second = what.split("[[")[1].split("]")[0].split(", ")
-    return tuple((number(f"{name} {first}", a), number(f"{name} {second}", b)) for a, b in spec)
+    return tuple(
+        (number(f"{name} {first}", a, infinite=True), number(f"{name} {second}", b, infinite=True)) for a, b in spec
+    )
 
 
 @dataclass

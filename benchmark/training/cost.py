@@ -7,7 +7,7 @@ from benchmark.asked.replicas import Replica, Specification, architecture
 
 USUAL_SEEDS = 25  # the default protocol's
 WORTH_COMPILING = 1.5  # seconds of eager training that a compilation, 0.5 to 3 s, has to replace
-WORTH_A_GPU = 20.0  # seconds of compiled training on one core; a GPU needs some to start and to compile
+WORTH_A_GPU = 5.0  # seconds of compiled training on one core; a GPU needs two to start and to compile
 WORTH_WORKERS = 3.0  # seconds of training for which worker processes, that load torch anew, are started
 
 

@@ -5,7 +5,7 @@ machine.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
@@ -142,13 +142,23 @@ def trainer(tile: Sequence[Replica], engine: Engine, device: torch.device) -> Tr
     return Eager(tile, device, engine.tile if device.type == "cuda" else None)
 
 
-def errors(run: Trainer, data: EvaluationSet) -> tuple[np.ndarray, np.ndarray]:
-    """The error y - t and the target t, float64 [replica, point]; what is not finite counts as inf."""
-    target = data.t.numpy()[data.target_of.numpy()]
-    with np.errstate(over="ignore", invalid="ignore"):
-        error = run.outputs(data).astype(np.float64) - target
-    error[~np.isfinite(error)] = np.inf
-    return error, target
+def errors(run: Trainer, data: EvaluationSet) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+    """The error y - t and the target t, float64 [replica, point], of some replicas after the others.
+
+    What is not finite counts as inf.
+    """
+    outputs, targets, target_of = run.outputs(data), data.t.numpy(), data.target_of.numpy()
+    for part in parts(len(outputs)):
+        target = targets[target_of[part]]
+        with np.errstate(over="ignore", invalid="ignore"):
+            error = outputs[part].astype(np.float64) - target
+        error[~np.isfinite(error)] = np.inf
+        yield part, error, target
+
+
+def parts(replicas: int) -> Iterator[slice]:
+    """So many replicas at once that what is computed of them stays in the cache."""
+    return (slice(start, start + 16) for start in range(0, replicas, 16))
 
 
 class State:
@@ -228,11 +238,9 @@ class Training:
         self.inside, self.outside = (
             EvaluationSet.of_range(name, tile, self.dtype) for name in ("interpolation", "extrapolation")
         )
-        limits = {
-            s.digest: threshold(s.problem, self.protocol.epsilon, self.protocol.threshold)
-            for s in {id(s): s for s in self.specifications}.values()
-        }
-        self.limits = np.array([limits[s.digest] for s in self.specifications])
+        self.different = list({id(s): s for s in self.specifications}.values())
+        limits = {id(s): threshold(s.problem, self.protocol.epsilon, self.protocol.threshold) for s in self.different}
+        self.limits = np.array([limits[id(s)] for s in self.specifications])
         theta = self._drawn(self.network.initial(Draw(self.seeds)))
         slots = [np.full_like(theta, start) for start in self.run.step.slots]
         self.run.load(np.stack([theta, *slots], 1))
@@ -246,9 +254,11 @@ class Training:
 
     def begin(self) -> None:
         """What is measured before the first step."""
-        outputs = self.run.outputs(self.inside).astype(np.float64)
-        with np.errstate(over="ignore", invalid="ignore"):
-            self.state.output = np.sqrt(exact.total(outputs * outputs) / outputs.shape[-1])
+        outputs = self.run.outputs(self.inside)
+        for part in parts(len(outputs)):
+            some = outputs[part].astype(np.float64)
+            with np.errstate(over="ignore", invalid="ignore"):
+                self.state.output[part] = np.sqrt(exact.total(some * some) / some.shape[-1])
         named = self.parameters.named(self.run.rows()[:, 0])
         self.state.saturation = saturation(self.network, {k: torch.from_numpy(v) for k, v in named.items()}).numpy()
         self.evaluate()
@@ -316,17 +326,18 @@ class Training:
         rows[:, 0] = state.selected
         self.run.load(rows)
         points, profile_x = EvaluationSet.of_profile(tile, self.dtype)
-        shape = (len(tile), profile_x.shape[1], -1)
-        along = []
-        for part in errors(self.run, points):
-            sizes = np.abs(part).reshape(shape)
-            along.append(exact.total(sizes) / sizes.shape[-1])
-        plane = np.zeros((2, len(tile), 0), dtype=np.float32)
-        if first.problem.has_plane:
+        along = np.zeros((2, *profile_x.shape))
+        for part, *both in errors(self.run, points):
+            for own, values in zip(along, both, strict=True):
+                sizes = np.abs(values).reshape(len(values), profile_x.shape[1], -1)
+                own[part] = exact.total(sizes) / sizes.shape[-1]
+        cells = EvaluationSet.of_plane(tile, self.dtype) if first.problem.has_plane else None
+        plane = np.zeros((2, len(tile), cells.x.shape[-1] if cells else 0), dtype=np.float32)
+        for part, *both in errors(self.run, cells) if cells else ():
             with np.errstate(over="ignore"):
-                over = errors(self.run, EvaluationSet.of_plane(tile, self.dtype))
-                plane = np.stack([np.abs(part).astype(np.float32) for part in over])
-        possible = np.array([representable(self.network, s.problem) for s in self.specifications])
+                plane[0, part], plane[1, part] = np.abs(both)
+        answers = {id(s): representable(self.network, s.problem) for s in self.different}
+        possible = np.array([answers[id(s)] for s in self.specifications])
         return Measured(
             steps=np.array(self.evaluated),
             interpolation=state.curves[..., 0],

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from benchmark.asked.replicas import Specification
 from benchmark.asked.streams import Draw
 from benchmark.asked.tasks import Problem
-from benchmark.errors import UsageError, unknown
+from benchmark.errors import UsageError, unexpected, unknown
 from benchmark.units import Impossible, Unit, distance_from_sparse
 
 
@@ -90,9 +90,17 @@ def build(specification: Specification) -> Network:
     units = []
     for (name, options), (inputs, outputs) in zip(layers, pairwise(sizes), strict=True):
         try:
-            units.append(pkgutil.resolve_name(name)(inputs, outputs, **options))
-        except (ImportError, AttributeError, ValueError, TypeError) as error:
-            raise UsageError(f"{name} with options {options} does not make a unit: {error}") from None
+            unit = pkgutil.resolve_name(name)(inputs, outputs, **options)
+        except Exception as error:  # whatever somebody's module or constructor raises
+            told = (
+                error if isinstance(error, ImportError | AttributeError | ValueError | TypeError) else unexpected(error)
+            )
+            raise UsageError(f"{name} with options {options} does not make a unit: {told}") from None
+        if not isinstance(unit, Unit):
+            raise UsageError(f"{name} makes no unit but {type(unit).__name__}; derive it from benchmark.units.Unit")
+        units.append(unit)
+    if not any(parameter.numel() for unit in units for parameter in unit.parameters()):
+        raise UsageError(f"{model.unit} has no parameters; there is nothing to train")
     network = Network(*units)
     for name, term in model.recipe.regularizers.items():
         try:

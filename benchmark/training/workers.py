@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from benchmark.asked.protocol import Engine
 from benchmark.asked.replicas import Replica, architecture
-from benchmark.errors import UsageError
+from benchmark.errors import RunError, UsageError, unexpected
 
 Tile = tuple[Sequence[Replica], Engine]
 Report = Callable[[int, int, int], None]
@@ -25,10 +25,6 @@ DIED = (
 )
 
 
-class RunError(Exception):
-    """Training failed in a way that is nobody's input: the command line exits with 1."""
-
-
 class Pool:
     """Workers that start at once, so that they load torch while the caller prepares the tiles.
 
@@ -37,7 +33,7 @@ class Pool:
 
     def __init__(self, workers: int, folder: Path):
         self.context = multiprocessing.get_context("spawn")
-        self.folder = folder
+        self.folder = folder.absolute()  # a worker begins elsewhere if this process has changed its directory
         self.workers = dict(self._start() for _ in range(workers))
 
     def _start(self) -> tuple[Connection, Any]:
@@ -135,6 +131,15 @@ def train_tile(store: Any, tile: Sequence[Replica], engine: Engine, report: Call
     checkpoint.clear()
 
 
+def failure(tile: Sequence[Replica], error: Exception) -> RunError:
+    """What is told of a tile that could not be trained."""
+    if isinstance(error, RunError):
+        return error
+    if os.environ.get("BENCHMARK_TRACEBACK"):
+        traceback.print_exception(error)
+    return RunError(f"{tile[0].cell.model} could not be trained ({len(tile)} networks). {unexpected(error)}")
+
+
 def _work(connection: Connection, folder: Path) -> None:
     """A worker's life: tiles in, progress and shards out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -151,8 +156,8 @@ def _work(connection: Connection, folder: Path) -> None:
             connection.send(("done", None))
         except UsageError as error:
             connection.send(("failed", error))
-        except Exception:
-            connection.send(("failed", RunError(f"a tile could not be trained:\n{traceback.format_exc()}")))
+        except Exception as error:
+            connection.send(("failed", failure(tile, error)))
 
 
 def _end_with_parent() -> None:

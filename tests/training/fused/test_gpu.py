@@ -112,6 +112,32 @@ def test_a_gpu_computes_the_bits_of_a_cpu(quick, model, tasks, range_, overrides
     assert not differing(measured(replicas), measured(replicas, "cuda"))
 
 
+def source(threads, examples, common, dtype="float32"):
+    return program.Source("", dtype, threads, {"train": (examples, common)})
+
+
+@pytest.mark.parametrize(
+    ("own", "inside", "words", "groups"),
+    [
+        (source(16, 384, 208), 2, 592, 8),  # NALU: eight replicas a block
+        (source(16, 384, 128), 2, 528, 8),  # 512 words would put the two of a warp into the same banks
+        (source(256, 15_696, 2_336), 2, 18_032, 1),  # NAU and NMU on 100 inputs: three replicas' numbers find room
+        (source(256, 70_000, 2_336), 1, 2_336, 1),  # one replica's examples do not
+        (source(16, 7_000, 400), 1, 400, 8),
+        (source(128, 70_000, 70_000), 0, 0, 1),
+        (source(16, 384, 208, "float64"), 2, 592, 8),
+        (source(16, 20_000, 9_000), 1, 9_000, 6),  # as many as find room, two for each warp
+    ],
+)
+def test_what_lies_in_a_multiprocessors_own_memory_fits_there(own, inside, words, groups):
+    room = 227 << 10
+    layout = gpu.layouts(own, room)["train"]
+    assert layout == gpu.Layout(inside, words, groups)
+    assert groups * words * own.itemsize <= room
+    examples, common = own.memory["train"]
+    assert layout.outside(own, "train") == [examples * (inside < 2), common * (inside < 1)]
+
+
 def has_bindings():
     try:
         gpu.bindings()
