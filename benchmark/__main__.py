@@ -7,7 +7,7 @@ import tempfile
 from typing import Any
 
 from benchmark.asked.conf_files import CONF, GROUPS, VERSION_BASE, choices_of
-from benchmark.errors import RunError, UsageError, told
+from benchmark.errors import RunError, UsageError, plain_warnings, told
 
 EXAMPLES = """\
   python -m benchmark +model=nalu +task=mul
@@ -128,9 +128,11 @@ def separated(arguments: list[str]) -> tuple[list[str], list[str]]:
     from hydra._internal.utils import get_args_parser
 
     actions = get_args_parser()._option_string_actions
-    flags, overrides = [], []
-    rest = iter(arguments)
-    for argument in rest:
+    flags: list[str] = []
+    overrides: list[str] = []
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
         if not argument.startswith("-"):
             overrides.append(argument)
             continue
@@ -138,8 +140,9 @@ def separated(arguments: list[str]) -> tuple[list[str], list[str]]:
         near = [option for option in actions if name.startswith("--") and option.startswith(name)]
         name = near[0] if len(near) == 1 else name
         flags.append(name + equals + value)
-        if name in actions and actions[name].nargs is None and not equals:
-            flags += [value for value in [next(rest, None)] if value is not None]
+        takes = actions[name].nargs if name in actions and not equals else 0
+        if rest and (takes is None or (takes == "?" and not re.match(r"-|.*=", rest[0]))):
+            flags.append(rest.pop(0))
     return flags, overrides
 
 
@@ -150,6 +153,7 @@ def command_line() -> None:
         print(help_text())
         return
     code = 0
+    plain_warnings()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing and exiting
     os.environ["BENCHMARK_COMMAND_LINE"] = str(os.getpid())
     if os.getcwd() not in sys.path:
@@ -168,11 +172,11 @@ def command_line() -> None:
         compatible = VERSION_BASE or {"execution_whitelist": ["benchmark.*"]}
         job = hydra.main(**compatible, config_path=str(CONF), config_name="config")(main)
         try:
-            sys.argv[1:] = [*flags, *sweep, *overrides]
+            sys.argv[1:] = [*sweep, *overrides, *flags]
             try:
                 job()
             except HYDRA_ERRORS as error:
-                sys.argv[1:] = [*flags, *sweep, *instead(overrides, error)]
+                sys.argv[1:] = [*sweep, *instead(overrides, error), *flags]
                 job()
         except HYDRA_ERRORS as error:
             failures.append((2, sentence(error)))

@@ -6,6 +6,7 @@ import math
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -93,8 +94,22 @@ def unexpected(error: Exception) -> str:
     return f"Unexpected {type(error).__name__}{where}{': ' if said else ''}{short(said, 300)[1:-1] if said else ''}"
 
 
+def plain_warnings() -> None:
+    """Print what this program warns of as a sentence; others' warnings as ever."""
+    others = warnings.showwarning
+
+    def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+        if category is UserWarning:
+            print(f"note: {message}", file=sys.stderr)
+        else:
+            others(message, category, *where, **more)
+
+    warnings.showwarning = show  # type: ignore[assignment]
+
+
 def guarded(command: Callable[[], int]) -> int:
     """A command's exit code; where it raises, what `told` says, printed."""
+    plain_warnings()
     try:
         return command()
     except Exception as error:

@@ -3,13 +3,14 @@
 import argparse
 import hashlib
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from benchmark.asked.replicas import CELL, KEY
-from benchmark.errors import UsageError, guarded
+from benchmark.errors import UsageError, guarded, unexpected
 from benchmark.results import statistics
 from benchmark.results.store import Store
 from benchmark.results.tables import read_table, to_csv, write_text
@@ -92,7 +93,10 @@ def write(folder: Path, anew: bool = True) -> tuple[dict[str, pd.DataFrame], lis
         stamp.parent.mkdir(exist_ok=True)
         drawn = []
         for stem, figure in figures.draw(found):
-            drawn += [path.name for path in figures.save(figure, stamp.parent / stem)]
+            try:
+                drawn += [path.name for path in figures.save(figure, stamp.parent / stem)]
+            except (ValueError, RuntimeError) as error:  # matplotlib's, of texts and layouts
+                warnings.warn(f"The figure {stem} cannot be drawn. {unexpected(error)}", stacklevel=2)
         if {"cells", "curves", "plane"} <= set(found):  # else a figure that was drawn from more than is left here stays
             for name in {Path(name).name for name in made} - set(drawn):
                 (stamp.parent / name).unlink(missing_ok=True)

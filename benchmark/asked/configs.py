@@ -25,7 +25,7 @@ from benchmark.asked.protocol import Engine, Protocol
 from benchmark.asked.ranges import Ranges
 from benchmark.asked.recipe import Recipe, Regularizer, Restart, Turn
 from benchmark.asked.replicas import Cell, Replica, Specification
-from benchmark.asked.tasks import Task
+from benchmark.asked.tasks import OPERATIONS, Task, check_precision
 from benchmark.errors import UsageError, short, unknown
 
 
@@ -139,7 +139,6 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str]) -> Request:
     for group in ("model", "task", "range"):
         if not getattr(config, group):
             raise UsageError(f"Choose a {group}: {group}=<one or [several] of {', '.join(choices_of(group))}>")
-    _check_names(config)
     comparable = published_tables("metric", "x", "prediction")
     if config.published is not None and config.published not in comparable:
         raise unknown("published table to stand beside results", config.published, comparable)
@@ -147,7 +146,8 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str]) -> Request:
     given = canonical(overrides, cfg)
     cells = []
     for changed in config.protocol.varied(_settings("protocol", given, cfg)):
-        protocol = _variant(config.protocol, changed)
+        protocol = _variant(config.protocol, changed) if changed else config.protocol
+        _check_names(config, protocol)
         told = {name: value for name, value in changed.items() if name not in ("models", "tasks")}
         spelled = given | {f"protocol.{name}": _spell(value) for name, value in told.items()}
         cells += _cells(config, protocol_name, protocol, spelled, cfg)
@@ -165,23 +165,14 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str]) -> Request:
 
 def _check_shape(content: Any) -> None:
     """UsageError where something else stands in the place of a mapping, or nothing in that of a value."""
-    for path in ("model", "task", "range", "protocol", "engine", "protocol.models", "protocol.tasks"):
-        place: Any = content
-        for part in path.split("."):
-            place = place.get(part) if isinstance(place, dict) else None
-        if place is None and "." not in path:
+    for path in ("model", "task", "range", "protocol", "engine"):
+        place = content.get(path)
+        if place is None:
             raise UsageError(f"{path} is nothing; choose one or leave it out")
-        if place is not None and not isinstance(place, dict):
-            raise UsageError(f"{path} ({short(place)}) must be a mapping")
-        for name, inner in (place or {}).items():
-            if path in ("protocol", "engine"):
-                continue
-            nothing = path.startswith("protocol.") and inner is None
-            if not isinstance(inner, dict) and not nothing:
-                raise UsageError(f"{path}.{name} ({short(inner)}) must be a mapping")
-            for model, changes in (inner or {}).items() if path == "protocol.tasks" else ():
-                if changes is not None and not isinstance(changes, dict):
-                    raise UsageError(f"{path}.{name}.{model} ({short(changes)}) must be a mapping, such as {{}}")
+        named = place.items() if isinstance(place, dict) and path in ("model", "task", "range") else ()
+        for name, value in [(path, place), *((f"{path}.{name}", inner) for name, inner in named)]:
+            if not isinstance(value, dict):
+                raise UsageError(f"{name} ({short(value)}) must be a mapping")
 
 
 def _variant(protocol: Protocol, changed: Mapping[str, Any]) -> Protocol:
@@ -243,10 +234,11 @@ def _cells(
                 continue
             changes = [protocol.models.get(model_name), protocol.tasks.get(task_name, {}).get(model_name)]
             trained = adapt(model_name, model, protocol, [*filter(None, changes)], own_settings)
+            _check_size(model_name, trained, task, protocol)
             for range_name, ranges in config.range.items():
                 specification = Specification(trained, task, ranges, protocol)
                 try:
-                    specification.problem  # noqa: B018
+                    check_precision(specification.problem, protocol.dtype)
                 except UsageError as error:
                     raise UsageError(f"{task_name} on range {range_name}: {error}") from None
                 own = {"model": model_name, "task": task_name, "range": range_name}
@@ -255,13 +247,29 @@ def _cells(
     return cells
 
 
-def _check_names(config: Config) -> None:
+def _check_size(name: str, model: Model, task: Task, protocol: Protocol) -> None:
+    """UsageError where a step or an evaluation would not fit into memory, or a recipe speaks of what is not there."""
+    inputs = protocol.inputs or OPERATIONS[task.operation].operands
+    sizes = [inputs, *model.hidden, 1]
+    weights = sum(a * b for a, b in pairwise(sizes))
+    for what, size, most in (
+        (f"the weights of {name}", weights, 1 << 20),
+        (f"batch × the widest layer of {name}", protocol.batch * max(sizes), 1 << 24),
+        ("evaluation_size × inputs", protocol.evaluation_size * inputs, 1 << 26),
+    ):
+        if size > most:
+            raise UsageError(f"{what} ({size:,}) must be at most {most:,}")
+    if model.recipe.separate and not model.recipe.regularizers:
+        raise UsageError(f"{name} minimises its regularizers separately, and it has none; leave separate out")
+
+
+def _check_names(config: Config, protocol: Protocol) -> None:
     """UsageError where the protocol speaks of models or tasks that there are not."""
     models, tasks = {*choices_of("model"), *config.model}, {*choices_of("task"), *config.task}
-    for name in config.protocol.tasks:
+    for name in protocol.tasks:
         if name not in tasks:
             raise unknown("task", str(name), tasks)
-    for name in (name for named in (config.protocol.models, *config.protocol.tasks.values()) for name in named):
+    for name in (name for named in (protocol.models, *protocol.tasks.values()) for name in named or ()):
         if name not in models:
             raise unknown("model", str(name), models)
 
@@ -388,6 +396,8 @@ def check_choices(arguments: Iterable[str]) -> None:
         key = key.lstrip("+")
         if key not in GROUPS:
             _check_key(key)
+            if "glob(" in argument and isinstance(_chosen(argument), Glob):
+                raise UsageError(f"{argument}: glob chooses files of a group; write {key}=<value> or {key}=a,b,c")
             continue
         chosen = _chosen(argument)
         if isinstance(chosen, Glob) or searched:

@@ -16,6 +16,13 @@ WIDEST = 1 << 12  # units of a layer
 ONCE = ("variants", "seeds", "first_seed")  # what no variant sets
 
 
+def _mapped(name: str, value: Any) -> list[tuple[str, Any]]:
+    """A mapping's entries under their names; UsageError if it is none, unless it is None."""
+    if value is not None and not isinstance(value, dict):
+        raise UsageError(f"{name} ({short(value)}) must be a mapping, such as {{}}")
+    return [(f"{name}.{key}", inner) for key, inner in (value or {}).items()]
+
+
 def check_hidden(sizes: Any) -> None:
     """Raise UsageError unless these are the sizes of hidden layers."""
     if not isinstance(sizes, list):
@@ -91,6 +98,11 @@ class Protocol:
             number("threshold", self.threshold, above=0)
         if self.spans is not None:
             self._check_spans()
+        for name, changes in [*_mapped("models", self.models), *_mapped("tasks", self.tasks)]:
+            _mapped(name, changes)
+        for task, models in (self.tasks or {}).items():
+            for name, changes in _mapped(f"tasks.{task}", models or {}):
+                _mapped(name, changes)
         _one_of("select", self.select, ("best", "last"))
         _one_of("optimizer", self.optimizer, OPTIMIZERS)
         _one_of("dtype", self.dtype, ("float32", "float64"))

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import integrate
 
 from benchmark import exact
-from benchmark.errors import UsageError, number, short, unknown
+from benchmark.errors import UsageError, number, short, unknown, whole
 
 Interval = tuple[float, float]
 BELOW_ONE = 1 - 2.0**-53  # the largest probability that is not certainty
@@ -197,11 +197,12 @@ def parse(name: str, spec: Any) -> Where:
     """
     if isinstance(spec, dict) and "axes" in spec:
         _known(name, spec, ("axes", "count"))
-        if not isinstance(count := spec.get("count"), int) or count < 1:
-            raise UsageError(f"{name} count ({count}) must be a whole number of at least 1")
+        count = whole(f"{name} count", spec.get("count"), 1, 1 << 20)
         axes = _pairs(name, spec["axes"], "axes [[start, step], ...]")
         if not np.isfinite(axes).all():
-            raise UsageError(f"{name} axes ({spec['axes']}) must be finite")
+            raise UsageError(f"{name} axes ({short(spec['axes'])}) must be finite")
+        if count > 1 and any(step == 0 for _, step in axes):
+            raise UsageError(f"{name} axes ({short(spec['axes'])}) must have steps other than 0")
         return Grid(axes, count)
     if isinstance(spec, dict) and "operands" in spec:
         _known(name, spec, ("operands",))
@@ -212,6 +213,8 @@ def parse(name: str, spec: Any) -> Where:
         return distributions
     if isinstance(spec, dict):
         _known(name, spec, ("law", "location", "scale", "intervals", "coin"))
+        if not isinstance(spec.get("coin", False), bool):
+            raise UsageError(f"{name} coin ({short(spec['coin'])}) must be true or false")
         laws: dict[str, Any] = {key: spec[key] for key in ("law", "coin") if key in spec}
         numbers: dict[str, Any] = {"location": number(f"{name} location", spec.get("location", 0.0))}
         numbers["scale"] = number(f"{name} scale", spec.get("scale", 1.0), above=0)

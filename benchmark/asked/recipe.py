@@ -103,6 +103,8 @@ class Turn:
 
     def __post_init__(self) -> None:
         number("a turn's steps", self.steps, least=1)
+        if not self.parameters:
+            raise UsageError("a turn must name the parameters that are updated in it")
 
 
 @dataclass

@@ -11,6 +11,7 @@ import numpy as np
 from benchmark.asked.ranges import Distribution, Grid, Interval, Ranges, Where, parse
 from benchmark.errors import UsageError, number, unknown
 
+DISTINCT = 1000  # numbers that an interval holds at least
 Moment = Callable[[float, float], float]
 
 
@@ -195,6 +196,36 @@ def _effective(
         told = " and ".join(map(str, dict.fromkeys(each)))
         raise UsageError(f"{operation} is not defined anywhere on the {name} range {told}")
     return tuple(distribution for distribution in effective if distribution is not None)
+
+
+def check_precision(problem: Problem, dtype: str) -> None:
+    """UsageError where numbers of this type (float32, float64) cannot hold the inputs or the targets in training."""
+    info, kind = np.finfo(dtype), np.dtype(dtype).type
+    most = float(info.max)
+    for name in ("interpolation", "extrapolation"):
+        where = getattr(problem, name)
+        if isinstance(where, Grid):
+            if np.abs(where.rows()).max() > most:
+                raise UsageError(f"the {name} grid {where} leaves what {dtype} holds")
+            continue
+        for distribution in dict.fromkeys(where):
+            for low, high in distribution.intervals:
+                ends = [end for end in (low, high) if math.isfinite(end)]
+                if any(abs(end) > most for end in ends):
+                    raise UsageError(f"the {name} range {distribution} leaves what {dtype} holds, ±{most:.2g}")
+                largest = max(map(abs, distribution.hull if len(ends) < 2 else ends))
+                if high - low < DISTINCT * max(float(np.spacing(kind(largest))), float(info.smallest_subnormal)):
+                    told = f"fewer than {DISTINCT:,} numbers of {dtype}; widen it or set protocol.dtype=float64"
+                    raise UsageError(f"the {name} range {distribution} holds {told}")
+    if any(abs(end) > most for hull in problem.extent for end in hull):
+        raise UsageError(f"the profile {problem.extent} leaves what {dtype} holds, ±{most:.2g}")
+    if problem.operation == "sub" and problem.subsets and problem.subsets.spans[0] == problem.subsets.spans[1]:
+        raise UsageError("sub of a subset from itself is 0 for all inputs; let the subsets overlap less")
+    largest = max(abs(end) for hull in problem.trained_hulls for end in hull)
+    if problem.subsets:
+        largest *= max(stop - start for start, stop in problem.subsets.spans)
+    if problem.operation in ("mul", "square") and largest > math.sqrt(most):
+        raise UsageError(f"the targets of {problem.operation} leave what {dtype} holds, ±{most:.2g}")
 
 
 def threshold(problem: Problem, epsilon: float, rule: str | float | None = None) -> float:

@@ -1,5 +1,6 @@
 """From a model's description to a network of units, and what that network can represent."""
 
+import inspect
 import pkgutil
 from collections.abc import Sequence
 from itertools import pairwise
@@ -90,7 +91,11 @@ def build(specification: Specification) -> Network:
     units = []
     for (name, options), (inputs, outputs) in zip(layers, pairwise(sizes), strict=True):
         try:
-            unit = pkgutil.resolve_name(name)(inputs, outputs, **options)
+            kind = pkgutil.resolve_name(name)
+            _check_options(name, kind, options)
+            unit = kind(inputs, outputs, **options)
+        except UsageError:
+            raise
         except Exception as error:  # whatever somebody's module or constructor raises
             told = (
                 error if isinstance(error, ImportError | AttributeError | ValueError | TypeError) else unexpected(error)
@@ -112,6 +117,16 @@ def build(specification: Specification) -> Network:
         if name not in known:
             raise unknown("parameter that takes turns", name, known)
     return network
+
+
+def _check_options(name: str, kind: Any, options: dict[str, Any]) -> None:
+    """UsageError where an option is of another type than its default: the text "off" is true."""
+    for key, parameter in inspect.signature(kind).parameters.items():
+        default, value = parameter.default, options.get(key, parameter.default)
+        types = {bool: bool, int: int, float: int | float, str: str}.get(type(default))
+        if types is not None and (not isinstance(value, types) or (isinstance(value, bool) and types is not bool)):
+            wanted = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}[type(default)]
+            raise UsageError(f"{name}: {key} ({value!r}) must be {wanted}")
 
 
 def representable(network: Network, problem: Problem) -> tuple[str, str]:

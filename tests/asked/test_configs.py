@@ -276,3 +276,66 @@ def test_an_operation_outside_its_domain_is_refused():
         compose(["nalu"], ["sqrt"], ["neg_2_1"])
     with pytest.raises(UsageError, match="grid has 1 inputs, add needs 2"):
         compose(["nalu"], ["add"], ["figure1_integers"])
+
+
+HUGE = "1" + "0" * 400
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        ([f"protocol.batch={HUGE}"], "batch must be at most 1,048,576"),
+        ([f"protocol.variants=[{{batch: {HUGE}}}]"], "batch must be at most 1,048,576"),
+        (["protocol.seeds=100000000000000000000"], "seeds must be at most 1,000,000"),
+        (["protocol.seeds=1000000", "model=[nalu,nac]"], "more than 1,000,000 networks"),
+        (["protocol.steps=???"], "protocol.steps must have a value"),
+        (["~protocol.steps"], "protocol.steps must have a value"),
+        (["+task.add=5"], "task.add (5) must be a mapping"),
+        (["+protocol.models.nac=5"], "models.nac (5) must be a mapping"),
+        (["+protocol.tasks={mul: {nalu: 5}}"], "tasks.mul.nalu (5) must be a mapping"),
+        (["protocol.variants=[abc]"], "'abc'"),
+        (["protocol.variants=[[]]"], "are mappings"),
+        (["protocol.variants=[{hidden: [[2]]}]"], "a hidden layer's size ([2]) must be a whole number"),
+        (["protocol.variants=[{batch: 2.5}]"], "'2.5' of type 'float' could not be converted to Integer"),
+        (["protocol.variants=[{seeds: 5},{seeds: 7}]"], "no key of protocol in its variants 'seeds'"),
+        (["protocol.variants=[{models: {nope: {}}}]"], "no model 'nope'"),
+        (["protocol=null"], "Choose a protocol"),
+        (["range=[null]"], "Choose a range"),
+        (["model=[[nac]]"], "no model"),
+        (["experiment=[smoke,headline]"], "A job has one experiment"),
+        (["range.positive.interpolation.x=1"], "x"),
+        (["+model.nalu.hidden=[10000000000]"], "must be at most 4,096"),
+        (["protocol.hidden=[4096,4096]"], "the weights of nalu (16,789,504) must be at most 1,048,576"),
+        (["protocol.batch=1048576", "protocol.inputs=4096"], "batch × the widest layer of nalu"),
+        (["model.nalu.recipe.learning_rate=inf"], "learning_rate (inf) must be a finite number"),
+        (["+model.nalu.recipe.separate=true"], "it has none; leave separate out"),
+        (["+model.nalu.recipe.turns=[{steps: 2, parameters: []}]"], "must name the parameters"),
+        (["range.positive.interpolation=[[1,1.00000001]]"], "holds fewer than 1,000 numbers of float32"),
+        (["range.positive.interpolation=[[1e-160,1e-150]]"], "holds fewer than 1,000 numbers of float32"),
+        (["range.positive.interpolation=[[1e39,1e40]]"], "leaves what float32 holds"),
+        (["range.positive.interpolation=[[1e19,1e20]]"], "the targets of mul leave what float32 holds"),
+        (["task=sub", "protocol.inputs=10", "protocol.subset=1", "protocol.overlap=1"], "is 0 for all inputs"),
+        (["protocol.steps=glob(*)"], "glob chooses files of a group"),
+    ],
+)  # fmt: skip
+def test_what_no_request_can_mean_is_refused_before_anything_is_imported_or_made(overrides, sentence):
+    with pytest.raises(UsageError) as refusal:
+        compose(["nalu"], ["mul"], ["positive"], overrides=overrides)
+    assert sentence in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_law_may_stand_where_the_file_has_intervals_and_intervals_where_it_has_a_law():
+    law = "range.positive.interpolation={law: normal, location: 1, scale: 2, intervals: [[-3, 3]]}"
+    (cell,) = compose(["nalu"], ["mul"], ["positive"], overrides=[law]).cells
+    assert cell.specification.problem.interpolation[0].law == "normal"
+    back = "range.exponential_0p8.interpolation=[[1,2]]"
+    (cell,) = compose(["nalu"], ["mul"], ["exponential_0p8"], overrides=[back]).cells
+    assert str(cell.specification.problem.interpolation[0]) == "[1, 2]"
+
+
+def test_a_mapping_on_the_command_line_is_the_same_as_its_values_one_by_one():
+    one = compose(["nac"], ["add"], overrides=["model.nac.recipe={learning_rate: 0.5}", "protocol.learning_rate=0.1"])
+    other = compose(["nac"], ["add"], overrides=["model.nac.recipe.learning_rate=0.5", "protocol.learning_rate=0.1"])
+    assert one.cells == other.cells != []
+    assert {cell.specification.model.recipe.learning_rate for cell in one.cells} == {0.5}

@@ -5,6 +5,7 @@ Only `save` touches a file, and no figure enters pyplot's registry.
 
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
+from benchmark.errors import unexpected
 from benchmark.showing.figures.curves import learning_curves
 from benchmark.showing.figures.differences import difference_heatmap
 from benchmark.showing.figures.distance import error_by_distance
@@ -103,10 +105,18 @@ def _draw_set(tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, Figure]
     ]
     for stem, figure, names, rows in figures:
         if set(names) <= set(tables) and not rows(tables[names[0]]).empty:
-            yield stem, figure(*(tables[name] for name in names), cells)
+            yield from _drawn(stem, partial(figure, *(tables[name] for name in names), cells))
     if "plane" in tables:
         for (task, name), part in tables["plane"].groupby(["task", "range"], sort=False):
-            yield _stem(f"plane_{task}_{name}"), operand_plane(part, cells)
+            yield from _drawn(_stem(f"plane_{task}_{name}"), partial(operand_plane, part, cells))
+
+
+def _drawn(stem: str, figure: Callable[[], Figure]) -> Iterator[tuple[str, Figure]]:
+    """The figure, or a warning: no figure is worth a run."""
+    try:
+        yield stem, figure()
+    except Exception as error:
+        warnings.warn(f"The figure {stem} cannot be drawn. {unexpected(error)}", stacklevel=2)
 
 
 def _tested_rates(comparison: pd.DataFrame | None) -> pd.DataFrame:
