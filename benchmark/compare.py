@@ -25,6 +25,7 @@ from benchmark.results.tables import read_table, to_csv, write_text
 from benchmark.showing import published
 from benchmark.showing.texts import markdown, number, say
 
+FEW = 5  # cells that are named
 METRICS = ["success_rate", "relative_extrapolation"]
 FACTOR = 10**ERROR_MARGIN
 EXPLANATION = f"""\
@@ -100,6 +101,20 @@ def check_same_configurations(a: Table, b: Table) -> None:
         )
 
 
+def alone(a: Table, b: Table, on: Sequence[str], metrics: Sequence[str]) -> list[str]:
+    """A sentence for each of the two that holds cells, of these metrics, which the other does not."""
+    told = []
+    cells_of = lambda table: set(
+        table.summary.loc[table.summary["metric"].isin(metrics), [*on]].itertuples(index=False, name=None)
+    )
+    for table, other in ((a, b), (b, a)):
+        names = sorted(" × ".join(str(name) for name in cell if name) for cell in cells_of(table) - cells_of(other))
+        if names:
+            few = ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")
+            told.append(f"Only {table.name} has {len(names)} of the cells: {few}")
+    return told
+
+
 def table_of(rows: pd.DataFrame, on: Sequence[str]) -> str:
     """The differences of one metric as a Markdown table."""
     rate = rows["metric"].iloc[0] in RATES
@@ -145,7 +160,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--metric", action="append", metavar="NAME",
         help=f"a metric of summary.csv, repeatable (default: {' and '.join(METRICS)})",
     )  # fmt: skip
-    parser.add_argument("--fail-on", action="append", choices=VERDICTS, help="exit with 1 if any cell has this verdict")
+    parser.add_argument(
+        "--fail-on", action="append", choices=[*VERDICTS, "missing"],
+        help="exit with 1 if any cell has this verdict, or is missing on one side; repeatable",
+    )  # fmt: skip
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="where the CSV and the heatmap go (default: results/compare/A-B)"
     )
@@ -175,8 +193,11 @@ def _compare(options: argparse.Namespace) -> int:
         counts = rows["verdict"].value_counts()
         told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts)
         say(f"\n{metric}: A is {told}\n\n{table_of(rows, on)}")
+    missing = alone(a, b, on, metrics)
+    for text in missing:
+        say(f"\n{text}")
     say(f"\n{EXPLANATION}\n\n{output}: differences.csv, differences.png (and .svg)")
-    return int(bool(set(options.fail_on or ()) & set(table["verdict"])))
+    return int(bool(set(options.fail_on or ()) & {*table["verdict"], *(["missing"] if missing else [])}))
 
 
 def _shared_defaults(a: Table, b: Table) -> list[str]:

@@ -65,6 +65,15 @@ def test_an_mlp_is_worse_than_nac_at_addition_and_the_exit_code_can_say_so(comma
     assert command("nac", "mlp", "--on", "task,range", "--fail-on", "worse", "--metric", "success_rate")[0] == 0
 
 
+def test_cells_that_only_one_side_holds_are_told_and_can_fail_the_comparison(command, folders):
+    code, out, _ = command("first", "nac", "--fail-on", "worse")
+    assert code == 0
+    name = str(folders / "first")
+    assert f"Only {name} has 2 of the cells: linear × add × positive × default" in out
+    assert command("first", "nac", "--fail-on", "missing")[0] == 1
+    assert command("first", "second", "--fail-on", "missing")[0] == 0
+
+
 def test_a_folder_is_the_same_as_itself_or_too_few_to_say(command):
     code, out, _ = command("first", "first", "--fail-on", "worse", "--fail-on", "better")
     assert code == 0

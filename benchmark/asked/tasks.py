@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -191,7 +192,8 @@ def _effective(
     each = where if isinstance(where, tuple) else (where,) * len(domains)
     if len(each) != len(domains):
         raise UsageError(f"the {name} range is of 2 operands that are inputs, {operation} has {len(domains)} inputs")
-    effective = [distribution.within(domain) for distribution, domain in zip(each, domains, strict=True)]
+    within = cache(Distribution.within)  # inputs that are alike share what is computed of them
+    effective = [within(distribution, domain) for distribution, domain in zip(each, domains, strict=True)]
     if None in effective:
         told = " and ".join(map(str, dict.fromkeys(each)))
         raise UsageError(f"{operation} is not defined anywhere on the {name} range {told}")

@@ -9,9 +9,11 @@ import json
 import os
 import secrets
 import time
+import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,12 +21,28 @@ from typing import Any
 import numpy as np
 
 from benchmark.asked.protocol import Engine
-from benchmark.asked.replicas import SEMANTICS, Replica
+from benchmark.asked.replicas import CELL, SEMANTICS, Replica
 from benchmark.errors import UsageError
 
 FORMAT = "arithmetic-extrapolation shard 2"
 UNFINISHED = "arithmetic-extrapolation checkpoint 1"
 PARAMETER = "parameter:"
+LARGEST = 4 << 30  # bytes of a file's arrays; no tile has as many
+# The arrays of a shard: kind, and further axes than the replicas' by name, those of one name being equally long.
+ARRAYS = {
+    **dict.fromkeys(("interpolation", "extrapolation", "sparsity"), ("f", ("evaluation",))),
+    **dict.fromkeys(("profile_x", "profile_error", "profile_target"), ("f", ("x",))),
+    **dict.fromkeys(("plane_error", "plane_target"), ("f", ("point",))),
+    **dict.fromkeys(("target_interpolation", "target_extrapolation", "threshold"), ("f", ())),
+    **dict.fromkeys(("initial_output", "initial_saturation"), ("f", ())),
+    **dict.fromkeys(("representable", "why"), ("U", ())),
+    "best": ("i", ()),
+}
+FACTS: dict[str, Any] = {
+    **dict.fromkeys(("inputs", "operands"), int),
+    **dict.fromkeys(("middle", "half_width"), (int, float)),
+    **dict.fromkeys(("trained", "judged"), str),
+}
 
 
 def benchmark_version() -> str:
@@ -48,7 +66,7 @@ class Shard:
     meta: dict[str, Any]
     arrays: dict[str, np.ndarray]
 
-    @property
+    @cached_property
     def identities(self) -> list[tuple]:
         """(*key, digest) of each row."""
         return [tuple(row) for row in self.meta["replicas"]]
@@ -58,17 +76,85 @@ def read(path: Path, form: str = FORMAT) -> Shard:
     """A shard or a checkpoint, checked; nothing in it can execute code."""
     advice = "move it away and run again: what is missing is trained anew"
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        meta = json.loads(str(arrays.pop("meta")))
+        with path.open("rb") as file:
+            if (size := sum(entry.file_size for entry in zipfile.ZipFile(file).infolist())) > LARGEST:
+                raise ValueError(f"it would unpack to {size:,} bytes")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                meta = json.loads(str(archive["meta"]))
+                if not isinstance(meta, dict) or meta.get("format") != form:
+                    raise UsageError(f"{path} is no shard of this benchmark; {advice}")
+                arrays = {name: archive[name] for name in archive.files if name != "meta"}
+        shard = Shard(path, meta, arrays)
+        wrong = _wrong_keys(meta) or (_wrong_arrays if form == FORMAT else _wrong_sum)(shard)
+    except UsageError:
+        raise
     except Exception as error:  # a damaged archive fails in more ways than its readers document
-        raise UsageError(f"{path} is damaged or no shard of this benchmark ({error}); {advice}") from None
-    if not isinstance(meta, dict) or meta.get("format") != form:
-        raise UsageError(f"{path} is no shard of this benchmark; {advice}")
-    lengths = {array.shape[:1] for name, array in arrays.items() if name not in ("steps", "seconds")}
-    if lengths != {(len(meta.get("replicas", ())),)}:
-        raise UsageError(f"{path} is damaged (its rows do not match its keys); {advice}")
-    return Shard(path, meta, arrays)
+        said = " ".join(str(error).split())
+        raise UsageError(f"{path} is damaged or no shard of this benchmark ({said}); {advice}") from None
+    if wrong:
+        raise UsageError(f"{path} is damaged ({wrong}); {advice}")
+    return shard
+
+
+def _wrong_keys(meta: dict[str, Any]) -> str:
+    """What is wrong with the names of a file's replicas; "" if nothing is."""
+    rows = meta.get("replicas")
+    kinds = [*[str] * len(CELL), int, str]
+    if not isinstance(rows, list) or not all(isinstance(row, list) and [*map(type, row)] == kinds for row in rows):
+        return "its keys are none"
+    return "" if len({tuple(row) for row in rows}) == len(rows) > 0 else "its keys are doubled or none"
+
+
+def _wrong_arrays(shard: Shard) -> str:
+    """What a shard lacks, or has in another form than it was written; "" if nothing."""
+    meta, arrays, count = shard.meta, dict(shard.arrays), len(shard.identities)
+    texts = [meta.get(name) for name in ("engine", "device", "torch", "benchmark")]
+    if type(meta.get("semantics")) is not int or not all(isinstance(text, str) for text in texts):
+        return "it does not say how it was computed"
+    for digest in {identity[-1] for identity in shard.identities}:
+        facts = [meta[name].get(digest) for name in ("cells", "specifications") if isinstance(meta.get(name), dict)]
+        if len(facts) != 2 or not all(isinstance(one, dict) for one in facts):
+            return "it does not say what was asked"
+        if not all(isinstance(facts[0].get(name), kind) for name, kind in FACTS.items()):
+            return "it does not say where its networks were trained"
+        protocol = facts[1].get("protocol")
+        if not isinstance(protocol, dict) or not isinstance(protocol.get("fits"), int | float):
+            return "it does not say by which protocol"
+    steps, seconds = arrays.pop("steps", None), arrays.pop("seconds", None)
+    if seconds is None or seconds.dtype.kind != "f" or seconds.shape:
+        return "seconds"
+    if steps is None or steps.dtype.kind != "i" or steps.ndim != 1 or not (np.diff(steps, prepend=-1) > 0).all():
+        return "steps"
+    lengths = {"evaluation": len(steps)}
+    for name, (kind, axes) in ARRAYS.items():
+        array = arrays.pop(name, None)
+        if array is None or array.dtype.kind != kind or array.ndim != 1 + len(axes) or len(array) != count:
+            return name
+        if any(lengths.setdefault(axis, size) != size for axis, size in zip(axes, array.shape[1:], strict=True)):
+            return name
+    if not ((shard.arrays["best"] >= 0) & (shard.arrays["best"] < len(steps))).all():
+        return "best"
+    if not np.isin(shard.arrays["representable"], ["yes", "no", "unknown"]).all():
+        return "representable"
+    known = [name for name, array in arrays.items() if name.startswith(PARAMETER) and array.dtype.kind == "f"]
+    strange = [name for name in arrays if name not in known or len(arrays[name]) != count]
+    return strange[0] if strange else ""
+
+
+def _wrong_sum(shard: Shard) -> str:
+    """Whether a checkpoint is what was written."""
+    return "" if shard.meta.get("sum") == _sum(shard.arrays) else "it is not what was written"
+
+
+def _sum(arrays: dict[str, np.ndarray]) -> str:
+    """A digest of all that arrays hold."""
+    whole = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        whole.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        whole.update(array.tobytes())
+    return whole.hexdigest()
 
 
 def write_shard(folder: Path, tile: Sequence[Replica], measured: Any) -> Path:
@@ -137,7 +223,8 @@ class Checkpoint:
     def save(self, arrays: dict[str, np.ndarray]) -> None:
         """Keep this instead of what was saved before."""
         self.path.parent.mkdir(exist_ok=True)
-        _write(self.path, np.savez, self.meta, arrays)
+        arrays = {name: np.asarray(array) for name, array in arrays.items()}
+        _write(self.path, np.savez, self.meta | {"sum": _sum(arrays)}, arrays)
 
     def clear(self) -> None:
         """The tile is finished."""

@@ -1,6 +1,7 @@
 """What is on disk is whole, ours, and never lost."""
 
 import io
+import json
 import os
 import shutil
 import zipfile
@@ -90,6 +91,60 @@ def test_a_damaged_or_foreign_shard_is_named_and_refused(filled, how):
         Store(store.folder).missing(request.replicas())
 
 
+def changed(path, change):
+    """The file again, with its arrays and its meta as `change` leaves them."""
+    with np.load(path) as file:
+        arrays = dict(file)
+    meta = json.loads(str(arrays["meta"]))
+    change(arrays, meta)
+    np.savez(path, **arrays | {"meta": np.array(json.dumps(meta))})
+
+
+def lacking(name):
+    return lambda arrays, meta: arrays.pop(name)
+
+
+def other(name, make):
+    return lambda arrays, meta: arrays.update({name: make(arrays[name])})
+
+
+DAMAGES = {
+    **{f"without {name}": lacking(name) for name in (*shards.ARRAYS, "steps", "seconds")},
+    **{f"{name} as text": other(name, lambda array: array.astype("U")) for name in shards.ARRAYS if name != "why"
+       and name != "representable"},
+    **{f"{name} with an axis more": other(name, lambda array: array[..., None]) for name in shards.ARRAYS},
+    "best out of range": other("best", lambda array: array + 1000),
+    "steps that do not rise": other("steps", lambda array: array[::-1]),
+    "a word that is no answer": other("representable", lambda array: np.full_like(array, "si")),
+    "one evaluation less": other("sparsity", lambda array: array[:, :-1]),
+    "an array of somebody else's": lambda arrays, meta: arrays.update(mine=arrays["best"]),
+    "a key without seed": lambda arrays, meta: meta["replicas"][0].pop(),
+    "a key that is a number": lambda arrays, meta: meta["replicas"].__setitem__(0, 5),
+    "doubled keys": lambda arrays, meta: meta.update(replicas=[meta["replicas"][0]] * len(meta["replicas"])),
+    "no cells": lambda arrays, meta: meta.pop("cells"),
+    "cells in a list": lambda arrays, meta: meta.update(cells=[]),
+    "no specification": lambda arrays, meta: meta.update(specifications={}),
+    "semantics in words": lambda arrays, meta: meta.update(semantics="2"),
+    "no torch": lambda arrays, meta: meta.pop("torch"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_shard_of_another_shape_is_named_and_refused_whole(filled, how):
+    store, request = filled
+    path = next(store.shard_folder.glob("*.npz"))
+    changed(path, DAMAGES[how])
+    with pytest.raises(UsageError, match=f"{path.name} is damaged .*; move it away and run again"):
+        Store(store.folder).missing(request.replicas())
+
+
+def test_an_archive_that_would_fill_the_memory_is_refused_unopened(filled, monkeypatch):
+    store, request = filled
+    monkeypatch.setattr(shards, "LARGEST", 1000)
+    with pytest.raises(UsageError, match="it would unpack to"):
+        Store(store.folder).missing(request.replicas())
+
+
 @pytest.fixture
 def half_done(filled, quick, checkpoint):
     """(store with one shard and one checkpoint, the checkpoint's replicas)."""
@@ -121,8 +176,13 @@ def test_a_checkpoint_goes_when_its_replicas_are_finished(half_done):
 def test_a_damaged_checkpoint_is_named_and_refused(half_done):
     store, replicas = half_done
     (path,) = store.checkpoint_folder.iterdir()
-    path.write_bytes(path.read_bytes()[:-50])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-50])
     with pytest.raises(UsageError, match=path.name):
+        store.begun(replicas)
+    path.write_bytes(whole)
+    changed(path, other("lowest", lambda array: np.full_like(array, np.nan)))
+    with pytest.raises(UsageError, match=f"{path.name} is damaged .it is not what was written"):
         store.begun(replicas)
 
 
