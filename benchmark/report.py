@@ -13,7 +13,7 @@ from benchmark.asked.replicas import CELL, KEY
 from benchmark.errors import UsageError, guarded, unexpected
 from benchmark.results import statistics
 from benchmark.results.store import Store
-from benchmark.results.tables import read_table, to_csv, write_text
+from benchmark.results.tables import read_table, sweep, to_csv, write_text
 from benchmark.run import derive
 from benchmark.showing import figures, published, texts
 from benchmark.showing.names import MODELS, ordered
@@ -84,6 +84,7 @@ def write(folder: Path, anew: bool = True) -> tuple[dict[str, pd.DataFrame], lis
 
     anew: even if the figures show these very tables.
     """
+    sweep(folder)
     found, notes = tables(folder)
     files = sorted(path for path in folder.glob("*.csv*") if path.name[0] != "." and path.is_file())
     shown = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()

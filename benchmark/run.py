@@ -87,6 +87,8 @@ def run(request: Request | None = None, /, **names) -> Results:
                         pool.train(work, progress)
                     else:
                         _train_here(store, work, progress)
+        else:
+            store.sweep()
     except (RunError, KeyboardInterrupt):
         gather(request)
         raise

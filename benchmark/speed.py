@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.errors import UsageError, number
+from benchmark.errors import UsageError, guarded, number
 
 WORKLOADS: dict[str, dict[str, Any]] = {  # as for `configs.compose`
     "nalu": {"models": ["nalu"], "tasks": ["mul"], "ranges": ["positive"]},
@@ -272,7 +272,7 @@ def _write(folder: Path, rows: list[dict], shares: list[dict]) -> tuple[Any, Any
     return table, parts_of_steps
 
 
-def command_line(arguments: Sequence[str] | None = None) -> None:
+def command_line(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the table, write speed.csv, blocks.csv and parts.csv."""
     parser = argparse.ArgumentParser(prog="python -m benchmark.speed", description=__doc__)
     parser.add_argument("results", nargs="?", type=Path, default=Path("results/speed"), help="folder (%(default)s)")
@@ -289,6 +289,8 @@ def command_line(arguments: Sequence[str] | None = None) -> None:
     try:
         if chosen.device == "cuda" and not has_gpu():
             raise UsageError("--device cuda needs a GPU that torch can use, and none is found")
+        if chosen.results.exists() and not chosen.results.is_dir():
+            raise UsageError(f"{chosen.results} is a file; name a folder")
         number("blocks", chosen.blocks, least=1)
         number("seconds", chosen.seconds, above=0)
         if chosen.tile is not None:
@@ -319,7 +321,8 @@ def command_line(arguments: Sequence[str] | None = None) -> None:
     )
     say(table.to_markdown(index=False, floatfmt=",.0f"))
     say(f"\nmicroseconds a replica-step on one worker\n{steps.to_markdown(index=False, floatfmt='.2f')}")
+    return 0
 
 
 if __name__ == "__main__":
-    command_line()
+    raise SystemExit(guarded(command_line))

@@ -38,6 +38,7 @@ def test_the_plain_loop_trains_the_same_network(workload):
     [
         (["--blocks", "0"], "blocks (0) must be at least 1"),
         (["--tile", "0"], "tile (0) must be at least 1"),
+        ([__file__], "is a file; name a folder"),
         (["--seconds", "-1"], "seconds (-1.0) must exceed 0"),
         (["--device", "cuda"], "--device cuda needs a GPU that torch can use"),
         (["--workloads", "nul"], "invalid choice: 'nul'"),

@@ -5,7 +5,6 @@ each cell one configuration counts (see `Store.rows`).
 """
 
 import os
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -20,7 +19,7 @@ from benchmark.asked.protocol import Engine
 from benchmark.asked.replicas import CELL, KEY, SEMANTICS, Replica
 from benchmark.errors import UsageError
 from benchmark.results.shards import PARAMETER, UNFINISHED, Checkpoint, Shard, identity_of, read, write_shard
-from benchmark.results.tables import file_name, measurements, read_table, to_csv, write_text
+from benchmark.results.tables import file_name, measurements, read_table, sweep, to_csv, write_text
 
 
 def refuse_links(folder: Path) -> None:
@@ -52,17 +51,16 @@ class Store:
         refuse_links(self.folder)
 
     def prepare(self) -> None:
-        """Make the folder, or raise UsageError; and sweep out what nobody needs.
-
-        That is what writers killed over an hour ago left, and checkpoints whose replicas are finished.
-        """
+        """Make the folder, or raise UsageError; and sweep it."""
         try:
             self.shard_folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"results ({self.folder}) cannot be written to: {error.strerror}") from None
-        for path in [*self.shard_folder.glob(".*.npz"), *self.checkpoint_folder.glob(".*.npz")]:
-            if path.stat().st_mtime < time.time() - 3600:
-                path.unlink(missing_ok=True)
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Remove what nobody needs: what killed writers left, and checkpoints whose replicas are finished."""
+        sweep(self.folder)
         held = self._held()
         for checkpoint in self._checkpoints():
             if held.issuperset(checkpoint.identities):

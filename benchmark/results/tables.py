@@ -1,7 +1,10 @@
 """What the shards hold as data frames, and tables as files."""
 
 import os
+import re
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,8 @@ from benchmark.asked.replicas import CELL, KEY
 from benchmark.errors import UsageError
 from benchmark.results.shards import Shard
 
+# Place in a results folder -> names of the files that are written there.
+HALF_WRITTEN = {".": r"\w+\.csv(?:\.gz)?|REPORT\.md|summary\.tex", "figures": ".+", "shards": ".+", "checkpoints": ".+"}
 EXACT: dict[str, Any] = {} if int(pd.__version__.split(".")[0]) >= 3 else {"float_precision": "round_trip"}
 
 
@@ -79,6 +84,31 @@ def file_name(table: str) -> str:
 def to_csv(table: pd.DataFrame) -> str:
     """CSV with full float precision, inf as inf and nan as nothing."""
     return table.to_csv(index=False, lineterminator="\n")
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed writers left half written in a results folder: their process is gone, and for ten seconds
+    nobody, on another machine, has written to it. A user's own hidden files stay.
+    """
+    for place, names in HALF_WRITTEN.items():
+        for path in (folder / place).glob(".*"):
+            found = re.fullmatch(rf"\.(?:{names})[.-](\d+)(?:\.(?:npz|png|svg))?", path.name)
+            with suppress(OSError):  # another process sweeps too
+                if found and not _runs(int(found[1])) and path.lstat().st_mtime < time.time() - 10:
+                    path.unlink()
+
+
+def _runs(process: int) -> bool:
+    """Whether there is a process of this number; True where that cannot be asked without harm."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def write_text(path: Path, text: str) -> bool:

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+import time
 import zipfile
 from dataclasses import replace
 
@@ -50,11 +51,12 @@ def test_only_what_no_shard_holds_is_missing(filled, quick):
 def test_a_temporary_file_of_a_killed_writer_is_no_shard(filled):
     store, _request = filled
     path = next(store.shard_folder.glob("*.npz"))
-    (store.shard_folder / f".{path.name}").write_bytes(path.read_bytes()[:100])
+    half = store.shard_folder / f".{path.stem}-999999999.npz"
+    half.write_bytes(path.read_bytes()[:100])
     assert len(Store(store.folder).shards()) == 1
     store.prepare()
-    assert (store.shard_folder / f".{path.name}").exists()  # it may be another process's, still at work
-    os.utime(store.shard_folder / f".{path.name}", (0, 0))
+    assert half.exists()  # it may be another machine's, still at work
+    os.utime(half, (0, 0))
     store.prepare()
     assert [path.name] == [left.name for left in store.shard_folder.iterdir()]
 
@@ -294,3 +296,27 @@ def test_a_shard_can_be_opened_without_this_package(filled):
     with zipfile.ZipFile(path) as archive:
         meta = np.load(io.BytesIO(archive.read("meta.npy")), allow_pickle=False)
     assert shards.FORMAT in str(meta)
+
+
+def test_what_killed_writers_left_is_swept_out_and_nothing_else(filled):
+    store, _ = filled
+    nobody, old = 999_999_999, time.time() - 60
+    left = [
+        *(store.folder / name for name in (f".cells.csv.{nobody}", f".curves.csv.gz.{nobody}", f".REPORT.md.{nobody}")),
+        *(store.folder / "figures" / name for name in (f".success.{nobody}.png", f"..shown.{nobody}")),
+        store.shard_folder / f".01-1-ab-{nobody}.npz",
+    ]
+    kept = [
+        *(store.folder / name for name in (f".notes.{nobody}", "notes.txt", f".cells.csv.{os.getpid()}")),
+        *(store.folder / "figures" / name for name in ("mine.pdf", ".hidden")),
+    ]
+    (store.folder / "figures").mkdir()
+    for path in [*left, *kept]:
+        path.write_text("half")
+        os.utime(path, (old, old))
+    fresh = store.folder / f".outcomes.csv.{nobody}"  # on another machine somebody writes it
+    fresh.write_text("half")
+    shard = [path for path in store.shard_folder.iterdir() if path not in left]
+    Store(store.folder).sweep()
+    assert not any(path.exists() for path in left)
+    assert all(path.exists() for path in [*kept, fresh, *shard])
