@@ -111,7 +111,7 @@ def instead(arguments: Sequence[str], error: Exception) -> list[str]:
     """
     found = re.search(r"Error merging override (.+)", str(error))
     told = [argument for argument in arguments if found and argument == found[1].strip()]
-    if len(told) != 1 or not re.search(r"Cannot merge \w+ with \w+", f"{error} {error.__cause__}"):
+    if len(told) != 1 or "Cannot merge" not in f"{error} {error.__cause__}":
         raise error
     key = told[0].partition("=")[0].lstrip("+")
     return [own for a in arguments for own in ([f"~{key}", f"+{key}={a.partition('=')[2]}"] if a == told[0] else [a])]
