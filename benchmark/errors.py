@@ -109,13 +109,14 @@ def plain_warnings() -> None:
 
 def guarded(command: Callable[[], int]) -> int:
     """A command's exit code; where it raises, what `told` says, printed."""
-    plain_warnings()
-    try:
-        return command()
-    except Exception as error:
-        code, text = told(error)
-        print(text, file=sys.stderr)
-        return code
+    with warnings.catch_warnings():  # as before for whoever calls a command from Python
+        plain_warnings()
+        try:
+            return command()
+        except Exception as error:
+            code, text = told(error)
+            print(text, file=sys.stderr)
+            return code
 
 
 def number(
@@ -123,10 +124,9 @@ def number(
     value: Any,
     least: float | None = None,
     above: float | None = None,
-    most: float | None = None,
     infinite: bool = False,
 ) -> float:
-    """`value` as a float; refused where it is no number, nan, infinite (if not allowed), too small or too large.
+    """`value` as a float; refused where it is no number, nan, infinite (if not allowed) or too small.
 
     >>> number("steps", "1e3", least=1)
     1000.0
@@ -136,15 +136,11 @@ def number(
             raise TypeError
         result = float(value)
     except OverflowError:
-        raise UsageError(
-            f"{name} must be at most {1e308 if most is None else most:,g}; it has too many digits"
-        ) from None
+        raise UsageError(f"{name} must be at most 1e308; it has too many digits") from None
     except (TypeError, ValueError):
         raise UsageError(f"{name} ({short(value)}) must be a number") from None
     if math.isnan(result) or (math.isinf(result) and not infinite):
         raise UsageError(f"{name} ({value}) must be a{'' if math.isnan(result) else ' finite'} number")
-    if most is not None and result > most:
-        raise UsageError(f"{name} ({value}) must be at most {most:,g}")
     if least is not None and result < least:
         raise UsageError(f"{name} ({value}) must be at least {least:g}")
     if above is not None and result <= above:

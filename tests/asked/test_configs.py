@@ -303,7 +303,7 @@ HUGE = "1" + "0" * 400
         (["range=[null]"], "Choose a range"),
         (["model=[[nac]]"], "no model"),
         (["experiment=[smoke,headline]"], "A job has one experiment"),
-        (["range.positive.interpolation.x=1"], "x"),
+        (["range.positive.interpolation.x=1"], "'x'"),
         (["+model.nalu.hidden=[10000000000]"], "must be at most 4,096"),
         (["protocol.hidden=[4096,4096]"], "the weights of nalu (16,789,504) must be at most 1,048,576"),
         (["protocol.batch=1048576", "protocol.inputs=4096"], "batch × the widest layer of nalu"),
