@@ -116,6 +116,8 @@ def text(folder: Path, found: dict[str, pd.DataFrame]) -> str:
         parts += [texts.markdown(verdicts(found["outcomes"]))]
         seen = [name for name in statistics.VERDICTS if (found["outcomes"]["verdict"] == name).any()]
         parts += ["\n".join(f"* **{name}**: {texts.MEANINGS[name]}." for name in seen)]
+        if late := texts.late(found["outcomes"]):
+            parts += ["\n".join(f"* {sentence}" for sentence in late)]
     if "cells" in found:
         parts += ["\n".join(f"* {sentence}" for sentence in texts.of_cells(found["cells"]))]
     if "comparison" in found and (told := published.tell(found["comparison"], found.get("outcomes"))):

@@ -61,7 +61,7 @@ def floor(cells: Sequence[Cell]) -> pd.DataFrame:
     for cell in cells:
         specification, problem = cell.specification, cell.specification.problem
         network = build(specification).eval()
-        declared = network.units[-1].ideal(problem.operation, problem.sign)
+        declared = network.units[-1].ideal(problem.operation, problem.sign_judged)
         if not isinstance(declared, dict):
             continue
         network.units[-1].load_state_dict(declared)
@@ -71,7 +71,7 @@ def floor(cells: Sequence[Cell]) -> pd.DataFrame:
         error = float(squares.nan_to_num(nan=torch.inf).mean())
         relative = float(np.sqrt(error / float(data.t.square().mean())))
         limit = threshold(problem, specification.protocol.epsilon, specification.protocol.threshold)
-        rows.append([cell.model, cell.task, cell.range, problem.sign, error, relative, limit])
+        rows.append([cell.model, cell.task, cell.range, problem.sign_judged, error, relative, limit])
     return pd.DataFrame(rows, columns=FLOOR)
 
 

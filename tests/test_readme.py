@@ -63,6 +63,9 @@ def test_the_headline_says_what_the_committed_outcomes_say():
     told = {"mlp_prelu": 24, "mlp_relu": 8, "mlp_leakyrelu": 7, "mlp_threshold": 2}
     assert solved["model"].value_counts().to_dict() == told
     assert set(solved["task"]) == {"add", "sub"}
+    assert f"{(mlps['verdict'] == 'interpolates').mean():.0%}" == "76%"
+    close = mlps.loc[mlps["verdict"].isin(["near_miss", "inexact"]), "task"].value_counts()
+    assert (close.sum(), close[["add", "sub"]].sum(), close["sqrt"]) == (702, 602, 72)
     assert (~mlps["task"].isin(["add", "sub"])).sum() == 3600
     rates = table.groupby(["model", "task", "range"])["solved"].mean()
     for range_ in ("positive", "symmetric"):

@@ -9,6 +9,7 @@ import pytest
 
 from benchmark import report
 from benchmark.asked.conf_files import PUBLISHED
+from benchmark.asked.replicas import CELL
 from benchmark.results.tables import read_table
 from benchmark.run import run
 from benchmark.showing import texts
@@ -74,6 +75,13 @@ def test_the_summary_and_the_report_of_every_reference_are_reproduced(reference,
     assert all(path.read_bytes() == (copy / path.name).read_bytes() for path in reference.glob("[!s]*.csv"))
     assert set(found) >= {"outcomes", "summary", "profile", "initialisation", "cells"}
     assert (reference / "REPORT.md").read_text() == report.text(reference, found)
+
+
+@pytest.mark.parametrize("reference", REFERENCES, ids=lambda path: path.name)
+def test_no_network_solves_what_its_model_cannot_represent(reference):
+    outcomes, cells = (read_table(reference / f"{name}.csv", CELL) for name in ("outcomes", "cells"))
+    impossible = outcomes.merge(cells[cells["representable"] == "no"], on=CELL)
+    assert not impossible["solved"].any()
 
 
 @pytest.mark.parametrize("reference", REFERENCES, ids=lambda path: path.name)

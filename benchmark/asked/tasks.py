@@ -109,10 +109,19 @@ class Problem:
         return self.operands == self.inputs == 2 and self.subsets is None and inside
 
     @property
-    def sign(self) -> str:
-        """ "positive", "negative" or "mixed": of all inputs, inside and outside the training range."""
-        ends = [end for hull in self.trained_hulls + hulls(self.extrapolation) for end in hull]
-        return "positive" if min(ends) >= 0 else "negative" if max(ends) <= 0 else "mixed"
+    def sign_trained(self) -> str:
+        """ "positive", "negative" or "mixed": of all inputs in training."""
+        return _sign(self.trained_hulls)
+
+    @property
+    def sign_judged(self) -> str:
+        """The same of all inputs on which networks are judged."""
+        return _sign(hulls(self.extrapolation))
+
+
+def _sign(hulls: Sequence[Interval]) -> str:
+    ends = [end for hull in hulls for end in hull]
+    return "positive" if min(ends) >= 0 else "negative" if max(ends) <= 0 else "mixed"
 
 
 def plane_points() -> np.ndarray:
@@ -267,7 +276,7 @@ def _threshold(problem: Problem, epsilon: float, rule: str | None) -> float:
         raise UsageError("the arithmetic data set is judged on intervals, not on a grid")
     wider = int(rule == "inclusive")
     subsets = replace(problem.subsets, spans=tuple((start, stop + wider) for start, stop in problem.subsets.spans))
-    if operation.divides and _reaches_zero(where[0], subsets.spans[-1][1] - subsets.spans[-1][0]):
+    if operation.divides and _reaches_zero(where[0], subsets.spans[-1][1] - subsets.spans[-1][0], 4):
         return math.inf
     groups, membership = _groups(subsets)
     rules = [_sum_rule(where[0], size) for size in groups]
@@ -291,12 +300,26 @@ def _with_distractors(operation: str, e: float, x: Distribution, inputs: int) ->
     return t * (1 - 2 * c * (1 - e * mean) ** others + c**2 * (1 - 2 * e * mean + e**2 * square) ** others)
 
 
-def _reaches_zero(distribution: Distribution, count: int) -> bool:
-    """Whether E[1/b⁴] of a sum b of `count` inputs diverges: b can be 0, and is near it too often."""
+def has_variance(problem: Problem, where: Grid | tuple[Distribution, ...]) -> bool:
+    """Whether the targets of a problem on one of its ranges have a finite variance; the others' mean squared errors
+    depend on how near to 0 a divisor happened to come.
+
+    >>> problem = pose(Task("div"), Ranges([[-2, 2]], [[2, 6]]))
+    >>> has_variance(problem, problem.interpolation), has_variance(problem, problem.extrapolation)
+    (False, True)
+    """
+    if not OPERATIONS[problem.operation].divides or isinstance(where, Grid):
+        return True
+    start, stop = problem.subsets.spans[-1] if problem.subsets else (0, 1)
+    return not _reaches_zero(where[-1], stop - start, 2)
+
+
+def _reaches_zero(distribution: Distribution, count: int, power: int) -> bool:
+    """Whether E[1/|b|^power] of a sum b of `count` inputs diverges: b can be 0, and is near it too often."""
     low, high = distribution.intervals[0][0], distribution.intervals[-1][1]
     if count == 1:
         return any(low <= 0 <= high for low, high in distribution.intervals)
-    return low < 0 < high or (0 in (low, high) and count <= 4)
+    return low < 0 < high or (0 in (low, high) and count <= power)
 
 
 def _groups(subsets: Subsets) -> tuple[list[int], np.ndarray]:

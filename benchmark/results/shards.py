@@ -22,9 +22,10 @@ import numpy as np
 
 from benchmark.asked.protocol import Engine
 from benchmark.asked.replicas import CELL, SEMANTICS, Replica
+from benchmark.asked.tasks import Problem, has_variance
 from benchmark.errors import UsageError
 
-FORMAT = "arithmetic-extrapolation shard 2"
+FORMAT = "arithmetic-extrapolation shard 3"
 UNFINISHED = "arithmetic-extrapolation checkpoint 1"
 PARAMETER = "parameter:"
 LARGEST = 4 << 30  # bytes of a file's arrays; no tile has as many
@@ -35,13 +36,13 @@ ARRAYS = {
     **dict.fromkeys(("plane_error", "plane_target"), ("f", ("point",))),
     **dict.fromkeys(("target_interpolation", "target_extrapolation", "threshold"), ("f", ())),
     **dict.fromkeys(("initial_output", "initial_saturation"), ("f", ())),
-    **dict.fromkeys(("representable", "why"), ("U", ())),
+    **dict.fromkeys(("representable", "why", "representable_trained"), ("U", ())),
     "best": ("i", ()),
 }
 FACTS: dict[str, Any] = {
     **dict.fromkeys(("inputs", "operands"), int),
     **dict.fromkeys(("middle", "half_width"), (int, float)),
-    **dict.fromkeys(("trained", "judged"), str),
+    **dict.fromkeys(("trained", "judged", "variance_trained", "variance_judged"), str),
 }
 
 
@@ -83,7 +84,7 @@ def read(path: Path, form: str = FORMAT) -> Shard:
             with np.load(file, allow_pickle=False) as archive:
                 meta = json.loads(str(archive["meta"]))
                 if not isinstance(meta, dict) or meta.get("format") != form:
-                    raise UsageError(f"{path} is no shard of this benchmark; {advice}")
+                    raise UsageError(f"{path} is no shard of this version of the benchmark; {advice}")
                 arrays = {name: archive[name] for name in archive.files if name != "meta"}
         shard = Shard(path, meta, arrays)
         wrong = _wrong_keys(meta) or (_wrong_arrays if form == FORMAT else _wrong_sum)(shard)
@@ -135,8 +136,9 @@ def _wrong_arrays(shard: Shard) -> str:
             return name
     if not ((shard.arrays["best"] >= 0) & (shard.arrays["best"] < len(steps))).all():
         return "best"
-    if not np.isin(shard.arrays["representable"], ["yes", "no", "unknown"]).all():
-        return "representable"
+    for name in ("representable", "representable_trained"):
+        if not np.isin(shard.arrays[name], ["yes", "no", "unknown"]).all():
+            return name
     known = [name for name, array in arrays.items() if name.startswith(PARAMETER) and array.dtype.kind == "f"]
     strange = [name for name in arrays if name not in known or len(arrays[name]) != count]
     return strange[0] if strange else ""
@@ -193,7 +195,14 @@ def _facts(specification: Any) -> dict[str, Any]:
         "judged": _told(problem.extrapolation),
         "middle": (low + high) / 2,
         "half_width": (high - low) / 2,
+        "variance_trained": _variance(problem, problem.interpolation),
+        "variance_judged": _variance(problem, problem.extrapolation),
     }
+
+
+def _variance(problem: Problem, where: Any) -> str:
+    """The targets' on one of a problem's ranges."""
+    return "finite" if has_variance(problem, where) else "infinite"
 
 
 def _told(where: Any) -> str:

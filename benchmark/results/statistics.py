@@ -16,10 +16,12 @@ PROFILE = [*CELL, "x", "error", "median", "low", "high", "relative", "seeds"]
 PLANE = [*CELL, "a", "b", "error", "relative", "seeds"]
 INITIALISATION = [*CELL, "saturation", "output", "output_low", "output_high", "target", "untrained", "seeds"]
 CELLS = [
-    *CELL, "inputs", "operands", "trained", "judged", "middle", "half_width", "threshold", "representable", "why",
-    "semantics",
+    *CELL, "inputs", "operands", "trained", "judged", "middle", "half_width", "threshold", "representable",
+    "representable_trained", "why", "variance_trained", "variance_judged", "semantics",
 ]  # fmt: skip
-VERDICTS = ["diverged", "solved", "near_miss", "interpolates", "cannot_represent", "not_learned"]
+VERDICTS = [
+    "diverged", "solved", "near_miss", "inexact", "unjudged", "interpolates", "cannot_represent", "not_learned",
+]  # fmt: skip
 RELATIVE_THRESHOLD = 1e-3  # solved_relative: RMS error over RMS target
 HORIZON_ERROR = 0.01  # the horizon ends where the median relative error reaches this
 ERRORS = ["interpolation", "extrapolation", "relative_extrapolation"]
@@ -47,16 +49,20 @@ def outcomes(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
             table[f"relative_{name}"] = np.sqrt(table[name] / table[f"target_{name}"])
     table["sparsity"], table["untrained"] = at_best["sparsity"], first["extrapolation"]
     # A threshold that does not exist (inf: division over 0 without a margin) judges nothing as solved.
-    limit = table["threshold"].where(np.isfinite(table["threshold"]))
+    has_threshold = np.isfinite(table["threshold"])
+    limit = table["threshold"].where(has_threshold)
     table["solved"] = table["extrapolation"] < limit
     table["solved_relative"] = table["relative_extrapolation"] < RELATIVE_THRESHOLD
+    fits_outside = table["relative_extrapolation"] < table["fits"]
     under = ordered[ordered["extrapolation"].to_numpy() < limit.reindex(ordered["run"]).to_numpy()]
     table["solved_at"] = under.groupby("run")["step"].min().reindex(table.index).mask(has_diverged)
     table["verdict"] = np.select(
         [
             has_diverged,
             table["solved"],
-            table["solved_relative"],
+            table["solved_relative"] & has_threshold,
+            fits_outside & has_threshold,
+            fits_outside,
             table["relative_interpolation"] < table["fits"],
             table["representable"] == "no",
         ],
@@ -184,22 +190,27 @@ def summary(
 
 
 def horizon(profile: pd.DataFrame, cell: pd.Series) -> tuple[float, float, float]:
-    """Largest distance from the training range's middle, in half-widths, within which the relative error stays < 1%.
+    """Largest distance from the training range's middle, in half-widths, up to which the relative error stays < 1%
+    from the range's edge on: inside, where targets may pass 0, the interpolation error judges.
 
-    Of the median seed, of the upper and of the lower quartile. 0 where it fails in the middle already.
+    Of the median seed, of the upper and of the lower quartile; 0 where it fails at the edge already. Of one input the
+    worse side counts, in shares of the root mean square target of both.
     """
     x, relative, median = (profile[name].to_numpy() for name in ("x", "relative", "median"))
     distance = np.abs(x - cell["middle"]) / cell["half_width"] if cell["inputs"] == 1 else x
-    known = ~np.isnan(relative)  # unknown where the target is 0
+    outside = distance > 1 - 1e-9
+    # The two sides of a range that is not the middle of its profile meet at the nearest multiple of the spacing.
+    spacing = np.diff(x).min() / (cell["half_width"] if cell["inputs"] == 1 else 1)
+    at = np.unique((distance / spacing).round(), return_inverse=True)[1]
     with np.errstate(divide="ignore", invalid="ignore"):
-        scale = median / relative
+        target = np.where(np.isnan(relative), 0, median / relative)  # nan where it is 0 / 0: not told
+    scale = np.sqrt(np.bincount(at, weights=target**2) / np.bincount(at))[at]
 
     def reach(errors: np.ndarray) -> float:
-        with np.errstate(invalid="ignore"):
-            good = errors / scale < HORIZON_ERROR
-        good |= errors == 0
+        with np.errstate(divide="ignore", invalid="ignore"):
+            good = (errors < HORIZON_ERROR * scale) | (errors == 0)
         # Where the median is 0, the table does not tell what share of the target another error is.
-        told = known & ~((median == 0) & (errors > 0) & np.isfinite(errors))
+        told = outside & (good | (scale > 0) | np.isinf(errors))
         failed = distance[told & ~good]
         within = distance[told & (distance < failed.min())] if len(failed) else distance[told]
         return float(within.max()) if len(within) else 0.0

@@ -36,7 +36,7 @@ def measurements(rows: Sequence[tuple[Shard, int]]) -> dict[str, pd.DataFrame]:
             | {"digest": digest, "run": number}
             | {"best_step": arrays["steps"][arrays["best"][row]], "steps": arrays["steps"][-1]}
             | {name: float(arrays[name][row]) for name in ("target_interpolation", "target_extrapolation", "threshold")}
-            | {name: str(arrays[name][row]) for name in ("representable", "why")}
+            | {name: str(arrays[name][row]) for name in ("representable", "representable_trained", "why")}
             | {name: protocol[name] for name in ("fits", "dtype")}
             | {name: meta[name] for name in ("device", "engine", "torch", "benchmark")}
             | {"seconds": float(arrays["seconds"]) / len(meta["replicas"])}

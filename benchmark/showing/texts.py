@@ -32,8 +32,11 @@ MEANINGS = {
     "solved": "the error outside the training range is below the threshold, that of weights which are each wrong by ε "
     "unless the protocol sets one",
     "near_miss": "above that threshold, but relative error outside below 0.1%",
-    "interpolates": "fits its training range and fails outside",
-    "cannot_represent": "no weights of this model compute the task on this range, so no training could",
+    "inexact": "above that threshold, but relative error outside below the limit that counts as fitting inside (5% "
+    "unless the protocol sets another)",
+    "unjudged": "relative error outside below that limit, where no threshold exists that could call it solved",
+    "interpolates": "fits its training range and fails outside: relative error there at or above that limit",
+    "cannot_represent": "no weights of this model compute the task where it is judged, so no training could",
     "not_learned": "does not even fit its training range",
 }
 
@@ -163,12 +166,27 @@ def report(outcomes: pd.DataFrame, summary: pd.DataFrame, cells: pd.DataFrame) -
     seen = [verdict for verdict in VERDICTS if (outcomes["verdict"] == verdict).any()]
     lines = [table(rows), "", "Errors are relative (RMS error over RMS target), medians over the seeds."]
     lines += [f"{verdict}: {MEANINGS[verdict]}." for verdict in seen]
-    return "\n".join(lines + of_cells(cells))
+    return "\n".join(lines + late(outcomes) + of_cells(cells))
 
 
 def of_cells(cells: pd.DataFrame) -> list[str]:
-    """Sentences about what was known before training: what is impossible and why, and the effective ranges."""
+    """Sentences about what was known before training: what is impossible and why, where targets have no variance, and
+    the effective ranges.
+    """
     lines = []
+    where = {"trained": ("trained on", "in training"), "judged": ("judged on", "where it is judged")}
+    for side, (verb, meant) in where.items():
+        infinite = cells[cells[f"variance_{side}"] == "infinite"]
+        for (range_, interval), group in infinite.groupby(["range", side], sort=False):
+            tasks = ", ".join(group["task"].unique())
+            lines.append(
+                f"The targets of {tasks} on {range_}, {verb} {interval}, have no finite variance: errors {meant} "
+                "depend on how near to 0 a divisor happened to come."
+            )
+    only = cells[(cells["representable_trained"] == "no") & (cells["representable"] != "no")]
+    for (model, range_), group in only.groupby(["model", "range"], sort=False):
+        tasks = ", ".join(group["task"].unique())
+        lines.append(f"{model} cannot represent {tasks} where it is trained on {range_}, only where it is judged.")
     impossible = cells[cells["representable"] == "no"]
     for (model, range_, why), group in impossible.groupby(["model", "range", "why"], sort=False):
         lines.append(f"{model} cannot represent {', '.join(group['task'].unique())} on {range_}: {why}.")
@@ -178,3 +196,17 @@ def of_cells(cells: pd.DataFrame) -> list[str]:
         told = f"{', '.join(group['task'].unique())} on {range_}: trained on {trained}, judged on {judged}"
         lines.append(told + ("." if threshold else ", without a threshold: weights wrong by ε err by ∞."))
     return lines
+
+
+def late(outcomes: pd.DataFrame) -> list[str]:
+    """A sentence for each cell whose success rate hangs on the last tenth of the run: more than a tenth of its networks
+    first pass their threshold there.
+    """
+    last = outcomes["solved"] & (outcomes["solved_at"] > 0.9 * outcomes["steps"])
+    cells = outcomes.assign(late=last).groupby(CELL, sort=False)
+    counted = cells.agg(solved=("solved", "sum"), late=("late", "sum"), networks=("late", "size")).reset_index()
+    return [
+        f"{row.model} on {row.task}, {row.range}: {row.late} of the {row.solved} that solve it first pass the "
+        "threshold in the last tenth of the run; the rate depends on its length."
+        for row in counted[counted["late"] > counted["networks"] / 10].itertuples()
+    ]

@@ -57,9 +57,9 @@ class Measured:
     plane_error, plane_target (absolute): float32 [replica, point of `tasks.plane_points`]; no points without a plane.
     initial_output: root mean square output on the interpolation set before training, initial_saturation: see
     `saturation`, both [replica].
-    threshold, representable ("yes", "no", "unknown") and why (not), each [replica], are known beforehand. parameters:
-    name -> [replica, ...] at the selected step. engine: "eager" or "compiled". device: "cpu" or "cuda". seconds: wall
-    time of the whole tile.
+    threshold, representable ("yes", "no", "unknown") where networks are judged and why (not), representable_trained,
+    each [replica], are known beforehand. parameters: name -> [replica, ...] at the selected step. engine: "eager" or
+    "compiled". device: "cpu" or "cuda". seconds: wall time of the whole tile.
     """
 
     steps: np.ndarray
@@ -79,6 +79,7 @@ class Measured:
     threshold: np.ndarray
     representable: np.ndarray
     why: np.ndarray
+    representable_trained: np.ndarray
     parameters: dict[str, np.ndarray]
     engine: str
     device: str
@@ -336,8 +337,10 @@ class Training:
         for part, *both in errors(self.run, cells) if cells else ():
             with np.errstate(over="ignore"):
                 plane[0, part], plane[1, part] = np.abs(both)
-        answers = {id(s): representable(self.network, s.problem) for s in self.different}
-        possible = np.array([answers[id(s)] for s in self.specifications])
+        answer = lambda problem, sign: representable(self.network, problem, sign)
+        judged = {id(s): answer(s.problem, s.problem.sign_judged) for s in self.different}
+        trained = {id(s): answer(s.problem, s.problem.sign_trained)[0] for s in self.different}
+        possible = np.array([(*judged[id(s)], trained[id(s)]) for s in self.specifications])
         return Measured(
             steps=np.array(self.evaluated),
             interpolation=state.curves[..., 0],
@@ -356,6 +359,7 @@ class Training:
             threshold=self.limits,
             representable=possible[:, 0],
             why=possible[:, 1],
+            representable_trained=possible[:, 2],
             parameters=self.parameters.named(state.selected),
             engine=self.run.name,
             device=self.device.type,

@@ -129,14 +129,15 @@ def _check_options(name: str, kind: Any, options: dict[str, Any]) -> None:
             raise UsageError(f"{name}: {key} ({value!r}) must be {wanted}")
 
 
-def representable(network: Network, problem: Problem) -> tuple[str, str]:
-    """Can some parameters compute the task on these ranges: ("yes", "no" or "unknown", why not), as the units declare.
+def representable(network: Network, problem: Problem, sign: str) -> tuple[str, str]:
+    """Can some parameters compute the task on inputs of this sign: ("yes", "no" or "unknown", why not), as the units
+    declare.
 
     A stack can where the hidden layers select the operands and the output computes, or the hidden layers compute and
     the output passes the result on. A product of two copies is a square. A stack that cannot do so is "unknown" unless
     its layers are all of one kind whose compositions are of that kind again, sums of sums or products of products.
     """
-    operation, sign = problem.operation, problem.sign
+    operation = problem.operation
     *before, output = network.units
     declared = output.ideal(operation, sign)
     why = declared.why if isinstance(declared, Impossible) else ""

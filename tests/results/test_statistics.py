@@ -10,7 +10,8 @@ from benchmark.results import statistics
 
 FACTS = {
     "inputs": 2, "operands": 2, "trained": "[1, 2]", "judged": "[2, 6]", "middle": 1.5, "half_width": 0.5,
-    "representable": "yes", "why": "", "fits": 0.05, "dtype": "float32", "device": "cpu", "engine": "eager",
+    "representable": "yes", "representable_trained": "yes", "why": "", "variance_trained": "finite",
+    "variance_judged": "finite", "fits": 0.05, "dtype": "float32", "device": "cpu", "engine": "eager",
     "torch": "2", "benchmark": "0", "digest": "d", "semantics": 1,
 }  # fmt: skip
 
@@ -41,12 +42,16 @@ def judged(curves, threshold=1e-4, target=1.0, best=-1, **facts):
         ([(1, 9), (np.inf, 1e-5)], {}, "diverged"),
         ([(1, 9), (np.inf, 1e-5), (1e-6, 1e-5)], {}, "diverged"),
         ([(1, 9), (1e-8, 9e-7)], {"threshold": 1e-9}, "near_miss"),
+        ([(1, 9), (1e-5, 1e-5)], {"threshold": 1e-9}, "inexact"),
+        ([(1, 9), (0.5, 1e-3)], {"representable": "no"}, "inexact"),
+        ([(1, 9), (1e-3, 0.05**2)], {}, "interpolates"),
         ([(1, 9), (1e-3, 5)], {}, "interpolates"),
         ([(1, 9), (1e-3, 5)], {"representable": "no"}, "interpolates"),
         ([(1, 9), (0.5, 5)], {"representable": "no"}, "cannot_represent"),
         ([(1, 9), (0.5, 5)], {"representable": "unknown"}, "not_learned"),
         ([(1, 9), (1e-6, np.inf)], {}, "interpolates"),
-        ([(1, 9), (1e-6, 1e-5)], {"threshold": np.inf}, "interpolates"),
+        ([(1, 9), (1e-8, 1e-8)], {"threshold": np.inf}, "unjudged"),
+        ([(1, 9), (1e-6, 1)], {"threshold": np.inf}, "interpolates"),
     ],
 )
 def test_the_verdict_is_the_first_that_applies(curve, facts, verdict):
@@ -100,6 +105,7 @@ def test_a_profile_holds_means_quartiles_and_the_relative_median_even_of_infinit
         ([0.1] * 4, 0.0),
         ([0] * 4, 3.0),
         ([0, 0, np.inf, 0], 1.0),
+        ([0.5, 0.001, 0.001, 0.02], 2.0),
     ],
 )
 def test_the_horizon_ends_where_the_median_seed_first_errs_by_one_per_cent(medians, expected):
@@ -117,6 +123,13 @@ def test_the_horizon_of_the_worse_quartile_passes_where_the_median_is_exact():
 def test_the_horizon_of_one_input_is_measured_from_the_middle_of_the_training_range():
     profile = profiled([[1, 0, 0, 0.001, 1]], x=(-2.0, 1.0, 1.5, 2.5, 6.0))
     assert statistics.horizon(profile, pd.Series(FACTS | {"inputs": 1}))[0] == pytest.approx(2.0)
+
+
+def test_a_target_that_passes_zero_does_not_end_the_horizon_of_one_input():
+    x = np.linspace(-6, 6, 13)
+    facts = pd.Series(FACTS | {"inputs": 1, "middle": 1.0, "half_width": 1.0})
+    profile = profiled([0.001 + 0 * x] * 3, target=np.abs(x), x=x)
+    assert statistics.horizon(profile, facts)[0] == 7  # at 0, one half-width below the middle, the target is 0
 
 
 def test_a_summary_has_every_metric_with_its_interval_and_seed_count():

@@ -85,6 +85,9 @@ def tables(models, tasks, ranges, seeds=5, protocol="trask", overrides=""):
             "inputs": 1 if one else 2,
             "trained": f"[{low}, {high}]",
             "judged": judged,
+            "variance_trained": "finite",
+            "variance_judged": "finite",
+            "representable_trained": "unknown",
             "middle": (low + high) / 2,
         }
         can = "yes" if good else "no" if model.startswith(("mlp", "linear")) and task in ("mul", "div") else "unknown"
@@ -102,7 +105,7 @@ def tables(models, tasks, ranges, seeds=5, protocol="trask", overrides=""):
             ]
             inside, outside = final[seed]
             relative = {"relative_interpolation": inside**0.5 / far, "relative_extrapolation": outside**0.5 / far}
-            verdict = {"verdict": random.choice(["solved", "near_miss"] if good else VERDICTS[2:])}
+            verdict = {"verdict": random.choice(["solved", "near_miss"] if good else VERDICTS[3:])}
             errors = {"interpolation": inside, "extrapolation": outside}
             rows["outcomes"].append(key | {"seed": seed} | errors | relative | verdict)
         rate = random.integers(3, 6) / 5 if good else 0.0
@@ -504,12 +507,13 @@ def test_verdict_bars_are_as_wide_as_the_shares():
     figure = verdict_bars(outcomes, made["cells"])
     (axes,) = panels(figure)
     widths = {name: [bar[row].get_width() for bar in axes.containers] for row, name in enumerate(("nac", "nalu"))}
-    assert widths == {"nac": [0.75, 0, 0, 0, 0, 0.25], "nalu": [0, 0.25, 0.25, 0.25, 0.25, 0]}
-    assert [bar[0].get_x() for bar in axes.containers] == [0, 0.75, 0.75, 0.75, 0.75, 0.75]
+    assert widths == {"nac": [0.75, 0, 0, 0, 0, 0, 0, 0.25], "nalu": [0, 0.25, 0, 0, 0.25, 0.25, 0.25, 0]}
+    assert [bar[0].get_x() for bar in axes.containers] == [0, *[0.75] * 7]
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["NAC", "NALU"] and axes.yaxis_inverted()
     meanings = [text.get_text() for text in figure.legends[0].get_texts()]
     assert [meaning.split(" (")[0] for meaning in meanings] == [
-        "solved", "near miss", "interpolates", "not learned", "cannot represent the task", "diverged",
+        "solved", "near miss", "inexact", "below that limit, no threshold exists", "interpolates", "not learned",
+        "cannot represent the task", "diverged",
     ]  # fmt: skip
 
 

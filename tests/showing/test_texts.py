@@ -1,7 +1,9 @@
 """The terminal says what happened, what it means and where."""
 
+import pandas as pd
+
 from benchmark.run import run
-from benchmark.showing.texts import report, table
+from benchmark.showing.texts import late, report, table
 
 
 def said(quick, tmp_path, *names):
@@ -41,3 +43,13 @@ def test_where_no_threshold_exists_no_success_is_told(quick, tmp_path):
     where = "on pos_0_1: trained on [0, 1], judged on [0, 5]"
     assert f"mul {where}." in lines
     assert f"div {where}, without a threshold: weights wrong by ε err by ∞." in lines
+    infinite = [line for line in lines if "have no finite variance" in line]
+    assert [line.split(",")[0] for line in infinite] == ["The targets of div on pos_0_1"] * 2
+
+
+def test_a_rate_that_hangs_on_the_last_tenth_of_the_run_is_told():
+    rows = [("nalu", 950)] * 2 + [("nalu", 500)] * 2 + [("nac", 950)] + [("nac", 900)] * 9
+    names = {"task": "mul", "range": "positive", "protocol": "default", "overrides": "", "steps": 1000, "solved": True}
+    table = pd.DataFrame([{"model": model, "solved_at": step} | names for model, step in rows])
+    (told,) = late(table)
+    assert told.startswith("nalu on mul, positive: 2 of the 4 that solve it first pass the threshold in the last tenth")

@@ -3,13 +3,17 @@
 import pytest
 
 from benchmark.asked.configs import compose
+from benchmark.asked.protocol import Engine
+from benchmark.asked.replicas import Replica
 from benchmark.errors import UsageError
+from benchmark.training.engine import train
 from benchmark.training.networks import build, representable
 
 
 def answer(model, task, range_, *overrides):
     cell = compose([model], [task], [range_], overrides=overrides).cells[0]
-    return representable(build(cell.specification), cell.specification.problem)
+    problem = cell.specification.problem
+    return representable(build(cell.specification), problem, problem.sign_judged)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +42,17 @@ def test_a_hidden_layer_too_narrow_for_the_operands_cannot_select_them(hidden, e
     mixed = ["+model.nac_mul.hidden_unit=benchmark.units.nac.NAC", f"protocol.hidden={hidden}"]
     assert answer("nac_mul", "mul", "positive", *mixed)[0] == expected
     assert answer("nac_mul", "mul", "positive", *mixed, "protocol.inputs=100")[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("interpolation", "extrapolation", "expected"),
+    [("[[1,2]]", "[[-6,6]]", ("yes", "no")), ("[[-2,2]]", "[[2,6]]", ("no", "yes"))],
+)
+def test_where_a_network_is_trained_and_where_it_is_judged_are_told_apart(interpolation, extrapolation, expected):
+    where = [f"range.positive.interpolation={interpolation}", f"range.positive.extrapolation={extrapolation}"]
+    request = compose(["nac_mul"], ["mul"], ["positive"], overrides=[*where, "protocol.steps=1"])
+    measured = train([Replica(request.cells[0], 0)], Engine(mode="eager"))
+    assert (measured.representable_trained[0], measured.representable[0]) == expected
 
 
 def test_a_regularizer_that_a_unit_does_not_know_is_refused():

@@ -255,11 +255,12 @@ def test_a_network_can_do_what_its_single_layer_declares(model, task, sign):
     range = RANGES[sign]
     specification = cell(model, task, range).specification
     net = build(specification)
-    answer, why = representable(net, specification.problem)
+    sign = specification.problem.sign_judged
+    answer, why = representable(net, specification.problem, sign)
     assert answer in ("yes", "no", "unknown")
     assert bool(why) == (answer == "no")
     if len(net) == 1:
-        declared = net[0].ideal(task, specification.problem.sign)
+        declared = net[0].ideal(task, sign)
         assert (answer == "yes") == isinstance(declared, dict)
         assert (answer == "no") == isinstance(declared, Impossible)
 

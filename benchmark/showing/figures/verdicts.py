@@ -23,6 +23,8 @@ from benchmark.showing.names import TASKS, label
 LOOKS: dict[str, dict[str, Any]] = {
     "solved": {"color": "#08306b"},
     "near_miss": {"color": "#3180bd"},
+    "inexact": {"color": "#9ecae1"},
+    "unjudged": {"facecolor": "#9ecae1", "hatch": ".....", "edgecolor": "white", "linewidth": 0},
     "interpolates": {"color": "#e3a930"},
     "not_learned": {"color": "0.85"},
     "cannot_represent": HATCH,
@@ -31,6 +33,8 @@ LOOKS: dict[str, dict[str, Any]] = {
 MEANINGS = {
     "solved": "solved",
     "near_miss": "near miss (relative error < 0.1%)",
+    "inexact": "inexact (below the limit of fitting)",
+    "unjudged": "below that limit, no threshold exists",
     "interpolates": "interpolates (fails outside)",
     "not_learned": "not learned",
     "cannot_represent": "cannot represent the task",
