@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from benchmark.asked import configs
 from benchmark.asked.configs import Request
+from benchmark.asked.protocol import Engine
 from benchmark.asked.replicas import CELL, Replica
 from benchmark.asked.tasks import plane_points
 from benchmark.errors import RunError, UsageError
@@ -68,8 +69,7 @@ def run(request: Request | None = None, /, **names) -> Results:
     store, engine = Store(request.results), request.engine
     replicas = request.replicas()
     missing = store.missing(replicas)
-    little = engine.device == "cuda" or seconds(missing) < WORTH_WORKERS
-    workers = min(engine.workers or (1 if little else _cores()), max(1, len(missing)))
+    workers = workers_for(missing, engine)
     if engine.device != "cuda" and (days := seconds(missing) / workers / 86_400) > 1:
         told = f"{len(missing):,} networks take this machine about {days:,.0f} days"
         print(f"note: {told}; what is finished is kept, and the same command goes on from there", file=sys.stderr)
@@ -114,6 +114,12 @@ def gather(request: Request, trained: int = 0) -> Results:
     store = Store(request.results)
     tables, notes, changed = derive(store, {cell.names: cell.specification.digest for cell in request.cells})
     return Results(store.folder, tables, request, trained, changed, notes)
+
+
+def workers_for(replicas: Sequence[Replica], engine: Engine) -> int:
+    """How many processes train them: as asked for, or as many as pay."""
+    little = engine.device == "cuda" or seconds(replicas) < WORTH_WORKERS
+    return min(engine.workers or (1 if little else _cores()), max(1, len(replicas)))
 
 
 def _cores() -> int:

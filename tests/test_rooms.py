@@ -12,7 +12,17 @@ PACKAGE = Path(__file__).parent.parent / "benchmark"
 # From the bottom. Training keeps what it finished in results, which know nothing of how it came about.
 ROOMS = ["asked", "units", "results", "training", "showing"]
 EVERYBODYS = {"exact", "errors"}  # below the rooms
-COMMANDS = {"layers", "run", "report", "compare", "representable", "speed", "__main__", "__init__"}  # above them
+COMMANDS = {
+    "layers",
+    "run",
+    "report",
+    "compare",
+    "verify",
+    "representable",
+    "speed",
+    "__main__",
+    "__init__",
+}  # above them
 MODULES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().removesuffix("/__init__"): path
     for path in PACKAGE.rglob("*.py")

@@ -1,0 +1,198 @@
+"""`python -m benchmark.verify DIR`: rows of a results folder trained anew here, and compared number by number."""
+
+import argparse
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmark.asked.conf_files import choices_of
+from benchmark.asked.configs import Request, compose
+from benchmark.asked.protocol import Engine
+from benchmark.asked.replicas import CELL, KEY, SEMANTICS, Cell, Replica
+from benchmark.errors import UsageError, guarded
+from benchmark.results import statistics
+from benchmark.results.tables import read_table
+from benchmark.run import run, workers_for
+from benchmark.showing.texts import say
+from benchmark.training.cost import seconds
+
+# What does not decide a number, or says who computed it.
+APART = {*KEY, "digest", "seconds", "device", "engine", "torch", "benchmark"}
+BY_CELL = {
+    "profile": [*CELL, "x"],
+    "plane": [*CELL, "a", "b"],
+    "initialisation": CELL,
+    "cells": CELL,
+}  # the tables whose rows are of all seeds, and their keys
+
+
+@dataclass
+class Sample(Request):
+    """Some seeds of some cells."""
+
+    chosen: list[Replica]
+
+    def replicas(self) -> list[Replica]:
+        """Those."""
+        return self.chosen
+
+
+def cells_of(outcomes: pd.DataFrame, name: str, models: Sequence[str] = ()) -> dict[tuple, Cell]:
+    """The cells of a folder's rows by their names, as the configuration here gives them; those it gives are there.
+
+    name: the folder's, which may be an experiment's. models: others to look for, as on the command line.
+    """
+    found: dict[tuple, Cell] = {}
+    for (protocol, overrides), rows in outcomes.groupby(["protocol", "overrides"]):
+        wanted = {"overrides": [*filter(None, overrides.split(";"))], "protocol": protocol}
+        # Experiments name models of their own, and may change a protocol.
+        for experiment in dict.fromkeys((name, protocol.partition("/")[0])):
+            if experiment in choices_of("experiment"):
+                found = _composed(experiment=experiment, **wanted) | found
+        for kind, group in rows.groupby(["model"]):
+            if any(names not in found for names in group[CELL].drop_duplicates().itertuples(index=False, name=None)):
+                grid = {"tasks": [*group["task"].unique()], "ranges": [*group["range"].unique()]}
+                found |= _composed(models=[*kind], **grid, **wanted)
+        if models:
+            grid = {"tasks": [*rows["task"].unique()], "ranges": [*rows["range"].unique()]}
+            found |= _composed(models=models, **grid, **wanted)
+    return found
+
+
+def _composed(**names) -> dict[tuple, Cell]:
+    try:
+        return {cell.names: cell for cell in compose(**names).cells}
+    except UsageError:  # no configuration of this name is here
+        return {}
+
+
+def sample(outcomes: pd.DataFrame, cells: dict[tuple, Cell], count: int | None, seed: int) -> pd.DataFrame:
+    """`count` rows, or all: drawn without replacement, in proportion to what they cost."""
+    if count is None or count >= len(outcomes):
+        return outcomes
+    cost = {names: seconds([Replica(cell, 0)]) for names, cell in cells.items()}
+    told = [cost.get(names, 0.0) for names in outcomes[CELL].itertuples(index=False, name=None)]
+    # What cannot be trained here is drawn as often as the average.
+    weights = np.where(np.array(told) > 0, told, np.mean([one for one in told if one > 0] or [1.0]))
+    rows = np.random.default_rng(seed).choice(len(outcomes), count, replace=False, p=weights / weights.sum())
+    return outcomes.iloc[np.sort(rows)]
+
+
+def obstacles(rows: pd.DataFrame, cells: dict[tuple, Cell], facts: pd.DataFrame) -> pd.Series:
+    """Why each row cannot be trained here; "" where it can."""
+    version = facts.set_index(CELL)["semantics"].to_dict()
+
+    def obstacle(row: dict) -> str:
+        names = tuple(row[name] for name in CELL)
+        if (own := version.get(names, SEMANTICS)) != SEMANTICS:
+            return f"its numbers are of version {own} of the semantics, and this is version {SEMANTICS}"
+        if names not in cells:
+            return f"no configuration here gives {' × '.join(names[:3])}; name a class of your own by --model"
+        if cells[names].specification.digest != row["digest"]:
+            return "the configuration of its name here is another one (its digest differs)"
+        return ""
+
+    return pd.Series([obstacle(row) for row in rows.to_dict("records")], index=rows.index, dtype=object)
+
+
+def differences(ours: pd.DataFrame, theirs: pd.DataFrame, key: Sequence[str]) -> list[str]:
+    """A sentence for each number of `theirs` that is another in `ours`; both hold the rows of the same keys."""
+    ours, theirs = (table.set_index(list(key)).sort_index() for table in (ours, theirs))
+    told = []
+    for column in (name for name in theirs if name not in APART):
+        mine, other = ours[column].reindex(theirs.index), theirs[column]
+        for names in theirs.index[~((mine == other) | (mine.isna() & other.isna()))]:
+            a, b = mine[names], other[names]
+            numbers = all(isinstance(one, float | int | np.number) for one in (a, b))
+            much = f", {abs(a - b) / abs(b):.1e} of it" if numbers and b and np.isfinite([a, b]).all() else ""
+            told.append(f"{' × '.join(map(str, np.atleast_1d(names)))}: {column} is {b} there and {a} here{much}")
+    return told
+
+
+def retrain(rows: pd.DataFrame, cells: dict[tuple, Cell], folder: Path) -> list[Path]:
+    """The rows trained anew, each by the engine that it was trained by: the results folders, inside an empty one."""
+    folders = []
+    for mode, part in rows.groupby("engine"):
+        chosen = [Replica(cells[tuple(names)], seed) for *names, seed in part[KEY].itertuples(index=False, name=None)]
+        asked = list({id(replica.cell): replica.cell for replica in chosen}.values())
+        request = Sample(asked, range(0), Engine(mode=str(mode)), folder / str(mode), None, chosen)
+        folders.append(run(request).folder)
+    return folders
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code 0; 1 where a number differs; 2 where a row cannot be trained here, or there are none."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmark.verify",
+        description="Draw rows of a results folder, train them anew here and compare every number. The folder is only "
+        "read, and its tables suffice: configurations follow from the names in them.",
+    )
+    parser.add_argument("DIR", type=Path, help="a results folder")
+    several = parser.add_mutually_exclusive_group()
+    several.add_argument("--sample", type=int, default=20, help="how many rows are drawn (%(default)s)")
+    several.add_argument("--all", action="store_true", help="every row, and the tables by cell")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw (%(default)s)")
+    parser.add_argument(
+        "--model", action="append", default=[], help="a class of your own that the folder's rows are of"
+    )
+    options = parser.parse_args(arguments)
+    if options.sample < 1 or options.seed < 0:
+        parser.error("--sample must be at least 1 and --seed at least 0")
+    return guarded(lambda: _verify(options))
+
+
+def _verify(options: argparse.Namespace) -> int:
+    folder: Path = options.DIR
+    if not folder.is_dir():
+        raise UsageError(f"There is no results folder {folder}")
+    outcomes = read_table(folder / "outcomes.csv", statistics.OUTCOMES)
+    facts = read_table(folder / "cells.csv", [*CELL, "semantics"])
+    cells = cells_of(outcomes, folder.resolve().name, options.model)
+    drawn = sample(outcomes, cells, None if options.all else options.sample, options.seed)
+    why = obstacles(drawn, cells, facts)
+    for reason, count in Counter(reason for reason in why if reason).items():
+        print(f"{count} of {len(drawn)} rows cannot be trained here: {reason}", file=sys.stderr)
+    rows = drawn[why == ""]
+    if rows.empty:
+        return 2
+    replicas = [Replica(cells[tuple(names)], seed) for *names, seed in rows[KEY].itertuples(index=False, name=None)]
+    say(
+        f"{len(rows)} of {len(outcomes):,} rows are trained anew: about "
+        f"{max(1, seconds(replicas) / workers_for(replicas, Engine())):,.0f} s on this machine, and a few to compile"
+    )
+    with tempfile.TemporaryDirectory(prefix="verify-") as scratch:
+        told, numbers = [], 0
+        for here in retrain(rows, cells, Path(scratch)):
+            ours = read_table(here / "outcomes.csv", KEY)
+            theirs = rows.merge(ours[KEY], on=KEY)
+            told += differences(ours, theirs, KEY)
+            numbers += theirs[[name for name in theirs if name not in APART]].size
+            for name, key in BY_CELL.items():
+                whole, table = _whole_cells(outcomes, ours), folder / f"{name}.csv"
+                if table.is_file() and not whole.empty:
+                    theirs = read_table(table, CELL).merge(whole, on=CELL)
+                    told += differences(read_table(here / table.name, CELL).merge(whole, on=CELL), theirs, key)
+                    numbers += theirs.drop(columns=key).size
+    for sentence in told:
+        say(sentence)
+    eager = int((rows["engine"] == "eager").sum())
+    if told and eager:
+        say(f"{eager} rows were trained eagerly, whose last digits are the same on one kind of machine only.")
+    say(f"{len(rows)} rows, {numbers:,} numbers: " + (f"{len(told):,} differ." if told else "all are the same."))
+    return 1 if told else 2 if len(rows) < len(drawn) else 0
+
+
+def _whole_cells(outcomes: pd.DataFrame, ours: pd.DataFrame) -> pd.DataFrame:
+    """The names of the cells of which all seeds were trained anew."""
+    trained, count = ours.groupby(CELL).size(), outcomes.groupby(CELL).size()
+    return trained[trained == count.reindex(trained.index)].reset_index()[CELL]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

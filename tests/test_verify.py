@@ -1,0 +1,86 @@
+"""Rows that the commands give are verified, others are named, and the folder is only read."""
+
+import shutil
+
+import pandas as pd
+import pytest
+
+from benchmark import verify
+from benchmark.asked.configs import compose
+from benchmark.run import run
+from conftest import QUICK
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("verify") / "results"
+    overrides = [*QUICK, "engine.mode=eager"]
+    run(compose(["nac", "nalu"], ["add", "sqrt"], ["positive"], overrides=overrides, results=folder))
+    shutil.rmtree(folder / "shards")  # the tables suffice
+    return folder
+
+
+@pytest.fixture
+def changed(folder, tmp_path):
+    """The folder with one value of a table changed."""
+
+    def change(table, row, column, value):
+        copy = tmp_path / "results"
+        shutil.copytree(folder, copy)
+        rows = pd.read_csv(copy / f"{table}.csv", keep_default_na=False)
+        rows[column] = rows[column].astype(object)
+        rows.loc[row, column] = value
+        rows.to_csv(copy / f"{table}.csv", index=False)
+        return copy
+
+    return change
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_every_row_of_a_run_is_trained_anew_to_the_same_numbers(folder, capsys):
+    before = content(folder)
+    assert verify.main([str(folder), "--all"]) == 0
+    assert "12 of 12 rows are trained anew" in (said := capsys.readouterr().out)
+    assert said.splitlines()[-1].startswith("12 rows, ") and "all are the same" in said
+    assert content(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"), [("outcomes", "extrapolation", "0.125"), ("profile", "median", "7.0")]
+)
+def test_a_number_that_is_another_is_named(changed, capsys, table, column, value):
+    assert verify.main([str(changed(table, 0, column, value)), "--all"]) == 1
+    said = capsys.readouterr().out
+    assert "nac × add × positive × default × " in said
+    assert f"{column} is {value} there and " in said and "1 differ." in said
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "column", "value", "told"),
+    [
+        ("cells", slice(None), "semantics", "1", "of version 1 of the semantics"),
+        ("outcomes", slice(None), "digest", "0123456789abcdef", "its digest differs"),
+        ("outcomes", slice(None), "model", "mine", "name a class of your own by --model"),
+    ],
+)
+def test_what_cannot_be_trained_here_is_refused_with_a_sentence(changed, capsys, table, row, column, value, told):
+    assert verify.main([str(changed(table, row, column, value))]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_sample_is_drawn_by_cost_and_is_another_for_another_seed(folder):
+    outcomes = pd.read_csv(folder / "outcomes.csv", keep_default_na=False)
+    cells = verify.cells_of(outcomes, "results")
+    assert len(cells) == 4
+    draws = [tuple(verify.sample(outcomes, cells, 3, seed).index) for seed in (0, 0, 1, 2, 3)]
+    assert draws[0] == draws[1] and len(set(draws)) > 2
+    assert all(len(set(draw)) == 3 for draw in draws)
+    assert len(verify.sample(outcomes, cells, 50, 0)) == 12
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path, capsys):
+    assert verify.main([str(tmp_path / "none")]) == 2
+    assert "There is no results folder" in capsys.readouterr().err
