@@ -162,7 +162,8 @@ def command_line() -> None:
     try:
         import hydra
 
-        from benchmark.asked.configs import HYDRA_ERRORS, check_choices, instead, sentence
+        from benchmark.asked.checks import HYDRA_ERRORS, check_choices, sentence
+        from benchmark.asked.configs import instead
 
         flags, overrides = separated(arguments)
         if not any(flag.startswith("-") and flag.split("=")[0] not in TRAINS for flag in flags):
