@@ -3,9 +3,10 @@
 import dataclasses
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -13,8 +14,9 @@ from hydra.core.override_parser.types import Glob
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
-from benchmark.asked.conf_files import GROUPS, choices_of
+from benchmark.asked.conf_files import GROUPS, check_name, choices_of
 from benchmark.asked.models import Model
+from benchmark.asked.own_files import own_folder
 from benchmark.asked.protocol import Engine, Protocol
 from benchmark.asked.ranges import Ranges
 from benchmark.asked.recipe import Recipe, Regularizer, Restart, Turn
@@ -39,26 +41,34 @@ HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
 CONFIGURED = (Config, Model, Recipe, Regularizer, Restart, Turn, Task, Ranges, Protocol, Engine)
 
 
-def check_choices(arguments: Iterable[str]) -> None:
-    """Refuse a misspelled option of a group or a misspelled key, with the nearest right ones."""
+def check_choices(arguments: Iterable[str], folders: Sequence[Path] = ()) -> None:
+    """Refuse a misspelled option of a group or a misspelled key, with the nearest right ones.
+
+    folders: where there are further options, see `own_files.own_folder`.
+    """
     arguments = list(arguments)
-    folders = [a.split("=", 1)[1] for a in arguments if re.match(r"--config-dir=|-cd=", a)]
-    folders += [b for a, b in pairwise(arguments) if a in ("--config-dir", "-cd")]
-    searched = any("hydra.searchpath" in a for a in arguments)
+    places = [place for a in arguments if re.match(r"\+*hydra\.searchpath=", a) for place in _places(a)]
+    elsewhere = any("://" in place for place in places)  # in a package, say, which Hydra finds
+    folders = [*folders, *(own_folder("hydra.searchpath", place) for place in places if "://" not in place)]
     for argument in arguments:
         key, equals, _ = argument.partition("=")
-        if argument.startswith("-") or "@" in key or argument.startswith("~") or argument in folders:
+        if argument.startswith("~"):
             continue
         if not equals:
-            raise UsageError(f"{argument!r} is no setting; write key=value, for example model=nalu")
-        key = key.lstrip("+")
+            raise UsageError(f"{short(argument)} is no setting; write key=value, for example model=nalu")
+        group, at, _ = key.lstrip("+").partition("@")
+        if at and group in GROUPS:
+            raise UsageError(f"{short(argument)} would give a {group} another name; write {group}=<name>")
+        if at:
+            continue
+        key = group
         if key not in GROUPS:
             _check_key(key)
             if "glob(" in argument and isinstance(_chosen(argument), Glob):
                 raise UsageError(f"{argument}: glob chooses files of a group; write {key}=<value> or {key}=a,b,c")
             continue
         chosen = _chosen(argument)
-        if isinstance(chosen, Glob) or searched:
+        if isinstance(chosen, Glob) or elsewhere:
             continue
         names = [name for one in chosen for name in (one if isinstance(one, list) else [one])]
         if key in ("protocol", "experiment") and any(isinstance(one, list) for one in chosen):
@@ -68,6 +78,13 @@ def check_choices(arguments: Iterable[str]) -> None:
         for name in names:
             if name is not None and name not in choices_of(key, folders):
                 raise unknown(key, str(name), choices_of(key, folders))
+
+
+def _places(argument: str) -> list[str]:
+    """Where Hydra is told to look, files' folders as paths."""
+    places = OverridesParser.create().parse_override(argument).value()
+    plain = [str(getattr(place, "text", place)) for place in (places if isinstance(places, list) else [])]
+    return [place.removeprefix("file://") for place in plain]
 
 
 def _chosen(argument: str) -> list[Any] | Glob:
@@ -100,12 +117,14 @@ def _check_key(key: str) -> None:
 
 
 def check_shape(content: Any) -> None:
-    """UsageError where something else stands in the place of a mapping, or nothing in that of a value."""
+    """UsageError where something else stands in the place of a mapping, nothing in that of a value, or a wrong name."""
     for path in ("model", "task", "range", "protocol", "engine"):
         place = content.get(path)
         if place is None:
             raise UsageError(f"{path} is nothing; choose one or leave it out")
         named = place.items() if isinstance(place, dict) and path in ("model", "task", "range") else ()
+        for name, _ in named:
+            check_name(f"a {path}", name)
         for name, value in [(path, place), *((f"{path}.{name}", inner) for name, inner in named)]:
             if not isinstance(value, dict):
                 raise UsageError(f"{name} ({short(value)}) must be a mapping")
@@ -144,6 +163,8 @@ def sentence(error: BaseException) -> str:
     cause: BaseException | None = error
     while cause is not None:
         lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+        if isinstance(cause, RecursionError):
+            lines = ["they are nested too deeply, or lead back to themselves"]
         text = " ".join(
             line for line in lines if not re.match(r"(full_key|object_type|reference_type|See https?:)", line)
         )
@@ -163,4 +184,4 @@ def sentence(error: BaseException) -> str:
             text = f"{where[1]}: {text}"
         texts += [text] if text and not any(text in other for other in texts) else []
         cause = cause.__cause__
-    return re.sub(r"\s+", " ", ": ".join(texts))
+    return re.sub(r"\s+", " ", re.sub(r"Config search path:.*", "", ": ".join(texts), flags=re.DOTALL)).strip()

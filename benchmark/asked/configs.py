@@ -24,12 +24,12 @@ from benchmark.asked.checks import (
     check_size,
     sentence,
 )
-from benchmark.asked.conf_files import CONF, GROUPS, VERSION_BASE, choices_of, published_tables
+from benchmark.asked.conf_files import CONF, GROUPS, VERSION_BASE, check_name, choices_of, published_tables
 from benchmark.asked.models import Model
 from benchmark.asked.protocol import Engine, Protocol
 from benchmark.asked.replicas import Cell, Replica, Specification
 from benchmark.asked.tasks import check_precision
-from benchmark.errors import UsageError, unknown
+from benchmark.errors import UsageError, located, unknown
 
 MOST = 1_000_000  # networks of a request
 PROTOCOL = [f.name for f in dataclasses.fields(Protocol)]
@@ -88,7 +88,7 @@ def compose(
         except Exception as error:
             raise UsageError(sentence(error)) from error
     request = resolve(cfg, cfg.hydra.runtime.choices, arguments)
-    return request if results is None else dataclasses.replace(request, results=Path(results))
+    return request if results is None else dataclasses.replace(request, results=located("results", results))
 
 
 def instead(arguments: Sequence[str], error: Exception) -> list[str]:
@@ -108,10 +108,11 @@ def _listed(value: str | Sequence[str]) -> str:
     return value if isinstance(value, str) else f"[{','.join(value)}]"
 
 
-def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str]) -> Request:
+def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str], stood: str = "") -> Request:
     """The request of a composed configuration; UsageError with one sentence for whatever is wrong in it.
 
-    choices: the options of the groups that Hydra composed. overrides: the command line's `key=value`.
+    choices: the options of the groups that Hydra composed. overrides: the command line's `key=value`. stood: where its
+    writer stood, from where relative paths lead; here, if empty.
     """
     overrides = list(overrides)
     try:
@@ -129,7 +130,11 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str]) -> Request:
     comparable = published_tables("metric", "x", "prediction")
     if config.published is not None and config.published not in comparable:
         raise unknown("published table to stand beside results", config.published, comparable)
-    protocol_name = choices.get("protocol") or _of_a_list(choices.get("experiment"))
+    experiment = choices.get("experiment")
+    protocol_name = choices.get("protocol") or _of_a_list(experiment)
+    for group, name in (("protocol", protocol_name), ("experiment", experiment)):
+        for part in name.split("/") if name else ():
+            check_name(f"a {group}", part)
     given = canonical(overrides, cfg)
     cells = []
     for changed in config.protocol.varied(_settings("protocol", given, cfg)):
@@ -142,7 +147,8 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str]) -> Request:
         its_own = {task: models for task, models in config.protocol.tasks.items() if models}
         published = ", ".join(f"{task} with {' '.join(map(str, models))}" for task, models in its_own.items())
         raise UsageError(f"Protocol {protocol_name} trains none of these models on these tasks; it has {published}")
-    folder = Path(config.results or Path("results") / (choices.get("experiment") or protocol_name))
+    results = f"results/{experiment or protocol_name}" if config.results is None else config.results
+    folder = located("results", results, stood)
     first = config.protocol.first_seed
     seeds = range(first, first + config.protocol.seeds)
     if len(cells) * len(seeds) > MOST:

@@ -1,6 +1,7 @@
 """Every configuration composes and runs; what cannot be is refused with one sentence."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -80,6 +81,15 @@ def test_an_experiment_can_be_narrowed_to_tasks_that_it_leaves_as_they_are():
         compose(experiment="schloer2020_minimal", tasks=["mul"], overrides=["task.div.margin=0.1"])
 
 
+def test_a_results_folder_stays_where_its_name_was_written_and_a_tilde_is_home(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    asked = [compose(["nac"], ["add"], results="here"), compose(["nac"], ["add"], overrides=["results=here"])]
+    monkeypatch.chdir("/")
+    assert {request.results for request in asked} == {tmp_path / "here"}
+    assert compose(["nac"], ["add"], results="~/here").results == Path("/home/me/here")
+
+
 OF_THE_DEFAULT_PROTOCOL = {"headline", "initialisation"}
 
 
@@ -89,7 +99,7 @@ def test_every_experiment_composes_and_trains_under_its_own_protocol(name):
     for budget in budgets:
         assert {cell.protocol for cell in compose(experiment=name, protocol=budget).cells} == {budget}
     request = trained(compose(experiment=name))
-    assert request.results.as_posix() == f"results/{name}"
+    assert request.results == Path(f"results/{name}").absolute()
     own = f"{name}/paper" if budgets else "default" if name in OF_THE_DEFAULT_PROTOCOL else name
     assert {cell.protocol for cell in request.cells} == {own}
 
@@ -273,6 +283,11 @@ HUGE = "1" + "0" * 400
         (["protocol.steps=???"], "protocol.steps must have a value"),
         (["~protocol.steps"], "protocol.steps must have a value"),
         (["+task.add=5"], "task.add (5) must be a mapping"),
+        (["+model.NA.unit=mine.Net"], "a model is called 'NA'; a name is a letter followed by"),
+        (["+range.5.interpolation=[[1,2]]"], "a range is called '5'"),
+        (["+model@model.other=nac"], "would give a model another name"),
+        (["results=''"], "results ('') must name a folder"),
+        (["results='~nobody-of-this-name/here'"], "there is no such user"),
         (["+protocol.models.nac=5"], "models.nac (5) must be a mapping"),
         (["+protocol.tasks={mul: {nalu: 5}}"], "tasks.mul.nalu (5) must be a mapping"),
         (["protocol.variants=[abc]"], "'abc'"),
