@@ -17,6 +17,7 @@ EXAMPLES = """\
 
 MULTIRUN = {"-m", "--multirun"}
 TRAINS = {*MULTIRUN, "-r", "--run", "-cd", "--config-dir"}  # Hydra's flags that do not only tell something
+WRONG = (ValueError, TypeError, KeyError, AttributeError, RecursionError)  # Hydra's: a job's own do not come so far
 finished: list[Any] = []  # the requests of this process's jobs
 failures: list[tuple[int, str]] = []  # (exit code, sentence) of its failed jobs
 
@@ -30,7 +31,7 @@ def main(cfg: Any) -> None:
 
     hydra = HydraConfig.get()
     try:
-        request = resolve(cfg, hydra.runtime.choices, hydra.overrides.task)
+        request = resolve(cfg, hydra.runtime.choices, hydra.overrides.task, hydra.runtime.cwd)
         for note in request.notes():
             print(f"note: {note}", file=sys.stderr)
         try:
@@ -112,12 +113,13 @@ python -m benchmark.speed        replica-steps per second, beside the loop of on
 
 
 def normalise(arguments: list[str]) -> list[str]:
-    """`+model=x` and `model=x` mean the same.
+    """`+model=x` and `model=x` mean the same, and Hydra reads `~` only in quotes.
 
-    >>> normalise(["+model=nalu", "protocol.seeds=3"])
-    ['model=nalu', 'protocol.seeds=3']
+    >>> normalise(["+model=nalu", "results=~/here"])
+    ['model=nalu', "results='~/here'"]
     """
-    return [re.sub(rf"^\+({'|'.join(GROUPS)})=", r"\1=", argument) for argument in arguments]
+    plain = [re.sub(rf"^\+({'|'.join(GROUPS)})=", r"\1=", argument) for argument in arguments]
+    return [re.sub(r"^(\+*results=)(~[^,'\"]*)$", r"\1'\2'", argument) for argument in plain]
 
 
 def separated(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -147,6 +149,21 @@ def separated(arguments: list[str]) -> tuple[list[str], list[str]]:
     return flags, overrides
 
 
+def understood(arguments: list[str]) -> Any:
+    """The arguments as Hydra's parser reads them; UsageError where it does not."""
+    from hydra._internal.utils import get_args_parser
+
+    def refuse(told: str) -> Any:
+        raise UsageError(f"{told}; --help tells what there is")
+
+    parser = get_args_parser()
+    parser.error = refuse  # type: ignore[method-assign, assignment]
+    named = [argument for argument in arguments if re.match(r"(--config-dir|-cd)(=|$)", argument)]
+    if len(named) > 1:
+        raise UsageError(f"There is one --config-dir, not {len(named)}; hydra.searchpath=[DIR,DIR] names several")
+    return parser.parse_args(arguments)
+
+
 def command_line() -> None:
     """Exit code 0; 2 for a request that cannot be met, 1 for a run that failed, 130 after Ctrl-C."""
     arguments = sys.argv[1:] = normalise(sys.argv[1:])
@@ -163,11 +180,16 @@ def command_line() -> None:
     try:
         import hydra
 
-        from benchmark.asked.configs import HYDRA_ERRORS, check_choices, instead, sentence
+        from benchmark.asked.checks import HYDRA_ERRORS, check_choices, sentence
+        from benchmark.asked.configs import instead
+        from benchmark.asked.own_files import own_folder
 
         flags, overrides = separated(arguments)
+        given = understood([*overrides, *flags]).config_dir
+        folders = [] if given is None else [own_folder("--config-dir", given)]
+        flags += [f"--config-dir={folder}" for folder in folders]  # the last one counts
         if not any(flag.startswith("-") and flag.split("=")[0] not in TRAINS for flag in flags):
-            check_choices([*flags, *overrides])
+            check_choices(overrides, folders)
             _ask_for_what_is_missing(overrides)
         sweep = [f"hydra.sweep.dir={scratch.name}"] if MULTIRUN & set(flags) else []
         compatible = VERSION_BASE or {"execution_whitelist": ["benchmark.*"]}
@@ -181,7 +203,7 @@ def command_line() -> None:
                 job()
         except HYDRA_ERRORS as error:
             failures.append((2, sentence(error)))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:  # Hydra's: a job's own do not come so far
+        except WRONG as error:
             failures.append((2, f"These settings make no configuration: {sentence(error)}"))
     except Exception as error:
         failures.append(told(error))

@@ -48,6 +48,20 @@ def whole(name: str, value: Any, least: int, most: int) -> int:
     return value
 
 
+def located(name: str, value: str | Path, stood: str = "") -> Path:
+    """`value`, a path as somebody types it, made absolute from where he stood, or stands now; `~` is his home.
+
+    >>> located("results", "/tmp/../here").as_posix()
+    '/here'
+    """
+    path = os.path.expanduser(value)
+    if not str(value) or not str(value).isprintable():
+        raise UsageError(f"{name} ({short(str(value))}) must name a folder, in characters that can be seen")
+    if str(path).startswith("~"):
+        raise UsageError(f"{name} ({value}): there is no such user; write ./{value} for a folder of that name")
+    return Path(os.path.abspath(os.path.join(stood, path)))
+
+
 class RunError(Exception):
     """Training failed in a way that is nobody's input: the command line exits with 1."""
 

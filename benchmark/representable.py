@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from benchmark.asked.checks import check_choices
 from benchmark.asked.conf_files import choices_of
-from benchmark.asked.configs import check_choices, compose
+from benchmark.asked.configs import compose
 from benchmark.asked.data import EvaluationSet
 from benchmark.asked.replicas import Cell, Replica
 from benchmark.asked.tasks import threshold

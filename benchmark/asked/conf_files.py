@@ -1,9 +1,12 @@
 """Where the configuration lies, in a clone and in a wheel, and what it offers; nothing heavy is imported for it."""
 
+import re
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from benchmark.errors import UsageError, short
 
 HERE = Path(__file__).resolve().parent.parent
 CONF = next(path for path in (HERE / "conf", HERE.parent / "conf") if (path / "config.yaml").is_file())
@@ -11,9 +14,26 @@ PUBLISHED = CONF.parent / "results" / "published"
 # Hydra 1.3 asks for a version base and 1.4 warns about it.
 VERSION_BASE: dict[str, Any] = {"version_base": "1.3"} if version("hydra-core").startswith("1.3") else {}
 GROUPS = ("model", "task", "range", "protocol", "experiment")
+MISSING = ("nan", "na", "null", "none", "inf", "infinity", "true", "false")  # what tables are read back as
 
 
-def choices_of(group: str, folders: Iterable[str] = ()) -> list[str]:
+def check_name(what: str, name: Any) -> None:
+    """UsageError unless a name is one that every table gives back as it was.
+
+    A letter, then at most 63 more letters, digits, `_`, `-` or `.`; and no word that pandas and others read as missing,
+    a number or a truth value.
+
+    >>> check_name("a model", "nalu")
+    """
+    right = isinstance(name, str) and re.fullmatch(r"[A-Za-z][\w.-]{0,63}", name, re.ASCII)
+    if not right or name.lower() in MISSING:
+        raise UsageError(
+            f"{what} is called {short(name)}; a name is a letter followed by at most 63 letters, digits, _, - or . "
+            f"and none of the words that are read as something else: {', '.join(MISSING)}"
+        )
+
+
+def choices_of(group: str, folders: Iterable[str | Path] = ()) -> list[str]:
     """The options of a configuration group, those of further configuration folders included.
 
     >>> choices_of("task")[:3]
@@ -21,7 +41,7 @@ def choices_of(group: str, folders: Iterable[str] = ()) -> list[str]:
     """
     roots = [CONF, *map(Path, folders)]
     files = {path.relative_to(root / group) for root in roots for path in (root / group).rglob("*.yaml")}
-    return sorted(file.with_suffix("").as_posix() for file in files if not file.name.startswith("_"))
+    return sorted(file.with_suffix("").as_posix() for file in files if not file.name.startswith(("_", ".")))
 
 
 def members_of(group: str, name: str) -> list[str]:

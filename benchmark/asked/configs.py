@@ -1,52 +1,39 @@
-"""From names and overrides to cells: Hydra's configuration, checked and resolved."""
+"""From names and overrides to cells: Hydra's configuration, composed and resolved."""
 
 import copy
 import dataclasses
-import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob
-from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from benchmark.asked.conf_files import CONF, GROUPS, VERSION_BASE, choices_of, published_tables
+from benchmark.asked.checks import (
+    HYDRA_ERRORS,
+    Config,
+    check_choices,
+    check_names,
+    check_shape,
+    check_size,
+    sentence,
+)
+from benchmark.asked.conf_files import CONF, GROUPS, VERSION_BASE, check_name, choices_of, published_tables
 from benchmark.asked.models import Model
 from benchmark.asked.protocol import Engine, Protocol
-from benchmark.asked.ranges import Ranges
-from benchmark.asked.recipe import Recipe, Regularizer, Restart, Turn
 from benchmark.asked.replicas import Cell, Replica, Specification
-from benchmark.asked.tasks import OPERATIONS, Task, check_precision
-from benchmark.errors import UsageError, short, unknown
+from benchmark.asked.tasks import check_precision
+from benchmark.errors import UsageError, located, unknown
 
-
-@dataclass
-class Config:
-    """The whole configuration of a job; `model`, `task` and `range` map a name to an object."""
-
-    model: dict[str, Model] = field(default_factory=dict)
-    task: dict[str, Task] = field(default_factory=dict)
-    range: dict[str, Ranges] = field(default_factory=dict)
-    protocol: Protocol = field(default_factory=Protocol)
-    engine: Engine = field(default_factory=Engine)
-    results: str | None = None
-    published: str | None = None
-
-
-HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
 MOST = 1_000_000  # networks of a request
 PROTOCOL = [f.name for f in dataclasses.fields(Protocol)]
 NUMBERLESS = ("results", "published", "protocol.seeds", "protocol.first_seed")  # settings no number depends on
-CONFIGURED = (Config, Model, Recipe, Regularizer, Restart, Turn, Task, Ranges, Protocol, Engine)
 
 
 @dataclass
@@ -101,7 +88,7 @@ def compose(
         except Exception as error:
             raise UsageError(sentence(error)) from error
     request = resolve(cfg, cfg.hydra.runtime.choices, arguments)
-    return request if results is None else dataclasses.replace(request, results=Path(results))
+    return request if results is None else dataclasses.replace(request, results=located("results", results))
 
 
 def instead(arguments: Sequence[str], error: Exception) -> list[str]:
@@ -121,16 +108,17 @@ def _listed(value: str | Sequence[str]) -> str:
     return value if isinstance(value, str) else f"[{','.join(value)}]"
 
 
-def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str]) -> Request:
+def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str], stood: str = "") -> Request:
     """The request of a composed configuration; UsageError with one sentence for whatever is wrong in it.
 
-    choices: the options of the groups that Hydra composed. overrides: the command line's `key=value`.
+    choices: the options of the groups that Hydra composed. overrides: the command line's `key=value`. stood: where its
+    writer stood, from where relative paths lead; here, if empty.
     """
     overrides = list(overrides)
     try:
         known = OmegaConf.create({name: cfg[name] for name in cfg if name != "hydra"})
         content = OmegaConf.to_container(known, resolve=True)
-        _check_shape(content)
+        check_shape(content)
         chosen = _without_changes_of_others(content, overrides)
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), chosen))
     except OmegaConfBaseException as error:
@@ -142,12 +130,16 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str]) -> Request:
     comparable = published_tables("metric", "x", "prediction")
     if config.published is not None and config.published not in comparable:
         raise unknown("published table to stand beside results", config.published, comparable)
-    protocol_name = choices.get("protocol") or _of_a_list(choices.get("experiment"))
+    experiment = choices.get("experiment")
+    protocol_name = choices.get("protocol") or _of_a_list(experiment)
+    for group, name in (("protocol", protocol_name), ("experiment", experiment)):
+        for part in name.split("/") if name else ():
+            check_name(f"a {group}", part)
     given = canonical(overrides, cfg)
     cells = []
     for changed in config.protocol.varied(_settings("protocol", given, cfg)):
         protocol = _variant(config.protocol, changed) if changed else config.protocol
-        _check_names(config, protocol)
+        check_names(config, protocol)
         told = {name: value for name, value in changed.items() if name not in ("models", "tasks")}
         spelled = given | {f"protocol.{name}": _spell(value) for name, value in told.items()}
         cells += _cells(config, protocol_name, protocol, spelled, cfg)
@@ -155,24 +147,13 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str]) -> Request:
         its_own = {task: models for task, models in config.protocol.tasks.items() if models}
         published = ", ".join(f"{task} with {' '.join(map(str, models))}" for task, models in its_own.items())
         raise UsageError(f"Protocol {protocol_name} trains none of these models on these tasks; it has {published}")
-    folder = Path(config.results or Path("results") / (choices.get("experiment") or protocol_name))
+    results = f"results/{experiment or protocol_name}" if config.results is None else config.results
+    folder = located("results", results, stood)
     first = config.protocol.first_seed
     seeds = range(first, first + config.protocol.seeds)
     if len(cells) * len(seeds) > MOST:
         raise UsageError(f"{len(cells):,} cells × {len(seeds):,} seeds are more than {MOST:,} networks; ask for fewer")
     return Request(_once(cells), seeds, config.engine, folder, config.published)
-
-
-def _check_shape(content: Any) -> None:
-    """UsageError where something else stands in the place of a mapping, or nothing in that of a value."""
-    for path in ("model", "task", "range", "protocol", "engine"):
-        place = content.get(path)
-        if place is None:
-            raise UsageError(f"{path} is nothing; choose one or leave it out")
-        named = place.items() if isinstance(place, dict) and path in ("model", "task", "range") else ()
-        for name, value in [(path, place), *((f"{path}.{name}", inner) for name, inner in named)]:
-            if not isinstance(value, dict):
-                raise UsageError(f"{name} ({short(value)}) must be a mapping")
 
 
 def _variant(protocol: Protocol, changed: Mapping[str, Any]) -> Protocol:
@@ -234,7 +215,7 @@ def _cells(
                 continue
             changes = [protocol.models.get(model_name), protocol.tasks.get(task_name, {}).get(model_name)]
             trained = adapt(model_name, model, protocol, [*filter(None, changes)], own_settings)
-            _check_size(model_name, trained, task, protocol)
+            check_size(model_name, trained, task, protocol)
             for range_name, ranges in config.range.items():
                 specification = Specification(trained, task, ranges, protocol)
                 try:
@@ -245,33 +226,6 @@ def _cells(
                 text = ";".join(f"{k}={v}" for k, v in sorted(given.items()) if _concerns(k, own))
                 cells.append(Cell(model_name, task_name, range_name, protocol_name, text, specification))
     return cells
-
-
-def _check_size(name: str, model: Model, task: Task, protocol: Protocol) -> None:
-    """UsageError where a step or an evaluation would not fit into memory, or a recipe speaks of what is not there."""
-    inputs = protocol.inputs or OPERATIONS[task.operation].operands
-    sizes = [inputs, *model.hidden, 1]
-    weights = sum(a * b for a, b in pairwise(sizes))
-    for what, size, most in (
-        (f"the weights of {name}", weights, 1 << 20),
-        (f"batch × the widest layer of {name}", protocol.batch * max(sizes), 1 << 24),
-        ("evaluation_size × inputs", protocol.evaluation_size * inputs, 1 << 26),
-    ):
-        if size > most:
-            raise UsageError(f"{what} ({size:,}) must be at most {most:,}")
-    if model.recipe.separate and not model.recipe.regularizers:
-        raise UsageError(f"{name} minimises its regularizers separately, and it has none; leave separate out")
-
-
-def _check_names(config: Config, protocol: Protocol) -> None:
-    """UsageError where the protocol speaks of models or tasks that there are not."""
-    models, tasks = {*choices_of("model"), *config.model}, {*choices_of("task"), *config.task}
-    for name in protocol.tasks:
-        if name not in tasks:
-            raise unknown("task", str(name), tasks)
-    for name in (name for named in (protocol.models, *protocol.tasks.values()) for name in named or ()):
-        if name not in models:
-            raise unknown("model", str(name), models)
 
 
 def adapt(name: str, model: Model, protocol: Protocol, changes: Sequence[Any], given: Mapping[str, Any]) -> Model:
@@ -351,91 +305,3 @@ def _spell(value: Any) -> str:
     if isinstance(value, dict):
         return f"{{{','.join(f'{k}:{_spell(v)}' for k, v in sorted(value.items()))}}}"
     return json.dumps(value)
-
-
-def sentence(error: BaseException) -> str:
-    """Hydra's or OmegaConf's message, with its causes, as one line; a misspelled key with the nearest right ones."""
-    texts: list[str] = []
-    cause: BaseException | None = error
-    while cause is not None:
-        lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-        text = " ".join(
-            line for line in lines if not re.match(r"(full_key|object_type|reference_type|See https?:)", line)
-        )
-        where = re.search(r"full_key: (\S+)", str(cause))
-        key = re.search(r"Key '([^']+)' (?:is )?not in", text)
-        if key:
-            path = where[1] if where else key[1]
-            vocabulary = {f.name for kind in CONFIGURED for f in dataclasses.fields(kind)}
-            vocabulary |= {name for group in ("model", "task", "range") for name in choices_of(group)}
-            if key[1] in vocabulary:
-                return f"There is no key {path!r} here; if it is to be added, write +{path}=<value>"
-            near = difflib.get_close_matches(key[1], sorted(vocabulary), n=3)
-            return f"There is no key {path!r}" + (f" (did you mean {' or '.join(near)}?)" if near else "")
-        if isinstance(cause, OverrideParseException):
-            text = f"cannot read the argument {cause.override!r} ({text})"
-        if where and where[1] not in text:
-            text = f"{where[1]}: {text}"
-        texts += [text] if text and not any(text in other for other in texts) else []
-        cause = cause.__cause__
-    return re.sub(r"\s+", " ", ": ".join(texts))
-
-
-def check_choices(arguments: Iterable[str]) -> None:
-    """Refuse a misspelled option of a group or a misspelled key, with the nearest right ones."""
-    arguments = list(arguments)
-    folders = [a.split("=", 1)[1] for a in arguments if re.match(r"--config-dir=|-cd=", a)]
-    folders += [b for a, b in pairwise(arguments) if a in ("--config-dir", "-cd")]
-    searched = any("hydra.searchpath" in a for a in arguments)
-    for argument in arguments:
-        key, equals, _ = argument.partition("=")
-        if argument.startswith("-") or "@" in key or argument.startswith("~") or argument in folders:
-            continue
-        if not equals:
-            raise UsageError(f"{argument!r} is no setting; write key=value, for example model=nalu")
-        key = key.lstrip("+")
-        if key not in GROUPS:
-            _check_key(key)
-            if "glob(" in argument and isinstance(_chosen(argument), Glob):
-                raise UsageError(f"{argument}: glob chooses files of a group; write {key}=<value> or {key}=a,b,c")
-            continue
-        chosen = _chosen(argument)
-        if isinstance(chosen, Glob) or searched:
-            continue
-        names = [name for one in chosen for name in (one if isinstance(one, list) else [one])]
-        if key in ("protocol", "experiment") and any(isinstance(one, list) for one in chosen):
-            raise UsageError(f"A job has one {key}, not a list: {key}=<one of {', '.join(choices_of(key))}>")
-        if not names or (any(name in (None, "") for name in names) and key != "experiment"):
-            raise UsageError(f"Choose a {key}: {key}=<one or [several] of {', '.join(choices_of(key, folders))}>")
-        for name in names:
-            if name is not None and name not in choices_of(key, folders):
-                raise unknown(key, str(name), choices_of(key, folders))
-
-
-def _chosen(argument: str) -> list[Any] | Glob:
-    """What an argument chooses from its group: what each job of a sweep does, or one."""
-    try:
-        parsed = OverridesParser.create().parse_override(argument)
-    except HYDRA_ERRORS as error:
-        raise UsageError(f"cannot read the argument {argument!r} ({sentence(error)})") from None
-    value = parsed.value()
-    if isinstance(value, Glob):
-        return value
-    try:
-        chosen = list(parsed.sweep_iterator()) if parsed.is_sweep_override() else [value]
-    except (HydraException, ValueError, TypeError):
-        raise UsageError(f"{argument} chooses no names; write {parsed.key_or_group}=<name> or [several]") from None
-    plain = lambda one: one if one is None or isinstance(one, list) else str(getattr(one, "text", one))
-    return [[plain(inner) for inner in one] if isinstance(one, list) else plain(one) for one in chosen]
-
-
-def _check_key(key: str) -> None:
-    top, *rest = key.split(".")
-    names = [f.name for f in dataclasses.fields(Config)] + ["hydra", "experiment"]
-    if top.split("/")[0] not in names:
-        raise unknown("key", top, [name for name in names if name != "hydra"])
-    parts: dict[str, Any] = {"protocol": Protocol, "engine": Engine}
-    if top in parts and rest:
-        fields = [f.name for f in dataclasses.fields(parts[top])]
-        if rest[0] not in fields:
-            raise unknown(f"key of {top}", rest[0], fields)

@@ -66,14 +66,18 @@ def measurements(rows: Sequence[tuple[Shard, int]]) -> dict[str, pd.DataFrame]:
 def read_table(path: Path, columns: Sequence[str], numbers: Sequence[str] = ()) -> pd.DataFrame:
     """A results table, every digit of it; UsageError where it is not one with these columns, or `numbers` hold none."""
     try:
-        table = pd.read_csv(path, dtype=dict.fromkeys([*CELL, "digest"], str), **EXACT)
+        # What names a row is never missing, though somebody else's model may be called NA.
+        texts, header = [*CELL, "digest"], pd.read_csv(path, nrows=0)
+        empty = {column: ["", "nan", "NaN", "NA"] for column in header if column not in texts}
+        options: dict[str, Any] = {"dtype": dict.fromkeys(texts, str), "na_values": empty, "keep_default_na": False}
+        table = pd.read_csv(path, **options, **EXACT)
         if missing := [column for column in columns if column not in table]:
             raise ValueError(f"it lacks the columns {', '.join(missing)}")
         for column in numbers:
             table[column] = pd.to_numeric(table[column])
     except (OSError, ValueError, pd.errors.ParserError) as error:
         raise UsageError(f"{path} is no results table of this benchmark: {error}") from None
-    return table.assign(overrides=table["overrides"].fillna("")) if "overrides" in table else table
+    return table
 
 
 def file_name(table: str) -> str:

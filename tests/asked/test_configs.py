@@ -1,11 +1,13 @@
 """Every configuration composes and runs; what cannot be is refused with one sentence."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
+from benchmark.asked.checks import Config
 from benchmark.asked.conf_files import CONF, choices_of
-from benchmark.asked.configs import Config, compose
+from benchmark.asked.configs import compose
 from benchmark.asked.protocol import Engine, Protocol
 from benchmark.asked.replicas import Replica
 from benchmark.errors import UsageError
@@ -79,6 +81,15 @@ def test_an_experiment_can_be_narrowed_to_tasks_that_it_leaves_as_they_are():
         compose(experiment="schloer2020_minimal", tasks=["mul"], overrides=["task.div.margin=0.1"])
 
 
+def test_a_results_folder_stays_where_its_name_was_written_and_a_tilde_is_home(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    asked = [compose(["nac"], ["add"], results="here"), compose(["nac"], ["add"], overrides=["results=here"])]
+    monkeypatch.chdir("/")
+    assert {request.results for request in asked} == {tmp_path / "here"}
+    assert compose(["nac"], ["add"], results="~/here").results == Path("/home/me/here")
+
+
 OF_THE_DEFAULT_PROTOCOL = {"headline", "initialisation"}
 
 
@@ -88,7 +99,7 @@ def test_every_experiment_composes_and_trains_under_its_own_protocol(name):
     for budget in budgets:
         assert {cell.protocol for cell in compose(experiment=name, protocol=budget).cells} == {budget}
     request = trained(compose(experiment=name))
-    assert request.results.as_posix() == f"results/{name}"
+    assert request.results == Path(f"results/{name}").absolute()
     own = f"{name}/paper" if budgets else "default" if name in OF_THE_DEFAULT_PROTOCOL else name
     assert {cell.protocol for cell in request.cells} == {own}
 
@@ -227,63 +238,44 @@ def test_a_protocol_changes_a_models_recipe_and_the_command_line_has_the_last_wo
     assert wide.specification.hidden == [4]
 
 
-@pytest.mark.parametrize(
-    ("overrides", "sentence"),
-    [
-        ("protocol.steps=0", "steps (0) must be at least 1"),
-        ("protocol.seeds=-1", "seeds (-1) must be at least 1"),
-        ("protocol.steps=abc", "protocol.steps: Value 'abc' of type 'str' could not be converted to Integer"),
-        ("protocol.evaluate_every=0", "evaluate_every (0) must be at least 1"),
-        ("protocol.epsilon=nan", "epsilon (nan) must be a number"),
-        ("protocol.stesp=3", "did you mean steps"),
-        ("+protocol.stesp=3", "did you mean steps"),
-        ("protocol.optimizer=addam", "did you mean adam"),
-        ("range.positive.interpolation=[[5,-5]]", "low (5) must be below its high (-5)"),
-        ("range.positive.interpolation=[[nan,5]]", "interpolation low (nan) must be a number"),
-        ("range.positive.interpolation=[[one,5]]", "interpolation low ('one') must be a number"),
-        ("range.positive.interpolation=some", "must be a list of intervals"),
-        ("range.positve.interpolation=[[1,2]]", "did you mean positive"),
-        ("model.nalu.recipe.lerning_rate=1", "did you mean learning_rate"),
-        ("model.nalu.recipe.learning_rate=0", "learning_rate (0.0) must exceed 0"),
-        ("mdoel=nalu", "did you mean model"),
-        ("model=nlau", "did you mean na"),
-        ("engine.mode=fast", "choose from: auto, compiled, eager"),
-        ("engine.workers=0", "workers (0) must be at least 1"),
-        ("protocol.inputs=2", "2 inputs hold no"),
-        ("protocol.samples=100", "samples (100) must be a multiple of the batch (128)"),
-        ("protocol.threshold=incl", "did you mean inclusive"),
-        ("protocol.threshold=0", "threshold (0) must exceed 0"),
-        ("protocol.spans=[[0,1],[1,2]]", "set protocol.inputs as well"),
-        ("protocol.spans=[[0,1]]", "must be two pairs of whole numbers"),
-        ("protocol.variants=[{stesp:3}]", "did you mean steps"),
-        ("+protocol.tasks.mull={}", "did you mean mul"),
-        ("+protocol.tasks.mul={nlau:{}}", "did you mean na"),
-        ("+protocol.tasks.mul={nac:{}}", "trains none of these models on these tasks; it has mul with nac"),
-        ("protocol=[default,smoke]", "A job has one protocol"),
-        ("model=[nalu", "cannot read the argument 'model=[nalu'"),
-        ("nalu", "write key=value"),
-    ],
-)  # fmt: skip
-def test_a_request_that_cannot_be_met_is_refused_with_a_sentence(overrides, sentence):
-    with pytest.raises(UsageError) as refusal:
-        compose(["nalu"], ["mul"], ["positive"], overrides=[overrides])
-    assert sentence in str(refusal.value)
-    assert "\n" not in str(refusal.value)
-
-
-def test_an_operation_outside_its_domain_is_refused():
-    with pytest.raises(UsageError, match="sqrt is not defined anywhere on the interpolation range"):
-        compose(["nalu"], ["sqrt"], ["neg_2_1"])
-    with pytest.raises(UsageError, match="grid has 1 inputs, add needs 2"):
-        compose(["nalu"], ["add"], ["figure1_integers"])
-
-
 HUGE = "1" + "0" * 400
 
 
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
+        (["protocol.steps=0"], "steps (0) must be at least 1"),
+        (["protocol.seeds=-1"], "seeds (-1) must be at least 1"),
+        (["protocol.steps=abc"], "protocol.steps: Value 'abc' of type 'str' could not be converted to Integer"),
+        (["protocol.evaluate_every=0"], "evaluate_every (0) must be at least 1"),
+        (["protocol.epsilon=nan"], "epsilon (nan) must be a number"),
+        (["protocol.stesp=3"], "did you mean steps"),
+        (["+protocol.stesp=3"], "did you mean steps"),
+        (["protocol.optimizer=addam"], "did you mean adam"),
+        (["range.positive.interpolation=[[5,-5]]"], "low (5) must be below its high (-5)"),
+        (["range.positive.interpolation=[[nan,5]]"], "interpolation low (nan) must be a number"),
+        (["range.positive.interpolation=[[one,5]]"], "interpolation low ('one') must be a number"),
+        (["range.positive.interpolation=some"], "must be a list of intervals"),
+        (["range.positve.interpolation=[[1,2]]"], "did you mean positive"),
+        (["model.nalu.recipe.lerning_rate=1"], "did you mean learning_rate"),
+        (["model.nalu.recipe.learning_rate=0"], "learning_rate (0.0) must exceed 0"),
+        (["mdoel=nalu"], "did you mean model"),
+        (["model=nlau"], "did you mean na"),
+        (["engine.mode=fast"], "choose from: auto, compiled, eager"),
+        (["engine.workers=0"], "workers (0) must be at least 1"),
+        (["protocol.inputs=2"], "2 inputs hold no"),
+        (["protocol.samples=100"], "samples (100) must be a multiple of the batch (128)"),
+        (["protocol.threshold=incl"], "did you mean inclusive"),
+        (["protocol.threshold=0"], "threshold (0) must exceed 0"),
+        (["protocol.spans=[[0,1],[1,2]]"], "set protocol.inputs as well"),
+        (["protocol.spans=[[0,1]]"], "must be two pairs of whole numbers"),
+        (["protocol.variants=[{stesp:3}]"], "did you mean steps"),
+        (["+protocol.tasks.mull={}"], "did you mean mul"),
+        (["+protocol.tasks.mul={nlau:{}}"], "did you mean na"),
+        (["+protocol.tasks.mul={nac:{}}"], "trains none of these models on these tasks; it has mul with nac"),
+        (["protocol=[default,smoke]"], "A job has one protocol"),
+        (["model=[nalu"], "cannot read the argument 'model=[nalu'"),
+        (["nalu"], "write key=value"),
         ([f"protocol.batch={HUGE}"], "batch must be at most 1,048,576"),
         ([f"protocol.variants=[{{batch: {HUGE}}}]"], "batch must be at most 1,048,576"),
         (["protocol.seeds=100000000000000000000"], "seeds must be at most 1,000,000"),
@@ -291,6 +283,11 @@ HUGE = "1" + "0" * 400
         (["protocol.steps=???"], "protocol.steps must have a value"),
         (["~protocol.steps"], "protocol.steps must have a value"),
         (["+task.add=5"], "task.add (5) must be a mapping"),
+        (["+model.NA.unit=mine.Net"], "a model is called 'NA'; a name is a letter followed by"),
+        (["+range.5.interpolation=[[1,2]]"], "a range is called '5'"),
+        (["+model@model.other=nac"], "would give a model another name"),
+        (["results=''"], "results ('') must name a folder"),
+        (["results='~nobody-of-this-name/here'"], "there is no such user"),
         (["+protocol.models.nac=5"], "models.nac (5) must be a mapping"),
         (["+protocol.tasks={mul: {nalu: 5}}"], "tasks.mul.nalu (5) must be a mapping"),
         (["protocol.variants=[abc]"], "'abc'"),
@@ -318,11 +315,20 @@ HUGE = "1" + "0" * 400
         (["protocol.steps=glob(*)"], "glob chooses files of a group"),
     ],
 )  # fmt: skip
-def test_what_no_request_can_mean_is_refused_before_anything_is_imported_or_made(overrides, sentence):
+def test_a_request_that_cannot_be_met_is_refused_with_a_sentence_before_anything_is_imported_or_made(
+    overrides, sentence
+):
     with pytest.raises(UsageError) as refusal:
         compose(["nalu"], ["mul"], ["positive"], overrides=overrides)
     assert sentence in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_an_operation_outside_its_domain_is_refused():
+    with pytest.raises(UsageError, match="sqrt is not defined anywhere on the interpolation range"):
+        compose(["nalu"], ["sqrt"], ["neg_2_1"])
+    with pytest.raises(UsageError, match="grid has 1 inputs, add needs 2"):
+        compose(["nalu"], ["add"], ["figure1_integers"])
 
 
 def test_a_law_may_stand_where_the_file_has_intervals_and_intervals_where_it_has_a_law():

@@ -6,10 +6,10 @@ import pandas as pd
 from benchmark.results.tables import read_table, to_csv, write_text
 
 
-def test_tables_keep_every_digit_and_infinity(tmp_path):
+def test_tables_keep_every_digit_infinity_and_every_name(tmp_path):
     table = pd.DataFrame(
         {
-            "model": ["m"] * 3,
+            "model": ["nan", "NA", "1"],
             "task": "t",
             "range": "r",
             "protocol": "p",

@@ -1,0 +1,187 @@
+"""What a request may say: its keys and names, and the sentences for what does not fit."""
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf.errors import OmegaConfBaseException
+
+from benchmark.asked.conf_files import GROUPS, check_name, choices_of
+from benchmark.asked.models import Model
+from benchmark.asked.own_files import own_folder
+from benchmark.asked.protocol import Engine, Protocol
+from benchmark.asked.ranges import Ranges
+from benchmark.asked.recipe import Recipe, Regularizer, Restart, Turn
+from benchmark.asked.tasks import OPERATIONS, Task
+from benchmark.errors import UsageError, short, unknown
+
+
+@dataclass
+class Config:
+    """The whole configuration of a job; `model`, `task` and `range` map a name to an object."""
+
+    model: dict[str, Model] = field(default_factory=dict)
+    task: dict[str, Task] = field(default_factory=dict)
+    range: dict[str, Ranges] = field(default_factory=dict)
+    protocol: Protocol = field(default_factory=Protocol)
+    engine: Engine = field(default_factory=Engine)
+    results: str | None = None
+    published: str | None = None
+
+
+HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
+CONFIGURED = (Config, Model, Recipe, Regularizer, Restart, Turn, Task, Ranges, Protocol, Engine)
+
+
+def check_choices(arguments: Iterable[str], folders: Sequence[Path] = ()) -> None:
+    """Refuse a misspelled option of a group or a misspelled key, with the nearest right ones.
+
+    folders: where there are further options, see `own_files.own_folder`.
+    """
+    arguments = list(arguments)
+    places = [place for a in arguments if re.match(r"\+*hydra\.searchpath=", a) for place in _places(a)]
+    elsewhere = any("://" in place for place in places)  # in a package, say, which Hydra finds
+    folders = [*folders, *(own_folder("hydra.searchpath", place) for place in places if "://" not in place)]
+    for argument in arguments:
+        key, equals, _ = argument.partition("=")
+        if argument.startswith("~"):
+            continue
+        if not equals:
+            raise UsageError(f"{short(argument)} is no setting; write key=value, for example model=nalu")
+        group, at, _ = key.lstrip("+").partition("@")
+        if at and group in GROUPS:
+            raise UsageError(f"{short(argument)} would give a {group} another name; write {group}=<name>")
+        if at:
+            continue
+        key = group
+        if key not in GROUPS:
+            _check_key(key)
+            if "glob(" in argument and isinstance(_chosen(argument), Glob):
+                raise UsageError(f"{argument}: glob chooses files of a group; write {key}=<value> or {key}=a,b,c")
+            continue
+        chosen = _chosen(argument)
+        if isinstance(chosen, Glob) or elsewhere:
+            continue
+        names = [name for one in chosen for name in (one if isinstance(one, list) else [one])]
+        if key in ("protocol", "experiment") and any(isinstance(one, list) for one in chosen):
+            raise UsageError(f"A job has one {key}, not a list: {key}=<one of {', '.join(choices_of(key))}>")
+        if not names or (any(name in (None, "") for name in names) and key != "experiment"):
+            raise UsageError(f"Choose a {key}: {key}=<one or [several] of {', '.join(choices_of(key, folders))}>")
+        for name in names:
+            if name is not None and name not in choices_of(key, folders):
+                raise unknown(key, str(name), choices_of(key, folders))
+
+
+def _places(argument: str) -> list[str]:
+    """Where Hydra is told to look, files' folders as paths."""
+    places = OverridesParser.create().parse_override(argument).value()
+    plain = [str(getattr(place, "text", place)) for place in (places if isinstance(places, list) else [])]
+    return [place.removeprefix("file://") for place in plain]
+
+
+def _chosen(argument: str) -> list[Any] | Glob:
+    """What an argument chooses from its group: what each job of a sweep does, or one."""
+    try:
+        parsed = OverridesParser.create().parse_override(argument)
+    except HYDRA_ERRORS as error:
+        raise UsageError(f"cannot read the argument {argument!r} ({sentence(error)})") from None
+    value = parsed.value()
+    if isinstance(value, Glob):
+        return value
+    try:
+        chosen = list(parsed.sweep_iterator()) if parsed.is_sweep_override() else [value]
+    except (HydraException, ValueError, TypeError):
+        raise UsageError(f"{argument} chooses no names; write {parsed.key_or_group}=<name> or [several]") from None
+    plain = lambda one: one if one is None or isinstance(one, list) else str(getattr(one, "text", one))
+    return [[plain(inner) for inner in one] if isinstance(one, list) else plain(one) for one in chosen]
+
+
+def _check_key(key: str) -> None:
+    top, *rest = key.split(".")
+    names = [f.name for f in dataclasses.fields(Config)] + ["hydra", "experiment"]
+    if top.split("/")[0] not in names:
+        raise unknown("key", top, [name for name in names if name != "hydra"])
+    parts: dict[str, Any] = {"protocol": Protocol, "engine": Engine}
+    if top in parts and rest:
+        fields = [f.name for f in dataclasses.fields(parts[top])]
+        if rest[0] not in fields:
+            raise unknown(f"key of {top}", rest[0], fields)
+
+
+def check_shape(content: Any) -> None:
+    """UsageError where something else stands in the place of a mapping, nothing in that of a value, or a wrong name."""
+    for path in ("model", "task", "range", "protocol", "engine"):
+        place = content.get(path)
+        if place is None:
+            raise UsageError(f"{path} is nothing; choose one or leave it out")
+        named = place.items() if isinstance(place, dict) and path in ("model", "task", "range") else ()
+        for name, _ in named:
+            check_name(f"a {path}", name)
+        for name, value in [(path, place), *((f"{path}.{name}", inner) for name, inner in named)]:
+            if not isinstance(value, dict):
+                raise UsageError(f"{name} ({short(value)}) must be a mapping")
+
+
+def check_size(name: str, model: Model, task: Task, protocol: Protocol) -> None:
+    """UsageError where a step or an evaluation would not fit into memory, or a recipe speaks of what is not there."""
+    inputs = protocol.inputs or OPERATIONS[task.operation].operands
+    sizes = [inputs, *model.hidden, 1]
+    weights = sum(a * b for a, b in pairwise(sizes))
+    for what, size, most in (
+        (f"the weights of {name}", weights, 1 << 20),
+        (f"batch × the widest layer of {name}", protocol.batch * max(sizes), 1 << 24),
+        ("evaluation_size × inputs", protocol.evaluation_size * inputs, 1 << 26),
+    ):
+        if size > most:
+            raise UsageError(f"{what} ({size:,}) must be at most {most:,}")
+    if model.recipe.separate and not model.recipe.regularizers:
+        raise UsageError(f"{name} minimises its regularizers separately, and it has none; leave separate out")
+
+
+def check_names(config: Config, protocol: Protocol) -> None:
+    """UsageError where the protocol speaks of models or tasks that there are not."""
+    models, tasks = {*choices_of("model"), *config.model}, {*choices_of("task"), *config.task}
+    for name in protocol.tasks:
+        if name not in tasks:
+            raise unknown("task", str(name), tasks)
+    for name in (name for named in (protocol.models, *protocol.tasks.values()) for name in named or ()):
+        if name not in models:
+            raise unknown("model", str(name), models)
+
+
+def sentence(error: BaseException) -> str:
+    """Hydra's or OmegaConf's message, with its causes, as one line; a misspelled key with the nearest right ones."""
+    texts: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None:
+        lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+        if isinstance(cause, RecursionError):
+            lines = ["they are nested too deeply, or lead back to themselves"]
+        text = " ".join(
+            line for line in lines if not re.match(r"(full_key|object_type|reference_type|See https?:)", line)
+        )
+        where = re.search(r"full_key: (\S+)", str(cause))
+        key = re.search(r"Key '([^']+)' (?:is )?not in", text)
+        if key:
+            path = where[1] if where else key[1]
+            vocabulary = {f.name for kind in CONFIGURED for f in dataclasses.fields(kind)}
+            vocabulary |= {name for group in ("model", "task", "range") for name in choices_of(group)}
+            if key[1] in vocabulary:
+                return f"There is no key {path!r} here; if it is to be added, write +{path}=<value>"
+            near = difflib.get_close_matches(key[1], sorted(vocabulary), n=3)
+            return f"There is no key {path!r}" + (f" (did you mean {' or '.join(near)}?)" if near else "")
+        if isinstance(cause, OverrideParseException):
+            text = f"cannot read the argument {cause.override!r} ({text})"
+        if where and where[1] not in text:
+            text = f"{where[1]}: {text}"
+        texts += [text] if text and not any(text in other for other in texts) else []
+        cause = cause.__cause__
+    return re.sub(r"\s+", " ", re.sub(r"Config search path:.*", "", ": ".join(texts), flags=re.DOTALL)).strip()
