@@ -17,6 +17,7 @@ EXAMPLES = """\
 
 MULTIRUN = {"-m", "--multirun"}
 TRAINS = {*MULTIRUN, "-r", "--run", "-cd", "--config-dir"}  # Hydra's flags that do not only tell something
+SHOWS = {"-c", "--cfg", "--resolve"}  # those that show the configuration
 finished: list[Any] = []  # the requests of this process's jobs
 failures: list[tuple[int, str]] = []  # (exit code, sentence) of its failed jobs
 
@@ -165,8 +166,10 @@ def command_line() -> None:
         from benchmark.asked.configs import HYDRA_ERRORS, check_choices, instead, sentence
 
         flags, overrides = separated(arguments)
-        if not any(flag.startswith("-") and flag.split("=")[0] not in TRAINS for flag in flags):
+        others = {flag.split("=")[0] for flag in flags if flag.startswith("-")} - TRAINS
+        if not others - SHOWS:
             check_choices([*flags, *overrides])
+        if not others:
             _ask_for_what_is_missing(overrides)
         sweep = [f"hydra.sweep.dir={scratch.name}"] if MULTIRUN & set(flags) else []
         compatible = VERSION_BASE or {"execution_whitelist": ["benchmark.*"]}

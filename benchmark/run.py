@@ -12,6 +12,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from benchmark.asked import configs
+from benchmark.asked.classes import session_only
 from benchmark.asked.configs import Request
 from benchmark.asked.replicas import CELL, Replica
 from benchmark.asked.tasks import plane_points
@@ -70,6 +71,10 @@ def run(request: Request | None = None, /, **names) -> Results:
     missing = store.missing(replicas)
     little = engine.device == "cuda" or seconds(missing) < WORTH_WORKERS
     workers = min(engine.workers or (1 if little else _cores()), max(1, len(missing)))
+    if workers > 1 and (bound := _bound_here(missing)):
+        workers = 1
+        told = f"{', '.join(bound)}: no worker can import what is in no file, so that all is trained in this process"
+        print(f"note: {told}; from a module it is trained on every core", file=sys.stderr)
     if engine.device != "cuda" and (days := seconds(missing) / workers / 86_400) > 1:
         told = f"{len(missing):,} networks take this machine about {days:,.0f} days"
         print(f"note: {told}; what is finished is kept, and the same command goes on from there", file=sys.stderr)
@@ -118,6 +123,12 @@ def gather(request: Request, trained: int = 0) -> Results:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _bound_here(replicas: Sequence[Replica]) -> list[str]:
+    """The models whose classes were made in this process, as in a notebook."""
+    models = {replica.cell.model: replica.cell.specification.model for replica in replicas}
+    return [name for name, model in models.items() if any(map(session_only, model.foreign))]
 
 
 def _check_units(replicas: Sequence[Replica]) -> None:

@@ -19,6 +19,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from benchmark.asked.classes import class_name, offer
 from benchmark.asked.conf_files import CONF, GROUPS, VERSION_BASE, choices_of, published_tables
 from benchmark.asked.models import Model
 from benchmark.asked.protocol import Engine, Protocol
@@ -75,7 +76,7 @@ class Request:
 
 
 def compose(
-    models: Sequence[str] = (),
+    models: str | type | Sequence[str | type] = (),
     tasks: Sequence[str] = (),
     ranges: Sequence[str] = (),
     protocol: str | None = None,
@@ -83,12 +84,13 @@ def compose(
     results: str | Path | None = None,
     overrides: Sequence[str] = (),
 ) -> Request:
-    """A request by names, as on the command line; what is not named is as there.
+    """A request by names, as on the command line; what is not named is as there. A model may also be a class.
 
     >>> [cell.names for cell in compose(models=["nalu"], tasks=["mul"], ranges=["positive"]).cells]
     [('nalu', 'mul', 'positive', 'default', '')]
     """
-    named = {"model": models, "task": tasks, "range": ranges, "protocol": protocol, "experiment": experiment}
+    classes = class_name(models) if isinstance(models, str | type) else [*map(class_name, models)]
+    named = {"model": classes, "task": tasks, "range": ranges, "protocol": protocol, "experiment": experiment}
     arguments = [f"{group}={_listed(value)}" for group, value in named.items() if value] + list(overrides)
     check_choices(arguments)
     with initialize_config_dir(str(CONF), **VERSION_BASE):
@@ -386,10 +388,11 @@ def check_choices(arguments: Iterable[str]) -> None:
     arguments = list(arguments)
     folders = [a.split("=", 1)[1] for a in arguments if re.match(r"--config-dir=|-cd=", a)]
     folders += [b for a, b in pairwise(arguments) if a in ("--config-dir", "-cd")]
+    shown = [b for a, b in pairwise(arguments) if a in ("--cfg", "-c")]
     searched = any("hydra.searchpath" in a for a in arguments)
     for argument in arguments:
         key, equals, _ = argument.partition("=")
-        if argument.startswith("-") or "@" in key or argument.startswith("~") or argument in folders:
+        if argument.startswith("-") or "@" in key or argument.startswith("~") or argument in [*folders, *shown]:
             continue
         if not equals:
             raise UsageError(f"{argument!r} is no setting; write key=value, for example model=nalu")
@@ -400,16 +403,23 @@ def check_choices(arguments: Iterable[str]) -> None:
                 raise UsageError(f"{argument}: glob chooses files of a group; write {key}=<value> or {key}=a,b,c")
             continue
         chosen = _chosen(argument)
-        if isinstance(chosen, Glob) or searched:
+        if isinstance(chosen, Glob):
             continue
         names = [name for one in chosen for name in (one if isinstance(one, list) else [one])]
+        choices = choices_of(key, folders)
+        if key == "model":
+            classes = {str(name) for name in names if "." in str(name)} - {*choices}
+            offer(sorted(classes), choices)
+            choices += classes
+        if searched:
+            continue
         if key in ("protocol", "experiment") and any(isinstance(one, list) for one in chosen):
             raise UsageError(f"A job has one {key}, not a list: {key}=<one of {', '.join(choices_of(key))}>")
         if not names or (any(name in (None, "") for name in names) and key != "experiment"):
-            raise UsageError(f"Choose a {key}: {key}=<one or [several] of {', '.join(choices_of(key, folders))}>")
+            raise UsageError(f"Choose a {key}: {key}=<one or [several] of {', '.join(choices)}>")
         for name in names:
-            if name is not None and name not in choices_of(key, folders):
-                raise unknown(key, str(name), choices_of(key, folders))
+            if name is not None and name not in choices:
+                raise unknown(key, str(name), choices)
 
 
 def _chosen(argument: str) -> list[Any] | Glob:

@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, cast
 
+from benchmark.asked.classes import source
 from benchmark.asked.protocol import Engine
 from benchmark.asked.replicas import Replica, architecture
 from benchmark.errors import RunError, UsageError, unexpected
@@ -149,9 +150,16 @@ def _work(connection: Connection, folder: Path) -> None:
     from benchmark.results.store import Store
 
     store = Store(folder)
+    imported: set[str | None] = {None}  # the code that this worker has made sure to train
     while True:
         tile, engine = connection.recv()
         try:
+            for specification in (replica.cell.specification for replica in tile):
+                if specification.source not in imported:
+                    if specification.source != source(specification.model.foreign):
+                        name = specification.model.foreign[0]
+                        raise UsageError(f"The code of {name} was edited while this ran; run the same command again")
+                    imported.add(specification.source)
             train_tile(store, tile, engine, lambda *progress: connection.send(("progress", progress)))
             connection.send(("done", None))
         except UsageError as error:
