@@ -14,7 +14,7 @@ from tqdm import tqdm
 from benchmark.asked import configs
 from benchmark.asked.classes import session_only
 from benchmark.asked.configs import Request
-from benchmark.asked.replicas import CELL, Replica
+from benchmark.asked.replicas import CELL, Replica, architecture
 from benchmark.asked.tasks import plane_points
 from benchmark.errors import RunError, UsageError
 from benchmark.results import statistics
@@ -132,11 +132,14 @@ def _bound_here(replicas: Sequence[Replica]) -> list[str]:
 
 
 def _check_units(replicas: Sequence[Replica]) -> None:
-    """Refuse names and options that make no unit before anything is written."""
+    """Refuse names and options that make no unit, and units that break the contract, before anything is written."""
+    from benchmark.training.contract import check
     from benchmark.training.networks import build
 
     for cell in {id(replica.cell): replica.cell for replica in replicas}.values():
         build(cell.specification)
+    for replica in {architecture(r): r for r in replicas if r.cell.specification.model.foreign}.values():
+        check(replica.cell)
 
 
 class Progress:

@@ -41,7 +41,7 @@ class Pool:
         ours, theirs = self.context.Pipe()
         process = self.context.Process(target=_work, args=(theirs, self.folder), daemon=True)
         # Ctrl-C is the parent's to handle, from the worker's first moment on.
-        main = threading.current_thread() is threading.main_thread()
+        main = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is not None
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
         try:
             process.start()
