@@ -93,6 +93,7 @@ usage: python -m benchmark +model=NAME +task=NAME [range=NAME] [protocol=NAME] [
        python -m benchmark +experiment=NAME [key=value ...]
 
 NAME may be a list, '[nac,nalu]': one job trains the whole grid. -m runs one job for each of model=nac,nalu.
+A model may be a class of your own, mine.Net: a Unit or a torch.nn.Module that is made with (inputs, outputs).
 
 {chr(10).join(map(listed, GROUPS))}
 

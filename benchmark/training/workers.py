@@ -150,22 +150,30 @@ def _work(connection: Connection, folder: Path) -> None:
     from benchmark.results.store import Store
 
     store = Store(folder)
-    imported: set[str | None] = {None}  # the code that this worker has made sure to train
+    imported: set[str | None] = {None}
     while True:
         tile, engine = connection.recv()
         try:
-            for specification in (replica.cell.specification for replica in tile):
-                if specification.source not in imported:
-                    if specification.source != source(specification.model.foreign):
-                        name = specification.model.foreign[0]
-                        raise UsageError(f"The code of {name} was edited while this ran; run the same command again")
-                    imported.add(specification.source)
+            _check_code(tile, imported)
             train_tile(store, tile, engine, lambda *progress: connection.send(("progress", progress)))
             connection.send(("done", None))
         except UsageError as error:
             connection.send(("failed", error))
         except Exception as error:
             connection.send(("failed", failure(tile, error)))
+
+
+def _check_code(tile: Sequence[Replica], imported: set[str | None]) -> None:
+    """UsageError where a worker, which imports a user's code anew, has not got the code that was asked for.
+
+    imported: what it has got, by `Specification.source`; files may be edited later, as they are imported once.
+    """
+    for specification in (replica.cell.specification for replica in tile):
+        if specification.source not in imported:
+            if specification.source != source(specification.model.foreign):
+                name = specification.model.foreign[0]
+                raise UsageError(f"The code of {name} was edited while this ran; run the same command again")
+            imported.add(specification.source)
 
 
 def _end_with_parent() -> None:
