@@ -18,6 +18,7 @@ EXAMPLES = """\
 MULTIRUN = {"-m", "--multirun"}
 TRAINS = {*MULTIRUN, "-r", "--run", "-cd", "--config-dir"}  # Hydra's flags that do not only tell something
 WRONG = (ValueError, TypeError, KeyError, AttributeError, RecursionError)  # Hydra's: a job's own do not come so far
+SHOWS = {"-c", "--cfg", "--resolve"}  # those that show the configuration
 finished: list[Any] = []  # the requests of this process's jobs
 failures: list[tuple[int, str]] = []  # (exit code, sentence) of its failed jobs
 
@@ -93,6 +94,7 @@ usage: python -m benchmark +model=NAME +task=NAME [range=NAME] [protocol=NAME] [
        python -m benchmark +experiment=NAME [key=value ...]
 
 NAME may be a list, '[nac,nalu]': one job trains the whole grid. -m runs one job for each of model=nac,nalu.
+A model may be a class of your own, mine.Net: a Unit or a torch.nn.Module that is made with (inputs, outputs).
 
 {chr(10).join(map(listed, GROUPS))}
 
@@ -188,8 +190,10 @@ def command_line() -> None:
         given = understood([*overrides, *flags]).config_dir
         folders = [] if given is None else [own_folder("--config-dir", given)]
         flags += [f"--config-dir={folder}" for folder in folders]  # the last one counts
-        if not any(flag.startswith("-") and flag.split("=")[0] not in TRAINS for flag in flags):
+        others = {flag.split("=")[0] for flag in flags if flag.startswith("-")} - TRAINS
+        if not others - SHOWS:
             check_choices(overrides, folders)
+        if not others:
             _ask_for_what_is_missing(overrides)
         sweep = [f"hydra.sweep.dir={scratch.name}"] if MULTIRUN & set(flags) else []
         compatible = VERSION_BASE or {"execution_whitelist": ["benchmark.*"]}

@@ -99,7 +99,7 @@ def told(error: Exception) -> tuple[int, str]:
     return 1, f"{unexpected(error)}; BENCHMARK_TRACEBACK=1 shows all of it"
 
 
-def unexpected(error: Exception) -> str:
+def unexpected(error: BaseException) -> str:
     """What went wrong and on which line: the last of a file that is not an installed package's."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if "site-packages" not in frame.filename] or frames

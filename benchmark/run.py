@@ -12,9 +12,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from benchmark.asked import configs
+from benchmark.asked.classes import session_only
 from benchmark.asked.configs import Request
 from benchmark.asked.protocol import Engine
-from benchmark.asked.replicas import CELL, Replica
+from benchmark.asked.replicas import CELL, Replica, architecture
 from benchmark.asked.tasks import plane_points
 from benchmark.errors import RunError, UsageError
 from benchmark.results import statistics
@@ -70,6 +71,10 @@ def run(request: Request | None = None, /, **names) -> Results:
     replicas = request.replicas()
     missing = store.missing(replicas)
     workers = workers_for(missing, engine)
+    if workers > 1 and (bound := _bound_here(missing)):
+        workers = 1
+        told = f"{', '.join(bound)}: no worker can import what is in no file, so that all is trained in this process"
+        print(f"note: {told}; from a module it is trained on every core", file=sys.stderr)
     if engine.device != "cuda" and (days := seconds(missing) / workers / 86_400) > 1:
         told = f"{len(missing):,} networks take this machine about {days:,.0f} days"
         print(f"note: {told}; what is finished is kept, and the same command goes on from there", file=sys.stderr)
@@ -126,12 +131,21 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _bound_here(replicas: Sequence[Replica]) -> list[str]:
+    """The models whose classes were made in this process, as in a notebook."""
+    models = {replica.cell.model: replica.cell.specification.model for replica in replicas}
+    return [name for name, model in models.items() if any(map(session_only, model.foreign))]
+
+
 def _check_units(replicas: Sequence[Replica]) -> None:
-    """Refuse names and options that make no unit before anything is written."""
+    """Refuse names and options that make no unit, and units that break the contract, before anything is written."""
+    from benchmark.training.contract import check
     from benchmark.training.networks import build
 
     for cell in {id(replica.cell): replica.cell for replica in replicas}.values():
         build(cell.specification)
+    for replica in {architecture(r): r for r in replicas if r.cell.specification.model.foreign}.values():
+        check(replica.cell)
 
 
 class Progress:

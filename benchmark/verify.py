@@ -5,7 +5,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,7 @@ BY_CELL = {
 class Sample(Request):
     """Some seeds of some cells."""
 
-    chosen: list[Replica]
+    chosen: list[Replica] = field(default_factory=list)
 
     def replicas(self) -> list[Replica]:
         """Those."""
@@ -121,7 +121,7 @@ def retrain(rows: pd.DataFrame, cells: dict[tuple, Cell], folder: Path) -> list[
     for mode, part in rows.groupby("engine"):
         chosen = [Replica(cells[tuple(names)], seed) for *names, seed in part[KEY].itertuples(index=False, name=None)]
         asked = list({id(replica.cell): replica.cell for replica in chosen}.values())
-        request = Sample(asked, range(0), Engine(mode=str(mode)), folder / str(mode), None, chosen)
+        request = Sample(asked, range(0), Engine(mode=str(mode)), folder / str(mode), None, chosen=chosen)
         folders.append(run(request).folder)
     return folders
 

@@ -112,7 +112,9 @@ def test_a_failed_job_of_a_sweep_costs_only_itself(command, tmp_path):
         (["+experiment=madsen2020_simple", "published=floors"], "published table to stand beside results"),
         (["+model=nalu", "+task=mul", "results=/proc/nowhere"], "cannot be written to"),
         (["+model=nalu", "+task=mul", "model.nalu.options.initialisation=zero"], "has no initialisation 'zero'"),
-        (["+model=nalu", "+task=mul", "model.nalu.unit=mine.Unit"], "does not make a unit"),
+        (["+model=nalu", "+task=mul", "model.nalu.unit=mine.Unit"], "there is no module 'mine'"),
+        (["+model=mine.Net", "+task=mul"], "there is no module 'mine'"),
+        (["+model=fractions.Fraction", "+task=mul"], "fractions.Fraction makes no torch.nn.Module"),
     ],
 )  # fmt: skip
 def test_bad_input_gets_one_sentence_exit_code_2_and_writes_nothing(command, tmp_path, arguments, sentence):

@@ -1,5 +1,6 @@
 """A run trains what is missing, survives being killed, and gives the same table however it was computed."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -72,6 +73,39 @@ def test_a_request_shows_its_own_cells_and_the_folder_keeps_all(quick, tmp_path)
     results = run(quick(["nac"], ["add"], results=tmp_path, overrides=["engine.workers=1"]))
     assert set(results.outcomes["model"]) == {"nac"}
     assert set(table(tmp_path)["model"]) == {"nalu", "nac"}
+
+
+NET = """
+from torch import nn
+class Net(nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.layer = nn.Linear(inputs, outputs)
+    def forward(self, x):
+        return 1.0 * self.layer(x)
+"""
+
+
+def test_edited_code_is_another_configuration_and_reloaded_is_trained(quick, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    (tmp_path / "edited.py").write_text(NET)
+
+    def trained(folder, seeds):
+        overrides = ["engine.mode=eager", "engine.workers=1", f"protocol.seeds={seeds}"]
+        return run(quick(["edited.Net"], results=tmp_path / folder, overrides=overrides))
+
+    before = trained("a", 2)
+    assert (trained("a", 3).trained, before.notes) == (1, [])
+    (tmp_path / "edited.py").write_text(NET.replace("1.0 *", "2.0 *"))
+    importlib.reload(sys.modules["edited"])
+    after = trained("a", 4)
+    assert after.trained == 4
+    assert [note.partition(" (")[0] for note in after.notes] == [
+        f"3 replicas of Net × mul × positive in {tmp_path / 'a'} stem from other code of its unit"
+    ]
+    assert not set(after.outcomes["interpolation"]) & set(before.outcomes["interpolation"])
+    pd.testing.assert_frame_equal(table(trained("b", 4).folder), table(after.folder), check_exact=True)
 
 
 SCRIPT = """

@@ -4,11 +4,11 @@ import shutil
 
 import pandas as pd
 import pytest
+from conftest import QUICK
 
 from benchmark import verify
 from benchmark.asked.configs import compose
 from benchmark.run import run
-from conftest import QUICK
 
 
 @pytest.fixture(scope="module")

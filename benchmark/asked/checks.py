@@ -14,6 +14,7 @@ from hydra.core.override_parser.types import Glob
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
+from benchmark.asked.classes import offer
 from benchmark.asked.conf_files import GROUPS, check_name, choices_of
 from benchmark.asked.models import Model
 from benchmark.asked.own_files import own_folder
@@ -68,16 +69,23 @@ def check_choices(arguments: Iterable[str], folders: Sequence[Path] = ()) -> Non
                 raise UsageError(f"{argument}: glob chooses files of a group; write {key}=<value> or {key}=a,b,c")
             continue
         chosen = _chosen(argument)
-        if isinstance(chosen, Glob) or elsewhere:
+        if isinstance(chosen, Glob):
             continue
         names = [name for one in chosen for name in (one if isinstance(one, list) else [one])]
+        choices = choices_of(key, folders)
+        if key == "model":
+            classes = {str(name) for name in names if "." in str(name)} - {*choices}
+            offer(sorted(classes), choices)
+            choices += classes
+        if elsewhere:
+            continue
         if key in ("protocol", "experiment") and any(isinstance(one, list) for one in chosen):
             raise UsageError(f"A job has one {key}, not a list: {key}=<one of {', '.join(choices_of(key))}>")
         if not names or (any(name in (None, "") for name in names) and key != "experiment"):
-            raise UsageError(f"Choose a {key}: {key}=<one or [several] of {', '.join(choices_of(key, folders))}>")
+            raise UsageError(f"Choose a {key}: {key}=<one or [several] of {', '.join(choices)}>")
         for name in names:
-            if name is not None and name not in choices_of(key, folders):
-                raise unknown(key, str(name), choices_of(key, folders))
+            if name is not None and name not in choices:
+                raise unknown(key, str(name), choices)
 
 
 def _places(argument: str) -> list[str]:

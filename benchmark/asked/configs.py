@@ -5,7 +5,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from benchmark.asked.checks import (
     check_size,
     sentence,
 )
+from benchmark.asked.classes import class_name
 from benchmark.asked.conf_files import CONF, GROUPS, VERSION_BASE, check_name, choices_of, published_tables
 from benchmark.asked.models import Model
 from benchmark.asked.protocol import Engine, Protocol
@@ -45,24 +46,27 @@ class Request:
     engine: Engine
     results: Path
     published: str | None
+    left_out: list[str] = field(default_factory=list)  # sentences about what was named and is not trained
 
     def replicas(self) -> list[Replica]:
         """Every seed of every cell."""
         return [Replica(cell, seed) for cell in self.cells for seed in self.seeds]
 
     def notes(self) -> list[str]:
-        """Sentences about regularizers that begin only after the run has ended."""
+        """Sentences about what is left out, and about regularizers that begin only after the run has ended."""
         late: dict[int, dict[str, None]] = {}
         for cell in self.cells:
             steps = cell.specification.protocol.steps
             for name, term in cell.specification.model.recipe.regularizers.items():
                 if term.weight and not term.strength(steps - 1, steps):
                     late.setdefault(steps, {})[f"{name} of {cell.model} (from step {term.start:,.0f})"] = None
-        return [f"{steps:,} steps end before these regularizers act: {', '.join(told)}" for steps, told in late.items()]
+        return self.left_out + [
+            f"{steps:,} steps end before these regularizers act: {', '.join(told)}" for steps, told in late.items()
+        ]
 
 
 def compose(
-    models: Sequence[str] = (),
+    models: str | type | Sequence[str | type] = (),
     tasks: Sequence[str] = (),
     ranges: Sequence[str] = (),
     protocol: str | None = None,
@@ -70,12 +74,13 @@ def compose(
     results: str | Path | None = None,
     overrides: Sequence[str] = (),
 ) -> Request:
-    """A request by names, as on the command line; what is not named is as there.
+    """A request by names, as on the command line; what is not named is as there. A model may also be a class.
 
     >>> [cell.names for cell in compose(models=["nalu"], tasks=["mul"], ranges=["positive"]).cells]
     [('nalu', 'mul', 'positive', 'default', '')]
     """
-    named = {"model": models, "task": tasks, "range": ranges, "protocol": protocol, "experiment": experiment}
+    classes = class_name(models) if isinstance(models, str | type) else [*map(class_name, models)]
+    named = {"model": classes, "task": tasks, "range": ranges, "protocol": protocol, "experiment": experiment}
     arguments = [f"{group}={_listed(value)}" for group, value in named.items() if value] + list(overrides)
     check_choices(arguments)
     with initialize_config_dir(str(CONF), **VERSION_BASE):
@@ -137,12 +142,19 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str], stood: str 
             check_name(f"a {group}", part)
     given = canonical(overrides, cfg)
     cells = []
+    left_out: dict[tuple[str, tuple[str, ...]], list[str]] = {}  # (a variant's settings, tasks) -> models
     for changed in config.protocol.varied(_settings("protocol", given, cfg)):
         protocol = _variant(config.protocol, changed) if changed else config.protocol
         check_names(config, protocol)
         told = {name: value for name, value in changed.items() if name not in ("models", "tasks")}
         spelled = given | {f"protocol.{name}": _spell(value) for name, value in told.items()}
-        cells += _cells(config, protocol_name, protocol, spelled, cfg)
+        chosen = any(f"protocol.{name}" in given for name in told)
+        for model in config.model:
+            tasks = [task for task in config.task if _is_trained(config.protocol, protocol, model, task, chosen)]
+            cells += _cells(config, protocol_name, protocol, model, tasks, spelled, cfg)
+            if rest := tuple(task for task in config.task if task not in tasks):
+                settings = ", ".join(f"{name}={_spell(value)}" for name, value in told.items())
+                left_out.setdefault((settings, rest), []).append(model)
     if not cells:
         its_own = {task: models for task, models in config.protocol.tasks.items() if models}
         published = ", ".join(f"{task} with {' '.join(map(str, models))}" for task, models in its_own.items())
@@ -153,7 +165,39 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str], stood: str 
     seeds = range(first, first + config.protocol.seeds)
     if len(cells) * len(seeds) > MOST:
         raise UsageError(f"{len(cells):,} cells × {len(seeds):,} seeds are more than {MOST:,} networks; ask for fewer")
-    return Request(_once(cells), seeds, config.engine, folder, config.published)
+    asked = {key.partition("=")[0].lstrip("+") for key in overrides}
+    if not {"model", "task"} & asked:  # who asks for an experiment alone asks for no more than it has
+        left_out = {}
+    sentences = _sentences(protocol_name, left_out, len(config.task))
+    return Request(_once(cells), seeds, config.engine, folder, config.published, sentences)
+
+
+def _sentences(protocol_name: str, left_out: Mapping[tuple[str, tuple[str, ...]], list[str]], tasks: int) -> list[str]:
+    """What was asked for and is not trained, and why: a sentence, if there is anything."""
+    told = []
+    for (settings, missing), models in left_out.items():
+        where = [] if len(missing) == tasks else [f"on {', '.join(missing)}"]
+        told.append(" ".join([", ".join(models), *where, *([f"with {settings}"] if settings else [])]))
+    return [f"{protocol_name} says who is trained on what, and leaves out: {'; '.join(told)}"] if told else []
+
+
+def _is_known(protocol: Protocol, model: str) -> bool:
+    """Whether a protocol that says who is trained on which task speaks of this model."""
+    each = [variant.get("tasks") or {} for variant in protocol.variants]
+    named = [protocol.models, *(models or {} for tasks in (protocol.tasks, *each) for models in tasks.values())]
+    return any(model in models for models in named)
+
+
+def _is_trained(whole: Protocol, protocol: Protocol, model: str, task: str, chosen: bool) -> bool:
+    """Whether a protocol, or the variant of it that `protocol` is, trains a model on a task.
+
+    One that it knows where it says so. One that it does not know always, but for variants which it has for some of its
+    models alone, unless the variant was chosen by its settings.
+    """
+    named = protocol.tasks.get(task)
+    if named is None or model in named:
+        return True
+    return not _is_known(whole, model) and (chosen or set(whole.tasks.get(task) or ()) <= set(named))
 
 
 def _variant(protocol: Protocol, changed: Mapping[str, Any]) -> Protocol:
@@ -204,28 +248,42 @@ def _settings(prefix: str, given: Iterable[str], cfg: DictConfig) -> dict[str, A
 
 
 def _cells(
-    config: Config, protocol_name: str, protocol: Protocol, given: Mapping[str, str], cfg: DictConfig
+    config: Config,
+    protocol_name: str,
+    protocol: Protocol,
+    model_name: str,
+    tasks: Sequence[str],
+    given: Mapping[str, str],
+    cfg: DictConfig,
 ) -> list[Cell]:
-    """Every model × task × range under one protocol. given: what the command line and the variant set, spelled."""
+    """A model on these tasks and every range. given: what the command line and the variant set, spelled."""
     cells = []
-    for model_name, model in config.model.items():
-        own_settings = _settings(f"model.{model_name}", given, cfg)
-        for task_name, task in config.task.items():
-            if model_name not in protocol.tasks.get(task_name, config.model):
-                continue
-            changes = [protocol.models.get(model_name), protocol.tasks.get(task_name, {}).get(model_name)]
-            trained = adapt(model_name, model, protocol, [*filter(None, changes)], own_settings)
-            check_size(model_name, trained, task, protocol)
-            for range_name, ranges in config.range.items():
-                specification = Specification(trained, task, ranges, protocol)
-                try:
-                    check_precision(specification.problem, protocol.dtype)
-                except UsageError as error:
-                    raise UsageError(f"{task_name} on range {range_name}: {error}") from None
-                own = {"model": model_name, "task": task_name, "range": range_name}
-                text = ";".join(f"{k}={v}" for k, v in sorted(given.items()) if _concerns(k, own))
-                cells.append(Cell(model_name, task_name, range_name, protocol_name, text, specification))
+    model = config.model[model_name]
+    own_settings = _settings(f"model.{model_name}", given, cfg)
+    for task_name in tasks:
+        task = config.task[task_name]
+        changes = [protocol.models.get(model_name), protocol.tasks.get(task_name, {}).get(model_name)]
+        if own := _own_rate(config.protocol, model_name, given, cfg):
+            changes.append({"recipe": {"learning_rate": own}})
+        trained = adapt(model_name, model, protocol, [*filter(None, changes)], own_settings)
+        check_size(model_name, trained, task, protocol)
+        for range_name, ranges in config.range.items():
+            specification = Specification(trained, task, ranges, protocol)
+            try:
+                check_precision(specification.problem, protocol.dtype)
+            except UsageError as error:
+                raise UsageError(f"{task_name} on range {range_name}: {error}") from None
+            own_names = {"model": model_name, "task": task_name, "range": range_name}
+            text = ";".join(f"{k}={v}" for k, v in sorted(given.items()) if _concerns(k, own_names))
+            cells.append(Cell(model_name, task_name, range_name, protocol_name, text, specification))
     return cells
+
+
+def _own_rate(protocol: Protocol, model: str, given: Mapping[str, str], cfg: DictConfig) -> float | None:
+    """The learning rate that a model brings which a protocol with models of its own does not know; else None."""
+    if not protocol.tasks or _is_known(protocol, model) or "protocol.learning_rate" in given:
+        return None
+    return OmegaConf.select(cfg, f"model.{model}.recipe.learning_rate")
 
 
 def adapt(name: str, model: Model, protocol: Protocol, changes: Sequence[Any], given: Mapping[str, Any]) -> Model:

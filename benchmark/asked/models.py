@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmark.asked.classes import is_ours
 from benchmark.asked.protocol import check_hidden
 from benchmark.asked.recipe import Recipe
 
@@ -11,8 +12,9 @@ from benchmark.asked.recipe import Recipe
 class Model:
     """A network and how its authors train it.
 
-    unit, hidden_unit: importable names of classes; hidden_unit is the unit itself if None. options, hidden_options:
-    their keyword arguments. hidden: the sizes of the layers before the output, unless the protocol sets them.
+    unit, hidden_unit: importable names of classes, units or modules that compute on rows; hidden_unit is the unit
+    itself if None. options, hidden_options: their keyword arguments. hidden: the sizes of the layers before the output,
+    unless the protocol sets them.
     """
 
     unit: str
@@ -24,3 +26,13 @@ class Model:
 
     def __post_init__(self) -> None:
         check_hidden(self.hidden)
+
+    @property
+    def foreign(self) -> list[str]:
+        """The importable names of its classes that are not this package's, those that `Rows` wraps included."""
+        names = []
+        for unit, options in ((self.unit, self.options), (self.hidden_unit, self.hidden_options)):
+            names += [unit] if unit and not is_ours(unit) else []
+            wrapped = options.get("module") if unit and is_ours(unit) else None
+            names += [wrapped] if isinstance(wrapped, str) and not is_ours(wrapped) else []
+        return names

@@ -48,8 +48,9 @@ class Protocol:
     inputs, subset, overlap, spans: the arithmetic data set's, see `tasks.pose`. threshold: how it follows from epsilon,
     or what it is, see `tasks.threshold`. models: a model's name -> what this protocol changes of its configuration.
     tasks: a task's name -> the models that are trained on it, each -> what is changed of it for this task; every model
-    is if a task is not named. variants: settings of this protocol that are tried one after the other, each as a mapping
-    from names to values; one run with what stands here if there are none.
+    is if a task is not named, and a model that is named nowhere here is trained on every task. variants: settings of
+    this protocol that are tried one after the other, each as a mapping from names to values; one run with what stands
+    here if there are none.
     """
 
     seeds: int = 25

@@ -6,12 +6,14 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
+from benchmark.asked.classes import source
 from benchmark.asked.models import Model
 from benchmark.asked.protocol import Protocol
 from benchmark.asked.ranges import Grid, Ranges
 from benchmark.asked.tasks import Problem, Task, pose
 
 SEMANTICS = 2  # raised whenever the same configuration would give other numbers
+UNDECISIVE = ("seeds", "first_seed", "models", "tasks", "variants")  # of a protocol
 CELL = ["model", "task", "range", "protocol", "overrides"]
 KEY = [*CELL, "seed"]
 
@@ -27,12 +29,15 @@ class Specification:
 
     @cached_property
     def digest(self) -> str:
-        """64 bits over the specification without its names and its choice of seeds, and over the semantics."""
-        content: dict[str, Any] = asdict(self)
-        for name in ("seeds", "first_seed", "models", "tasks", "variants"):
-            del content["protocol"][name]
-        text = json.dumps([SEMANTICS, _given(content)], sort_keys=True, default=str)
+        """64 bits over the specification without its names and its choice of seeds, the semantics and users' code."""
+        content = [SEMANTICS, decisive(asdict(self)), *([self.source] if self.source else [])]
+        text = json.dumps(content, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @cached_property
+    def source(self) -> str | None:
+        """A digest of the code of its classes that are the user's, see `classes.source`."""
+        return source(self.model.foreign)
 
     @cached_property
     def problem(self) -> Problem:
@@ -49,6 +54,12 @@ class Specification:
     def hidden(self) -> list[int]:
         """The sizes of the layers before the output."""
         return self.model.hidden
+
+
+def decisive(content: dict[str, Any]) -> dict[str, Any]:
+    """What numbers depend on in a specification that was made a mapping."""
+    protocol = {name: value for name, value in content["protocol"].items() if name not in UNDECISIVE}
+    return _given(content | {"protocol": protocol})
 
 
 def _given(content: Any) -> Any:

@@ -16,7 +16,7 @@ import pandas as pd
 from filelock import FileLock
 
 from benchmark.asked.protocol import Engine
-from benchmark.asked.replicas import CELL, KEY, SEMANTICS, Replica
+from benchmark.asked.replicas import CELL, KEY, SEMANTICS, Replica, decisive
 from benchmark.errors import UsageError
 from benchmark.results.shards import PARAMETER, UNFINISHED, Checkpoint, Shard, identity_of, read, write_shard
 from benchmark.results.tables import file_name, measurements, read_table, sweep, to_csv, write_text
@@ -31,6 +31,11 @@ def refuse_links(folder: Path) -> None:
     for path in (path for pattern in own for path in folder.glob(pattern)):
         if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
             raise UsageError(f"{path} is a link that leads out of {folder}; remove it or name another folder")
+
+
+def _asked_for(shard: Shard, digest: str) -> tuple[int, dict[str, Any]]:
+    """The semantics and the configuration of a shard's replicas of this digest."""
+    return shard.meta["semantics"], decisive(shard.meta["specifications"][digest])
 
 
 class Store:
@@ -105,17 +110,17 @@ class Store:
         folder's table is, else the one that was finished last, of the present semantics if there is one.
         """
         chosen: dict[tuple, tuple[Shard, int]] = {}  # identity -> place; the first shard wins
-        last: dict[tuple, dict[str, tuple[bool, int]]] = {}  # cell -> its digests, and when each was finished
+        last: dict[tuple, dict[str, tuple[bool, int, Shard]]] = {}  # cell -> its digests, and when each was finished
         for order, shard in enumerate(self.shards()):
             for row, identity in enumerate(shard.identities):
                 chosen.setdefault(identity, (shard, row))
                 digests = last.setdefault(identity[: len(CELL)], {})
-                digests[identity[-1]] = (shard.meta["semantics"] == SEMANTICS, order)
+                digests[identity[-1]] = (shard.meta["semantics"] == SEMANTICS, order, shard)
         counted, winner = self._counted(), {}
         for cell, digests in last.items():
             wanted = [of.get(cell) for of in (asked or {}, counted)]
             present = [digest for digest in wanted if digest in digests and digests[digest][0]]
-            winner[cell] = present[0] if present else max(digests, key=lambda digest: digests[digest])
+            winner[cell] = present[0] if present else max(digests, key=lambda digest: digests[digest][:2])
         kept: list[tuple] = []
         lost: Counter[tuple] = Counter()
         for identity in chosen:
@@ -124,11 +129,16 @@ class Store:
                 kept.append(identity)
             else:
                 lost[*cell, digest] += 1
-        notes = [
-            f"{count} replicas of {' × '.join(cell[:3])} in {self.folder} stem from another configuration "
-            f"(digest {cell[-1]}) and are left out of the tables"
-            for cell, count in lost.items()
-        ]
+        notes = []
+        for (*names, digest), count in lost.items():
+            known = last[tuple(names)]
+            asked_for = [_asked_for(known[each][2], each) for each in (digest, winner[tuple(names)])]
+            # Beside these a digest covers nothing but the code of users' own units.
+            what = "other code of its unit" if asked_for[0] == asked_for[1] else "another configuration"
+            notes.append(
+                f"{count} replicas of {' × '.join(names[:3])} in {self.folder} stem from {what} "
+                f"(digest {digest}) and are left out of the tables"
+            )
         return [chosen[identity] for identity in sorted(kept)], notes
 
     def _counted(self) -> dict[tuple, str]:

@@ -6,6 +6,7 @@ machine.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
@@ -367,6 +368,18 @@ class Training:
         )
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """torch computes on one thread: batches are too small to share, and no bit may depend on how many there are."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@one_thread()
 def train(
     tile: Sequence[Replica],
     engine: Engine,
@@ -380,7 +393,6 @@ def train(
     what it holds, and is saved there every minute.
     """
     began = time.perf_counter()
-    torch.set_num_threads(1)  # the batches are too small to share: a second thread costs more than it brings
     training = Training(tile, engine)
     state, evaluated = training.state, training.evaluated
     saved = checkpoint.load() if checkpoint else None

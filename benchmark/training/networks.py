@@ -1,7 +1,6 @@
 """From a model's description to a network of units, and what that network can represent."""
 
 import inspect
-import pkgutil
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, cast
@@ -9,11 +8,13 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from benchmark.asked.classes import found
 from benchmark.asked.replicas import Specification
 from benchmark.asked.streams import Draw
 from benchmark.asked.tasks import Problem
-from benchmark.errors import UsageError, unexpected, unknown
-from benchmark.units import Impossible, Unit, distance_from_sparse
+from benchmark.errors import UsageError, short, unexpected, unknown
+from benchmark.units import Impossible, Rows, Unit, distance_from_sparse
+from benchmark.units.rows import seeded
 
 
 class Network(nn.Sequential):
@@ -90,19 +91,22 @@ def build(specification: Specification) -> Network:
     layers = [hidden] * (len(sizes) - 2) + [(model.unit, model.options)]
     units = []
     for (name, options), (inputs, outputs) in zip(layers, pairwise(sizes), strict=True):
+        kind = found(name)
         try:
-            kind = pkgutil.resolve_name(name)
             _check_options(name, kind, options)
-            unit = kind(inputs, outputs, **options)
+            rows = isinstance(kind, type) and issubclass(kind, nn.Module) and not issubclass(kind, Unit)
+            with seeded(0):  # what a constructor draws and keeps is the same in every network
+                unit = Rows(inputs, outputs, kind, **options) if rows else kind(inputs, outputs, **options)
         except UsageError:
             raise
         except Exception as error:  # whatever somebody's module or constructor raises
             told = (
                 error if isinstance(error, ImportError | AttributeError | ValueError | TypeError) else unexpected(error)
             )
-            raise UsageError(f"{name} with options {options} does not make a unit: {told}") from None
+            call = ", ".join([str(inputs), str(outputs), *(f"{key}={short(value)}" for key, value in options.items())])
+            raise UsageError(f"{name}({call}), of inputs, outputs and options, does not make a unit: {told}") from None
         if not isinstance(unit, Unit):
-            raise UsageError(f"{name} makes no unit but {type(unit).__name__}; derive it from benchmark.units.Unit")
+            raise UsageError(f"{name} makes no torch.nn.Module but {type(unit).__name__}; derive it from one")
         units.append(unit)
     if not any(parameter.numel() for unit in units for parameter in unit.parameters()):
         raise UsageError(f"{model.unit} has no parameters; there is nothing to train")

@@ -72,11 +72,11 @@ class _Parameters(torch.nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, name: str, *arguments: str) -> Tensor | list[Tensor]:
+    def forward(self, name: str, *arguments: str | None) -> Tensor | list[Tensor]:
         return getattr(self.network, name)(*arguments)
 
 
-def of_parameters(name: str, network: Network, named: dict[str, Tensor], *arguments: str):
+def of_parameters(name: str, network: Network, named: dict[str, Tensor], *arguments: str | None):
     """`network.<name>(*arguments)` with these parameters."""
     own = {f"network.{key}": value for key, value in named.items()}
     return functional_call(_Parameters(network), own, (name, *arguments))

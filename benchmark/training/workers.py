@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, cast
 
+from benchmark.asked.classes import source
 from benchmark.asked.protocol import Engine
 from benchmark.asked.replicas import Replica, architecture
 from benchmark.errors import RunError, UsageError, unexpected
@@ -40,7 +41,7 @@ class Pool:
         ours, theirs = self.context.Pipe()
         process = self.context.Process(target=_work, args=(theirs, self.folder), daemon=True)
         # Ctrl-C is the parent's to handle, from the worker's first moment on.
-        main = threading.current_thread() is threading.main_thread()
+        main = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is not None
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
         try:
             process.start()
@@ -149,15 +150,30 @@ def _work(connection: Connection, folder: Path) -> None:
     from benchmark.results.store import Store
 
     store = Store(folder)
+    imported: set[str | None] = {None}
     while True:
         tile, engine = connection.recv()
         try:
+            _check_code(tile, imported)
             train_tile(store, tile, engine, lambda *progress: connection.send(("progress", progress)))
             connection.send(("done", None))
         except UsageError as error:
             connection.send(("failed", error))
         except Exception as error:
             connection.send(("failed", failure(tile, error)))
+
+
+def _check_code(tile: Sequence[Replica], imported: set[str | None]) -> None:
+    """UsageError where a worker, which imports a user's code anew, has not got the code that was asked for.
+
+    imported: what it has got, by `Specification.source`; files may be edited later, as they are imported once.
+    """
+    for specification in (replica.cell.specification for replica in tile):
+        if specification.source not in imported:
+            if specification.source != source(specification.model.foreign):
+                name = specification.model.foreign[0]
+                raise UsageError(f"The code of {name} was edited while this ran; run the same command again")
+            imported.add(specification.source)
 
 
 def _end_with_parent() -> None:

@@ -1,13 +1,32 @@
 """Any row-wise module as a unit: what is written for examples in rows, [batch, in] -> [batch, out]."""
 
 import pkgutil
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from benchmark.asked.streams import Draw
 from benchmark.units.unit import Unit
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """What is drawn from torch's, numpy's or Python's generator follows from the seed; they are then as before."""
+    numpys, pythons = np.random.get_state(), random.getstate()  # noqa: NPY002  whose generator it is
+    try:
+        with torch.random.fork_rng(devices=()):
+            torch.random.default_generator.manual_seed(seed)
+            np.random.seed(seed % 2**32)  # noqa: NPY002
+            random.seed(seed)
+            yield
+    finally:
+        np.random.set_state(numpys)  # noqa: NPY002
+        random.setstate(pythons)
 
 
 class Rows(Unit):
@@ -22,12 +41,12 @@ class Rows(Unit):
         super().__init__(inputs, outputs)
         kind = pkgutil.resolve_name(module) if isinstance(module, str) else module
         self.make = lambda: kind(inputs, outputs, **options)
-        with torch.random.fork_rng(devices=()):
+        with seeded(0):
             self.module = self.make()
         # Each parameter's own axes, counted from the last: replicas stand before them.
         self.dims = {name: tuple(range(-p.dim(), 0)) for name, p in self.module.named_parameters()}
         if any(True for _ in self.module.buffers()):
-            raise ValueError(f"{module} has buffers, and replicas could not have their own")
+            raise ValueError(f"{kind.__name__} has buffers, and replicas could not have their own")
 
     def regularizer(self, name: str) -> Tensor:
         """Only "l1": it has no weights that ought to become −1, 0 or 1."""
@@ -37,12 +56,11 @@ class Rows(Unit):
         return super().regularizer(name)
 
     def initial(self, draw: Draw) -> dict[str, Tensor]:
-        """What the module's constructor draws, one seed of torch's generator a replica."""
+        """What the module's constructor draws, one seed of torch's, numpy's and Python's generators a replica."""
         seeds = (draw.uniform((1,), 0.0, 1.0) * 2.0**53).long().flatten().tolist()
         drawn = []
-        with torch.random.fork_rng(devices=()):
-            for seed in seeds:
-                torch.manual_seed(seed)
+        for seed in seeds:
+            with seeded(seed):
                 drawn.append({name: p.detach().double() for name, p in self.make().named_parameters()})
         return {f"module.{name}": torch.stack([one[name] for one in drawn]) for name in drawn[0]}
 

@@ -223,6 +223,21 @@ def test_a_protocol_may_change_a_recipe_for_one_task_and_name_who_is_trained_on_
     assert {cell.specification.model.recipe.regularizers["l1"].weight for cell in own} == {1.0}
 
 
+def test_a_model_that_a_protocol_does_not_know_is_trained_on_every_task_and_what_is_left_out_is_named():
+    single = "mistry2022_single_module"
+    request = compose(["mlp_relu", "nalu_separate", "nmu"], experiment=single)
+    trained = {cell.model: {one.task for one in request.cells if one.model == cell.model} for cell in request.cells}
+    every = {"add", "sub", "mul", "div"}
+    assert trained == {"nmu": {"mul"}, "mlp_relu": every, "nalu_separate": every}
+    rates = {cell.model: cell.specification.model.recipe.learning_rate for cell in request.cells}
+    assert rates == {"mlp_relu": 0.01, "nalu_separate": 0.05, "nmu": 0.001}  # who brings a rate keeps it
+    (note,) = request.notes()
+    assert "leaves out: nmu on add, sub, div; mlp_relu, nalu_separate, nmu with inputs=10, subset=0.1;" in note
+    chosen = compose(["mlp_relu"], ["add"], ["positive"], experiment=single, overrides=["protocol.inputs=100"])
+    assert (len(chosen.cells), chosen.notes()) == (1, [])
+    assert compose(experiment=single).notes() == []
+
+
 def test_a_protocol_changes_a_models_recipe_and_the_command_line_has_the_last_word():
     tutorial = compose(experiment="tutorial_addition").cells[0].specification.model
     assert tutorial.options["initialisation"] == "tutorial_uniform"
@@ -272,7 +287,7 @@ HUGE = "1" + "0" * 400
         (["protocol.variants=[{stesp:3}]"], "did you mean steps"),
         (["+protocol.tasks.mull={}"], "did you mean mul"),
         (["+protocol.tasks.mul={nlau:{}}"], "did you mean na"),
-        (["+protocol.tasks.mul={nac:{}}"], "trains none of these models on these tasks; it has mul with nac"),
+        (["+protocol.tasks={mul:{nac:{}},add:{nalu:{}}}"], "none of these models on these tasks; it has mul with nac"),
         (["protocol=[default,smoke]"], "A job has one protocol"),
         (["model=[nalu"], "cannot read the argument 'model=[nalu'"),
         (["nalu"], "write key=value"),

@@ -1,7 +1,10 @@
 """Tiles go to workers so that architectures are compiled side by side."""
 
+import pytest
+
 from benchmark.asked.protocol import Engine
-from benchmark.training.workers import _choose
+from benchmark.errors import UsageError
+from benchmark.training.workers import _check_code, _choose
 
 
 def test_a_worker_goes_on_with_its_architecture_then_takes_a_new_one_then_helps(quick):
@@ -19,3 +22,15 @@ def _kind(tile):
     from benchmark.asked.replicas import architecture
 
     return architecture(tile[0][0])
+
+
+def test_a_worker_refuses_code_that_is_not_what_was_asked_for_and_looks_once(quick, monkeypatch):
+    tile = quick(["torch.nn.Linear"]).replicas()
+    imported = {None}
+    _check_code(tile, imported)  # it has no source
+    tile[0].cell.specification.source = "asked for"
+    with pytest.raises(UsageError, match=r"code of torch\.nn\.Linear was edited"):
+        _check_code(tile, imported)
+    monkeypatch.setattr("benchmark.training.workers.source", lambda names: "asked for")
+    _check_code(tile, imported)
+    assert imported == {None, "asked for"}
