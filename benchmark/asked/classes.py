@@ -246,12 +246,17 @@ def _of_session(thing: Any, texts: dict[str, str]) -> list[str]:
 def _text(thing: Any) -> str:
     """The text of a class or function of a script or a notebook.
 
-    That of a notebook's class is found by its functions, as only they know their cell.
+    A class's is found by its functions, as in a notebook only they know their cell; one without any is what its
+    attributes are.
     """
-    for function in [thing] if isinstance(thing, FunctionType) else vars(thing).values():
-        function = inspect.unwrap(function)
-        if not isinstance(function, FunctionType):
-            continue
+    members = [thing] if isinstance(thing, FunctionType) else vars(thing).values()
+    functions = [inspect.unwrap(getattr(member, "fget", None) or member) for member in members]
+    functions = [function for function in functions if isinstance(function, FunctionType)]
+    if not functions:
+        return repr(
+            sorted((key, own) for key, own in vars(thing).items() if key[:2] != "__" and isinstance(own, PLAIN))
+        )
+    for function in functions:
         try:
             lines = inspect.findsource(function)[0]
         except OSError:

@@ -77,7 +77,9 @@ def test_a_file_that_was_edited_after_its_import_is_not_taken_for_what_was_impor
 
 def test_of_a_notebook_counts_what_a_class_names_there(monkeypatch, write):
     write(**FILES)
-    cell = "import mine\ndef half(x):\n    return SCALE * x / 2\n" + NET.replace("SCALE *", "half(1) *")
+    cell = "import mine\ndef half(x):\n    return SCALE * x / 2\n" + NET.replace("SCALE *", "half(1) *").replace(
+        "class Net(", "class Gain:\n    of = 1.0\nclass Net(Gain, "
+    )
 
     def run(text, scale=1.0):
         session = sys.modules["__main__"]
@@ -92,7 +94,7 @@ def test_of_a_notebook_counts_what_a_class_names_there(monkeypatch, write):
     first = run(cell)
     assert first == run(cell + "other = 1\n") == run("\n\n" + cell)
     others = {run(cell, 2.0), run(cell.replace("x / 2", "x / 3")), run(cell.replace("half(1)", "half(2)"))}
-    assert len({first} | others) == 4
+    assert len({first, run(cell.replace("of = 1.0", "of = 2.0"))} | others) == 5
     write(**{"parts/base.py": FILES["parts/base.py"] + "more = 1\n"})
     assert run(cell) != first
     linecache.cache.pop("<cell>")
