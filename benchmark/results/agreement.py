@@ -10,7 +10,7 @@ from scipy import stats
 from benchmark.asked.conf_files import members_of
 from benchmark.asked.replicas import CELL
 from benchmark.errors import UsageError, unknown
-from benchmark.results.intervals import bootstrap, boschloo, difference_of_rates, holm, success_rate
+from benchmark.results.intervals import bootstrap, boschloo, difference_of_rates, holm, minus, success_rate
 
 RATES = ("success_rate", "success_rate_relative")
 ERRORS = ("interpolation", "extrapolation", "relative_extrapolation", "solved_at", "sparsity")
@@ -126,18 +126,14 @@ def _tested(row: dict, a: Table, b: Table, on: Sequence[str]) -> tuple[float, fl
     cell = tuple(str(row[name]) for name in (*on, "metric"))
     ours, theirs = (_by_seed(table, row, on) for table in (a, b))
     if ours is None or theirs is None or min(len(ours), len(theirs)) < 2:
-        return float(_minus(*_log10([row["value_a"], row["value_b"]]))), np.nan, np.nan, np.nan
+        return float(minus(*_log10([row["value_a"], row["value_b"]]))), np.nan, np.nan, np.nan
     paired = set(ours.index) == set(theirs.index)
     x, y = (_log10(side.sort_index()) for side in (ours, theirs))
-    samples = (_minus(x, y),) if paired else (x, y)
-
-    def difference(*samples: np.ndarray, axis: int = -1) -> np.ndarray:
-        with np.errstate(invalid="ignore"):
-            medians = [np.median(sample, axis=axis) for sample in samples]
-        return medians[0] if paired else _minus(*medians)
-
-    low, high = bootstrap(samples, difference, cell)
-    return float(difference(*samples)), float(low), float(high), _rank_test(*samples)
+    samples = (minus(x, y),) if paired else (x, y)
+    with np.errstate(invalid="ignore"):
+        medians = [np.median(sample) for sample in samples]
+    low, high = bootstrap(samples, cell)
+    return float(medians[0] if paired else minus(*medians)), float(low), float(high), _rank_test(*samples)
 
 
 def _by_seed(table: Table, row: dict, on: Sequence[str]) -> pd.Series | None:
@@ -153,12 +149,6 @@ def _log10(values: Sequence[float] | pd.Series) -> np.ndarray:
     """-inf for an error of 0."""
     with np.errstate(divide="ignore"):
         return np.log10(np.asarray(values, dtype=float))
-
-
-def _minus(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """x - y, where two infinities of one sign are the same."""
-    with np.errstate(invalid="ignore"):
-        return np.where(x == y, 0.0, x - y)
 
 
 def _rank_test(*samples: np.ndarray) -> float:
