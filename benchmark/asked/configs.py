@@ -163,6 +163,16 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str]) -> Request:
     return Request(_once(cells), seeds, config.engine, folder, config.published)
 
 
+def restored(content: Mapping[str, Any]) -> Specification:
+    """A specification from what `dataclasses.asdict` made of it; UsageError where that is none."""
+    kinds = {"model": Model, "task": Task, "ranges": Ranges, "protocol": Protocol}
+    try:
+        merged = {name: OmegaConf.merge(OmegaConf.structured(kind), content[name]) for name, kind in kinds.items()}
+        return Specification(**{name: OmegaConf.to_object(config) for name, config in merged.items()})  # type: ignore
+    except (OmegaConfBaseException, KeyError) as error:
+        raise UsageError(sentence(error)) from None
+
+
 def _check_shape(content: Any) -> None:
     """UsageError where something else stands in the place of a mapping, or nothing in that of a value."""
     for path in ("model", "task", "range", "protocol", "engine"):
