@@ -100,10 +100,10 @@ def plane(runs: pd.DataFrame, planes: pd.DataFrame, diverged: pd.Series, points:
     return table.assign(**{name: table[name].to_numpy().astype(str).astype(float) for name in ("error", "relative")})
 
 
-def _by_cell(table: pd.DataFrame) -> dict[tuple, np.ndarray]:
+def by_cell(table: pd.DataFrame, names: Sequence[str] = CELL) -> dict[tuple, np.ndarray]:
     """The places of each cell's rows, the cells in order. (pandas' groupby takes ten times as long over five texts.)"""
     places: dict[tuple, list[int]] = {}
-    for place, cell in enumerate(zip(*(table[name].tolist() for name in CELL), strict=True)):
+    for place, cell in enumerate(zip(*(table[name].tolist() for name in names), strict=True)):
         places.setdefault(cell, []).append(place)
     return {cell: np.array(places[cell]) for cell in sorted(places)}
 
@@ -120,7 +120,7 @@ def _measured(
     slices = map(slice, starts.tolist(), [*starts[1:].tolist(), len(run)])
     block = dict(zip(run[starts].tolist(), slices, strict=True))
     lost, numbers = diverged.to_numpy(), runs["run"].to_numpy()
-    for cell, places in _by_cell(runs).items():
+    for cell, places in by_cell(runs).items():
         places = np.array([place for place in places if numbers[place] in block], dtype=int)
         if len(places):
             own = [block[number] for number in numbers[places].tolist()]
@@ -154,7 +154,7 @@ def initialisation(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     columns = ("initial_output", "initial_saturation", "target_interpolation")
     outputs, saturation, targets = (runs[name].to_numpy(dtype=float) for name in columns)
     rows: list[tuple] = []
-    for cell, places in _by_cell(runs).items():
+    for cell, places in by_cell(runs).items():
         low, output, high = _quartiles(outputs[places])
         target = np.sqrt(_middle(targets[places]))
         before = (pd.Series(saturation[places]).mean(), output, low, high, target, _middle(start[places]))
@@ -196,13 +196,13 @@ def summary(
     and lower quartile of the seeds' errors.
     """
     rows: list[tuple] = []
-    profiles = _by_cell(profile)
+    profiles = by_cell(profile)
     facts = {tuple(row[name] for name in CELL): row for row in cells.to_dict("records")}
     along = {name: profile[name].to_numpy() for name in PROFILE[len(CELL) : -1]}
     before = initialisation.set_index(CELL)["untrained"].to_dict()
     names = ("solved", "solved_relative", "solved_at", "sparsity", "threshold", "untrained", *ERRORS)
     columns = {name: outcomes[name].to_numpy() for name in names}
-    for cell, places in _by_cell(outcomes).items():
+    for cell, places in by_cell(outcomes).items():
         group = {name: values[places] for name, values in columns.items()}
         solved = group["solved"].astype(bool)
         of_solved = np.stack([group[name][solved] for name in ("solved_at", "sparsity")])
