@@ -20,6 +20,7 @@ TRAINS = {*MULTIRUN, "-r", "--run", "-cd", "--config-dir"}  # Hydra's flags that
 WRONG = (ValueError, TypeError, KeyError, AttributeError, RecursionError)  # Hydra's: a job's own do not come so far
 SHOWS = {"-c", "--cfg", "--resolve"}  # those that show the configuration
 finished: list[Any] = []  # the requests of this process's jobs
+stores: dict[Any, Any] = {}  # the stores of their folders
 failures: list[tuple[int, str]] = []  # (exit code, sentence) of its failed jobs
 
 
@@ -28,21 +29,24 @@ def main(cfg: Any) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     from benchmark.asked.configs import resolve
-    from benchmark.run import gather, run
+    from benchmark.results.store import Store
+    from benchmark.run import gather, train_missing
 
     hydra = HydraConfig.get()
     try:
         request = resolve(cfg, hydra.runtime.choices, hydra.overrides.task, hydra.runtime.cwd)
         for note in request.notes():
             print(f"note: {note}", file=sys.stderr)
+        place = request.results.absolute()
+        store = stores[place] = stores.get(place) or Store(request.results)
         try:
-            results = run(request)
+            train_missing(request, store)
         except RunError as error:
             failures.append((1, str(error)))
-            results = gather(request)
-        if results.tables:
-            finished.append(request)
-            show(results)
+        except KeyboardInterrupt:
+            gather(request, store=store)
+            raise
+        show(request, store)
     except Exception as error:
         failures.append(told(error))
     if os.environ.get("BENCHMARK_COMMAND_LINE") != str(os.getpid()):  # in a process of one of Hydra's launchers
@@ -51,32 +55,67 @@ def main(cfg: Any) -> None:
             raise UsageError(failures[-1][1])
 
 
-def show(results: Any) -> None:
-    """The summary of the cells asked for, and our numbers beside the published ones where an experiment has some."""
-    from benchmark.results.tables import to_csv, write_text
-    from benchmark.showing.published import compare, tell
+def show(request: Any, store: Any) -> None:
+    """The summary of the cells asked for. Tables are made of these alone: the folder's follow once, in `draw`."""
+    from benchmark.run import asked, derived
     from benchmark.showing.texts import report, say
 
-    say(report(results.outcomes, results.summary, results.asked("cells")))
-    for note in results.notes:
-        print(f"note: {note}", file=sys.stderr)
-    if results.request.published:
-        comparison = compare(results)
-        write_text(results.folder / "comparison.csv", to_csv(comparison))
-        say(tell(comparison, results.outcomes))
+    tables, _ = derived(store, asked(request), alone=True)
+    if tables:
+        finished.append(request)
+        say(report(tables["outcomes"], tables["summary"], tables["cells"]))
 
 
 def draw() -> None:
-    """The figures and reports of the folders that were worked on, unless they tell of these very tables."""
+    """The tables, figures and reports of the folders that were worked on, and our numbers beside the published ones.
+
+    Figures that tell of these very tables stay as they are.
+    """
     from benchmark import report
+    from benchmark.run import asked
+    from benchmark.showing import published
     from benchmark.showing.texts import say
 
     for folder in dict.fromkeys(request.results for request in finished):
+        requests = [request for request in finished if request.results == folder]
+        wanted = {cell: digest for request in requests for cell, digest in asked(request).items()}
         try:
-            report.write(folder, anew=False)
+            found, notes = report.write(folder, anew=False, asked=wanted)
+            for note in notes:
+                print(f"note: {note}", file=sys.stderr)
+            if "comparison" in found:
+                _tell(published.asked(found["comparison"], wanted), found)
+            for name, cells in _published_elsewhere(requests).items():
+                print(
+                    f"note: comparison.csv does not hold the numbers beside {name}: it holds, for each protocol, the "
+                    "published table of the experiment with its name",
+                    file=sys.stderr,
+                )
+                own = {table: published.asked(rows, cells) for table, rows in found.items()}
+                _tell(published.beside(name, own, stores[folder.absolute()]), found)
             say(f"\n{report.files_of(folder)}")
         except Exception as error:
             failures.append(told(error))
+
+
+def _tell(comparison: Any, found: Any) -> None:
+    from benchmark.showing.published import tell
+    from benchmark.showing.texts import say
+
+    if text := tell(comparison, found["outcomes"]):
+        say(text)
+
+
+def _published_elsewhere(requests: list[Any]) -> dict[str, list[tuple]]:
+    """Published tables that requests name though their protocols' own is another, and the cells beside them."""
+    from benchmark.asked.conf_files import published_of
+
+    elsewhere: dict[str, list[tuple]] = {}
+    for request in requests:
+        for cell in request.cells if request.published else ():
+            if published_of(cell.protocol) != request.published:
+                elsewhere.setdefault(request.published, []).append(cell.names)
+    return elsewhere
 
 
 def help_text() -> str:
@@ -173,6 +212,7 @@ def command_line() -> None:
         print(help_text())
         return
     code = 0
+    stores.clear()
     plain_warnings()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing and exiting
     os.environ["BENCHMARK_COMMAND_LINE"] = str(os.getpid())
@@ -216,8 +256,12 @@ def command_line() -> None:
         failures.append((130, text))
     finally:
         scratch.cleanup()
-        if finished:
-            draw()
+        try:
+            if finished:
+                draw()
+        except KeyboardInterrupt:
+            text = "\nInterrupted; `python -m benchmark.report DIR` derives the tables and draws the figures again."
+            failures.append((130, text))
     for own, text in failures:
         print(text, file=sys.stderr)
         code = max(code, own)

@@ -4,7 +4,7 @@ import argparse
 import hashlib
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -46,10 +46,11 @@ CAPTIONS = {
 }
 
 
-def tables(folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
+def tables(folder: Path, asked: Mapping[tuple, str] | None = None) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """A folder's tables by name, brought up to date on disk, and sentences about what they leave out.
 
-    From the shards where there are some; else from the tables themselves, of which the summary follows from the others.
+    From the shards where there are some; else from the tables themselves, of which the summary and the numbers beside
+    published ones follow from the others. asked: cell -> digest of the configuration that counts (see `Store.rows`).
     Raises UsageError where there is neither, or a file that is not ours.
     """
     found: dict[str, pd.DataFrame] = {}
@@ -58,7 +59,7 @@ def tables(folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
     store = Store(folder)
     if shards := store.shards():
         store.missing([])  # refuses to drop rows whose shards are gone
-        found, notes, _ = derive(store)
+        found, notes, _ = derive(store, asked)
     for name, path in files.items():
         if name not in found and path.is_file():
             found[name] = read_table(path, COLUMNS[name])
@@ -69,6 +70,9 @@ def tables(folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
             raise UsageError(f"{folder}: {', '.join(files[name].name for name in sources)} are not of the same cells")
         found["summary"] = statistics.summary(*(found[name] for name in sources))
         write_text(files["summary"], to_csv(found["summary"]))
+        if (comparison := published.compare(found, None)) is not None:
+            found["comparison"] = comparison
+            write_text(files["comparison"], to_csv(comparison))
     if "summary" not in found:
         raise UsageError(f"{folder} holds no results: neither shards nor a summary.csv, nor all that it follows from")
     missing = [path.name for name, path in files.items() if name not in found and name != "comparison"]
@@ -77,15 +81,17 @@ def tables(folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
     return found, notes
 
 
-def write(folder: Path, anew: bool = True) -> tuple[dict[str, pd.DataFrame], list[str]]:
+def write(
+    folder: Path, anew: bool = True, asked: Mapping[tuple, str] | None = None
+) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """Draw a folder's figures and write REPORT.md and summary.tex; `tables`' answer.
 
     Of what else lies in `figures` only what was drawn there before is removed, as `figures/.shown` lists it.
 
-    anew: even if the figures show these very tables.
+    anew: even if the figures show these very tables. asked: as for `tables`.
     """
     sweep(folder)
-    found, notes = tables(folder)
+    found, notes = tables(folder, asked)
     files = sorted(path for path in folder.glob("*.csv*") if path.name[0] != "." and path.is_file())
     shown = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
     stamp = folder / "figures" / ".shown"

@@ -20,6 +20,7 @@ from benchmark.asked.tasks import plane_points
 from benchmark.errors import RunError, UsageError
 from benchmark.results import statistics
 from benchmark.results.store import Store
+from benchmark.showing import published
 from benchmark.training.cost import WORTH_WORKERS, seconds
 from benchmark.training.workers import Pool, Tile, failure, train_tile
 
@@ -67,7 +68,18 @@ def run(request: Request | None = None, /, **names) -> Results:
     and in the tables.
     """
     request = request or configs.compose(**names)
-    store, engine = Store(request.results), request.engine
+    store = Store(request.results)
+    try:
+        trained = train_missing(request, store)
+    except (RunError, KeyboardInterrupt):
+        gather(request, store=store)
+        raise
+    return gather(request, trained, store)
+
+
+def train_missing(request: Request, store: Store) -> int:
+    """Train what the store lacks of a request: how many replicas; RunError where a tile could not be trained."""
+    engine = request.engine
     replicas = request.replicas()
     missing = store.missing(replicas)
     workers = workers_for(missing, engine)
@@ -78,26 +90,22 @@ def run(request: Request | None = None, /, **names) -> Results:
     if engine.device != "cuda" and (days := seconds(missing) / workers / 86_400) > 1:
         told = f"{len(missing):,} networks take this machine about {days:,.0f} days"
         print(f"note: {told}; what is finished is kept, and the same command goes on from there", file=sys.stderr)
-    try:
-        if missing:
-            # Workers start first: they load torch while the tiles are prepared.
-            with Pool(workers, store.folder) if workers > 1 and len(missing) > 1 else nullcontext() as pool:
-                from benchmark.training.tiles import tiles
+    if missing:
+        # Workers start first: they load torch while the tiles are prepared.
+        with Pool(workers, store.folder) if workers > 1 and len(missing) > 1 else nullcontext() as pool:
+            from benchmark.training.tiles import tiles
 
-                _check_units(missing)
-                work = tiles(missing, engine, workers, replicas, store.begun(missing))
-                store.prepare()
-                with Progress(missing, len(work)) as progress:
-                    if pool is not None:
-                        pool.train(work, progress)
-                    else:
-                        _train_here(store, work, progress)
-        else:
-            store.sweep()
-    except (RunError, KeyboardInterrupt):
-        gather(request)
-        raise
-    return gather(request, trained=len(missing))
+            _check_units(missing)
+            work = tiles(missing, engine, workers, replicas, store.begun(missing))
+            store.prepare()
+            with Progress(missing, len(work)) as progress:
+                if pool is not None:
+                    pool.train(work, progress)
+                else:
+                    _train_here(store, work, progress)
+    else:
+        store.sweep()
+    return len(missing)
 
 
 def _train_here(store: Store, work: Sequence[Tile], progress: "Progress") -> None:
@@ -114,11 +122,16 @@ def _train_here(store: Store, work: Sequence[Tile], progress: "Progress") -> Non
         raise failures[0]
 
 
-def gather(request: Request, trained: int = 0) -> Results:
+def gather(request: Request, trained: int = 0, store: Store | None = None) -> Results:
     """The results of a request's folder, its tables on disk brought up to date, without training."""
-    store = Store(request.results)
-    tables, notes, changed = derive(store, {cell.names: cell.specification.digest for cell in request.cells})
+    store = store or Store(request.results)
+    tables, notes, changed = derive(store, asked(request))
     return Results(store.folder, tables, request, trained, changed, notes)
+
+
+def asked(request: Request) -> dict[tuple, str]:
+    """The digest of each cell asked for."""
+    return {cell.names: cell.specification.digest for cell in request.cells}
 
 
 def workers_for(replicas: Sequence[Replica], engine: Engine) -> int:
@@ -180,17 +193,29 @@ def derive(store: Store, asked: Mapping[tuple, str] | None = None) -> tuple[dict
     if not store.shards():
         return {}, [], False
     with store.lock:
-        measured, notes = store.measurements(asked)
-        runs, curves = measured["runs"], measured["curves"]
-        outcomes = statistics.outcomes(runs, curves)
-        tables = {
-            "outcomes": outcomes,
-            "profile": statistics.profile(runs, measured["profiles"], outcomes["verdict"] == "diverged"),
-            "cells": statistics.cells(runs),
-            "plane": statistics.plane(runs, measured["planes"], outcomes["verdict"] == "diverged", plane_points()),
-            "initialisation": statistics.initialisation(runs, curves),
-            "curves": statistics.thin(runs, curves),
-        }
-        known = (tables[name] for name in ("profile", "cells", "initialisation"))
-        tables["summary"] = statistics.summary(outcomes, *known)
+        tables, notes = derived(store, asked)
+        if (comparison := published.compare(tables, store)) is not None:
+            tables["comparison"] = comparison
         return tables, notes, store.save(tables)
+
+
+def derived(
+    store: Store, asked: Mapping[tuple, str] | None = None, alone: bool = False
+) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """What `derive` derives, but for the numbers beside published ones; alone: of the cells asked for only."""
+    measured, notes = store.measurements(asked, alone)
+    if not measured:
+        return {}, notes
+    runs, curves = measured["runs"], measured["curves"]
+    outcomes = statistics.outcomes(runs, curves)
+    tables = {
+        "outcomes": outcomes,
+        "profile": statistics.profile(runs, measured["profiles"], outcomes["verdict"] == "diverged"),
+        "cells": statistics.cells(runs),
+        "plane": statistics.plane(runs, measured["planes"], outcomes["verdict"] == "diverged", plane_points()),
+        "initialisation": statistics.initialisation(runs, curves),
+        "curves": statistics.thin(runs, curves),
+    }
+    known = (tables[name] for name in ("profile", "cells", "initialisation"))
+    tables["summary"] = statistics.summary(outcomes, *known)
+    return tables, notes

@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 
 from benchmark import __main__ as cli
+from benchmark import report
+from benchmark.run import derive
 
 FEW = ["protocol.seeds=2", "protocol.steps=20", "protocol.evaluation_size=200", "engine.workers=1"]
 
@@ -237,10 +239,29 @@ def test_the_sweep_flag_may_stand_anywhere(command, tmp_path):
     assert set(pd.read_csv(tmp_path / "results/default/outcomes.csv")["model"]) == {"linear", "nac"}
 
 
-def test_an_experiment_may_be_narrowed_and_keeps_its_whole_comparison(command, tmp_path):
-    line = ["+experiment=trask2018_figure1_sgd", *FEW]
-    assert command(*line, "model=[mlp_relu,mlp_elu]")[0] == 0
-    code, out, _ = command(*line, "model=mlp_tanh")
-    assert (code, "mlp_tanh" in out) == (0, True)
-    comparison = pd.read_csv(tmp_path / "results/trask2018_figure1_sgd/comparison.csv")
-    assert set(comparison["model"]) == {"mlp_relu", "mlp_elu", "mlp_tanh"}
+def test_published_numbers_stand_beside_all_of_the_folder_whatever_the_last_job_asked_for(
+    command, tmp_path, monkeypatch
+):
+    derived = []
+    monkeypatch.setattr("benchmark.report.derive", lambda *of: (derived.append(of), derive(*of))[1])
+    line = ["+experiment=madsen2020_simple", *FEW, "protocol.batch=16"]
+    code, out, _ = command("-m", *line, "model=nac_mul,nalu,nmu")
+    assert (code, len(derived)) == (0, 1)
+    assert "of 3 agree" in out
+    path = tmp_path / "results/madsen2020_simple/comparison.csv"
+    whole = path.read_bytes()
+    assert set(pd.read_csv(path)["model"]) == {"nac_mul", "nalu", "nmu"}
+    code, out, _ = command(*line, "model=nmu")
+    assert (code, "of 1 agree" in out) == (0, True)
+    assert path.read_bytes() == whole
+    path.unlink()
+    assert report.main([str(path.parent)]) == 0
+    assert path.read_bytes() == whole
+
+
+def test_a_published_table_of_other_protocols_is_told_and_its_absence_from_the_folder_too(command, tmp_path):
+    line = ["+model=nmu", "+task=mul", "range=positive", *FEW]
+    code, out, err = command(*line, "published=madsen2020_simple")
+    assert (code, "Beside the published rates" in out) == (0, True)
+    assert "note: comparison.csv does not hold the numbers beside madsen2020_simple" in err
+    assert not (tmp_path / "results/default/comparison.csv").exists()

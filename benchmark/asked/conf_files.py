@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -65,3 +66,19 @@ def published_tables(*columns: str) -> list[str]:
     """
     headers = {path.stem: path.read_text().partition("\n")[0].split(",") for path in PUBLISHED.glob("*.csv")}
     return sorted(name for name, header in headers.items() if {*columns} & {*header})
+
+
+@cache
+def published_of(protocol: str) -> str | None:
+    """The published table of a protocol: that of the experiment with its name, whatever its budget.
+
+    >>> published_of("trask2018_figure1_adam"), published_of("madsen2020_simple/quick"), published_of("default")
+    ('trask2018_figure1', 'madsen2020_simple', None)
+    """
+    from omegaconf import OmegaConf
+
+    experiment = protocol.partition("/")[0]
+    if experiment not in choices_of("experiment"):
+        return None
+    content: Any = OmegaConf.load(CONF / "experiment" / f"{experiment}.yaml")
+    return content.get("published")

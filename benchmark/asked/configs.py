@@ -28,8 +28,9 @@ from benchmark.asked.classes import class_name
 from benchmark.asked.conf_files import CONF, GROUPS, VERSION_BASE, check_name, choices_of, published_tables
 from benchmark.asked.models import Model
 from benchmark.asked.protocol import Engine, Protocol
+from benchmark.asked.ranges import Ranges
 from benchmark.asked.replicas import Cell, Replica, Specification
-from benchmark.asked.tasks import check_precision
+from benchmark.asked.tasks import Task, check_precision
 from benchmark.errors import UsageError, located, unknown
 
 MOST = 1_000_000  # networks of a request
@@ -198,6 +199,16 @@ def _is_trained(whole: Protocol, protocol: Protocol, model: str, task: str, chos
     if named is None or model in named:
         return True
     return not _is_known(whole, model) and (chosen or set(whole.tasks.get(task) or ()) <= set(named))
+
+
+def restored(content: Mapping[str, Any]) -> Specification:
+    """A specification from what `dataclasses.asdict` made of it; UsageError where that is none."""
+    kinds = {"model": Model, "task": Task, "ranges": Ranges, "protocol": Protocol}
+    try:
+        merged = {name: OmegaConf.merge(OmegaConf.structured(kind), content[name]) for name, kind in kinds.items()}
+        return Specification(**{name: OmegaConf.to_object(config) for name, config in merged.items()})  # type: ignore
+    except (OmegaConfBaseException, KeyError) as error:
+        raise UsageError(sentence(error)) from None
 
 
 def _variant(protocol: Protocol, changed: Mapping[str, Any]) -> Protocol:

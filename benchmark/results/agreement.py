@@ -10,7 +10,8 @@ from scipy import stats
 from benchmark.asked.conf_files import members_of
 from benchmark.asked.replicas import CELL
 from benchmark.errors import UsageError, unknown
-from benchmark.results.intervals import bootstrap, boschloo, difference_of_rates, holm, success_rate
+from benchmark.results.intervals import bootstrap, boschloo, difference_of_rates, holm, minus, success_rate
+from benchmark.results.statistics import by_cell
 
 RATES = ("success_rate", "success_rate_relative")
 ERRORS = ("interpolation", "extrapolation", "relative_extrapolation", "solved_at", "sparsity")
@@ -56,7 +57,8 @@ def differences(a: Table, b: Table, on: Sequence[str], metrics: Sequence[str]) -
             raise UsageError(f"{a.name} and {b.name} do not both hold the metric {metric}")
     if joined.empty:
         raise UsageError(_nothing_in_common(a, b, on))
-    tested = [_tested(row, a, b, on) for row in joined.to_dict("records")]
+    seeds = [_Seeds.of(table, on) for table in (a, b)]
+    tested = [_tested(row, seeds, on) for row in joined.to_dict("records")]
     table = joined.assign(**pd.DataFrame(tested, columns=["difference", "low", "high", "p"]).to_dict("list"))
     table["p_adjusted"] = table.groupby("metric")["p"].transform(lambda p: holm(p.to_numpy()))
     table["verdict"] = [_verdict(row) for row in table.to_dict("records")]
@@ -116,7 +118,28 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(name or "none" for name in names[:3]) + (", …" if len(names) > 3 else "")
 
 
-def _tested(row: dict, a: Table, b: Table, on: Sequence[str]) -> tuple[float, float, float, float]:
+@dataclass(frozen=True)
+class _Seeds:
+    """A table's outcomes, and the places of each cell's rows there."""
+
+    outcomes: pd.DataFrame
+    places: dict[tuple, np.ndarray]
+
+    @classmethod
+    def of(cls, table: Table, on: Sequence[str]) -> "_Seeds":
+        outcomes = pd.DataFrame(columns=on) if table.outcomes is None else table.outcomes
+        return cls(outcomes, by_cell(outcomes, on))
+
+    def values(self, cell: tuple, metric: str) -> pd.Series | None:
+        """The metric of each seed of a cell, by seed; None where the table has no outcomes or no such column."""
+        if metric not in self.outcomes:
+            return None
+        rows = self.outcomes.iloc[self.places.get(cell, [])]
+        rows = rows[rows["solved"]] if metric in OF_SOLVED else rows
+        return rows.set_index("seed")[metric]
+
+
+def _tested(row: dict, seeds: Sequence[_Seeds], on: Sequence[str]) -> tuple[float, float, float, float]:
     """(difference, low, high, p) of one cell and metric."""
     if row["metric"] in RATES:
         if not row["seeds_a"] > 0 or not row["seeds_b"] > 0:
@@ -124,41 +147,22 @@ def _tested(row: dict, a: Table, b: Table, on: Sequence[str]) -> tuple[float, fl
         counts = [(round(row[f"value_{side}"] * row[f"seeds_{side}"]), int(row[f"seeds_{side}"])) for side in "ab"]
         return *difference_of_rates(*counts[0], *counts[1]), boschloo(*counts[0], *counts[1])
     cell = tuple(str(row[name]) for name in (*on, "metric"))
-    ours, theirs = (_by_seed(table, row, on) for table in (a, b))
+    ours, theirs = (side.values(tuple(row[name] for name in on), row["metric"]) for side in seeds)
     if ours is None or theirs is None or min(len(ours), len(theirs)) < 2:
-        return float(_minus(*_log10([row["value_a"], row["value_b"]]))), np.nan, np.nan, np.nan
+        return float(minus(*_log10([row["value_a"], row["value_b"]]))), np.nan, np.nan, np.nan
     paired = set(ours.index) == set(theirs.index)
     x, y = (_log10(side.sort_index()) for side in (ours, theirs))
-    samples = (_minus(x, y),) if paired else (x, y)
-
-    def difference(*samples: np.ndarray, axis: int = -1) -> np.ndarray:
-        with np.errstate(invalid="ignore"):
-            medians = [np.median(sample, axis=axis) for sample in samples]
-        return medians[0] if paired else _minus(*medians)
-
-    low, high = bootstrap(samples, difference, cell)
-    return float(difference(*samples)), float(low), float(high), _rank_test(*samples)
-
-
-def _by_seed(table: Table, row: dict, on: Sequence[str]) -> pd.Series | None:
-    """The metric of each seed of a cell, by seed; None where the table has no outcomes or no such column."""
-    if table.outcomes is None or row["metric"] not in table.outcomes:
-        return None
-    rows = table.outcomes[(table.outcomes[list(on)] == [row[name] for name in on]).all(axis=1)]
-    rows = rows[rows["solved"]] if row["metric"] in OF_SOLVED else rows
-    return rows.set_index("seed")[row["metric"]]
+    samples = (minus(x, y),) if paired else (x, y)
+    with np.errstate(invalid="ignore"):
+        medians = [np.median(sample) for sample in samples]
+    low, high = bootstrap(samples, cell)
+    return float(medians[0] if paired else minus(*medians)), float(low), float(high), _rank_test(*samples)
 
 
 def _log10(values: Sequence[float] | pd.Series) -> np.ndarray:
     """-inf for an error of 0."""
     with np.errstate(divide="ignore"):
         return np.log10(np.asarray(values, dtype=float))
-
-
-def _minus(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """x - y, where two infinities of one sign are the same."""
-    with np.errstate(invalid="ignore"):
-        return np.where(x == y, 0.0, x - y)
 
 
 def _rank_test(*samples: np.ndarray) -> float:

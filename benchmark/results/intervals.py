@@ -2,18 +2,20 @@
 
 import hashlib
 import math
-import warnings
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
 
 import numpy as np
 from scipy import optimize, special, stats
+from scipy.special import cython_special
 
-RESAMPLES = 2000
+RESAMPLES, BATCH = 2000, 100  # of the bootstrap; the samples take turns after every batch
+AT_ONCE = 1 << 20  # numbers of seeds that are drawn at once
 HALF_DROP = float(stats.chi2.ppf(0.95, 1)) / 2  # of the log-likelihood at the ends of a 95% profile interval
 Interval = tuple[float, float, float]  # estimate, low, high
 
 
+@lru_cache(1 << 12)
 def success_rate(solved: int, seeds: int) -> Interval:
     """The share of solved seeds with its 95% Wilson interval.
 
@@ -37,7 +39,7 @@ def difference_of_rates(solved_a: int, seeds_a: int, solved_b: int, seeds_b: int
     return a - b, a - b - math.hypot(a - low_a, high_b - b), a - b + math.hypot(high_a - a, b - low_b)
 
 
-@lru_cache
+@lru_cache(1 << 12)
 def boschloo(solved_a: int, seeds_a: int, solved_b: int, seeds_b: int) -> float:
     """The two-sided p-value of Boschloo's exact test that two success rates are the same."""
     if (solved_a + solved_b) in (0, seeds_a + seeds_b):
@@ -58,8 +60,8 @@ def holm(p: np.ndarray) -> np.ndarray:
     return adjusted
 
 
-def estimate(values: np.ndarray, statistic: Callable, cell: tuple[str, ...]) -> np.ndarray:
-    """A statistic of each row of [metric, seed] with its 95% percentile bootstrap interval: [metric, 3].
+def estimate(values: np.ndarray, cell: tuple[str, ...]) -> np.ndarray:
+    """The median of each row of [metric, seed] with its 95% percentile bootstrap interval: [metric, 3].
 
     The generator is seeded by the cell's key. Infinite values are allowed. One seed has no interval, none no estimate.
     """
@@ -67,28 +69,68 @@ def estimate(values: np.ndarray, statistic: Callable, cell: tuple[str, ...]) -> 
     if seeds == 0:
         return np.full((metrics, 3), np.nan)
     with np.errstate(invalid="ignore"):
-        centre = statistic(values, axis=-1)
-    ends = [np.full_like(centre, np.nan)] * 2 if seeds == 1 else bootstrap((values,), statistic, cell)
+        centre = np.median(values, axis=-1)
+    ends = [np.full_like(centre, np.nan)] * 2 if seeds == 1 else bootstrap((values,), cell)
     return np.stack([centre, *ends], axis=-1)
 
 
-def bootstrap(
-    samples: tuple[np.ndarray, ...], statistic: Callable, cell: tuple[str, ...]
-) -> tuple[np.ndarray, np.ndarray]:
-    """(low, high) of a statistic of samples [..., seed], the 95% percentile bootstrap interval.
+def bootstrap(samples: Sequence[np.ndarray], cell: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """(low, high) of the median of a sample [..., seed], or of the difference of two samples' medians.
 
-    The ends are elements of the bootstrap distribution, not interpolated between them: a half may be infinite.
+    The 95% percentile bootstrap interval. Its ends are elements of the bootstrap distribution, not interpolated between
+    them: a half may be infinite. nan where an element is.
     """
     seed = hashlib.sha256("\n".join(cell).encode()).digest()
     rng = np.random.default_rng(int.from_bytes(seed[:8], "little"))
-    # scipy also takes the distribution's standard deviation, and warns where all values are the same.
-    with np.errstate(invalid="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-        result = stats.bootstrap(
-            samples, statistic, axis=-1, n_resamples=RESAMPLES, batch=100, method="percentile", rng=rng
-        )
-    distribution = result.bootstrap_distribution
-    return np.quantile(distribution, 0.025, -1, method="lower"), np.quantile(distribution, 0.975, -1, method="higher")
+    sizes = [sample.shape[-1] for sample in samples]
+    at_once = max(1, AT_ONCE // (BATCH * max(sizes)))
+    parts = []
+    for begin in range(0, RESAMPLES // BATCH, at_once):
+        batches = range(begin, min(begin + at_once, RESAMPLES // BATCH))
+        draws = [[rng.integers(0, size, (BATCH, size)) for size in sizes] for _ in batches]
+        medians = [
+            _medians(np.atleast_2d(sample), np.concatenate(own))
+            for sample, own in zip(samples, zip(*draws, strict=True), strict=True)
+        ]
+        parts.append(medians[0] if len(medians) == 1 else minus(*medians))
+    distribution = np.concatenate(parts, axis=-1)
+    ends = math.floor(0.025 * (RESAMPLES - 1)), math.ceil(0.975 * (RESAMPLES - 1))
+    ordered = np.partition(distribution, [*ends, RESAMPLES - 1], axis=-1)
+    unknown = np.isnan(ordered[..., -1])  # nan comes last
+    low, high = (np.where(unknown, np.nan, ordered[..., end]).reshape(samples[0].shape[:-1]) for end in ends)
+    return low[()], high[()]
+
+
+def _medians(values: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """The medians of what is drawn of [metric, seed] by numbers of seeds [resample, seed]: [metric, resample].
+
+    It is the value at which as many are drawn as half a resample has, counted upwards from the lowest.
+    """
+    resamples, seeds = drawn.shape
+    places = drawn + np.arange(resamples)[:, None] * seeds
+    counts = np.bincount(places.ravel(), minlength=drawn.size).reshape(resamples, seeds).T
+    counts = counts.astype(np.int16 if seeds < 1 << 15 else np.int64, order="C")
+    order = np.argsort(values, axis=-1)
+    ordered = np.take_along_axis(values, order, -1)
+    middles = sorted({(seeds + 1) // 2, seeds // 2 + 1})  # two of an even number
+    upto = np.zeros((len(values), resamples), counts.dtype)
+    below = [np.zeros_like(upto) for _ in middles]
+    for place in order.T:
+        upto += counts[place]
+        for found, middle in zip(below, middles, strict=True):
+            found += upto < middle
+    at = [np.take_along_axis(ordered, found.astype(np.intp), -1) for found in below]
+    with np.errstate(invalid="ignore"):
+        medians = at[0] if len(at) == 1 else (at[0] + at[1]) / 2
+    if np.isnan(ordered[:, -1]).any():
+        medians[(np.isnan(values).astype(int) @ (counts > 0)) > 0] = np.nan
+    return medians
+
+
+def minus(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """x - y, where two infinities of one sign are the same."""
+    with np.errstate(invalid="ignore"):
+        return np.where(x == y, 0.0, x - y)
 
 
 def mean_solved_at(steps: np.ndarray) -> Interval:
@@ -110,6 +152,7 @@ def gamma_mean(count: int, mean: float, mean_log: float) -> Interval:
     From the sufficient statistics of `count` values: their mean, and the mean of log(value / mean), which is negative.
     """
 
+    @cache
     def profile(ratio: float) -> float:
         """The log-likelihood a value, up to a constant, at the mean `ratio` · mean and its best shape."""
         # The best shape solves log α - ψ(α) = s; both ends of the bracket follow from 1/2α < log α - ψ(α) < 1/α.
@@ -143,25 +186,70 @@ def beta_mean(count: int, mean_log: float, mean_log_complement: float) -> Interv
     From the sufficient statistics of `count` values: the means of log(value) and of log(1 - value).
     """
 
+    @cache
     def profile(logit: float) -> float:
         """The log-likelihood a value at the mean of this logit and the best concentration."""
         mean, complement = special.expit(logit), special.expit(-logit)
 
         def loss(log_concentration: float) -> float:
             a, b = math.exp(log_concentration) * mean, math.exp(log_concentration) * complement
-            return special.betaln(a, b) - (a - 1) * mean_log - (b - 1) * mean_log_complement
+            return cython_special.betaln(a, b) - (a - 1) * mean_log - (b - 1) * mean_log_complement
 
-        best = optimize.minimize_scalar(loss, bounds=(-60.0, 60.0), method="bounded", options={"xatol": 1e-10})
-        return -float(best.fun)
+        return -minimum(loss, -60.0, 60.0)[1]
 
     # Jensen: the mean lies above the geometric mean, and its complement above the geometric mean of complements.
     of_complement = lambda log: math.log(-math.expm1(log))
     bounds = mean_log - of_complement(mean_log), of_complement(mean_log_complement) - mean_log_complement
-    best = optimize.minimize_scalar(lambda z: -profile(z), bounds=bounds, method="bounded", options={"xatol": 1e-10})
-    top = -float(best.fun)
-    outside = lambda z: count * (top - profile(z)) - HALF_DROP
-    low, high = (_root(outside, sign / math.sqrt(count), best.x) for sign in (-1, 1))
-    return tuple(float(special.expit(z)) for z in (best.x, low, high))  # type: ignore[return-value]
+    best, least = minimum(lambda z: -profile(z), *bounds)
+    outside = lambda z: count * (-least - profile(z)) - HALF_DROP
+    low, high = (_root(outside, sign / math.sqrt(count), best) for sign in (-1, 1))
+    return tuple(float(special.expit(z)) for z in (best, low, high))  # type: ignore[return-value]
+
+
+def minimum(function: Callable[[float], float], low: float, high: float) -> tuple[float, float]:
+    """(x, function(x)) at a minimum between two ends: Brent 1973, chapter 5.
+
+    scipy's `minimize_scalar(method="bounded")` to the last bit, on plain floats: most of its time goes into numpy's
+    scalars, and a table takes thousands of these.
+    """
+    golden = 0.5 * (3.0 - math.sqrt(5.0))
+    best = second = third = low + golden * (high - low)
+    step = before = 0.0
+    at_best = at_second = at_third = function(best)
+    for _ in range(500):
+        middle = 0.5 * (low + high)
+        near = math.sqrt(2.2e-16) * abs(best) + 1e-10 / 3.0
+        if not abs(best - middle) > 2.0 * near - 0.5 * (high - low):
+            break
+        parabola = False
+        if abs(before) > near:
+            r = (best - second) * (at_best - at_third)
+            q = (best - third) * (at_best - at_second)
+            p = (best - third) * q - (best - second) * r
+            q = 2.0 * (q - r)
+            p, q = (-p if q > 0.0 else p), abs(q)
+            r, before = before, step
+            parabola = abs(p) < abs(0.5 * q * r) and q * (low - best) < p < q * (high - best)
+            if parabola:
+                step = p / q
+                x = best + step
+                if x - low < 2.0 * near or high - x < 2.0 * near:
+                    step = near if middle >= best else -near
+        if not parabola:
+            before = (low if best >= middle else high) - best
+            step = golden * before
+        x = best + (max(abs(step), near) if step >= 0 else -max(abs(step), near))
+        at_x = function(x)
+        if at_x <= at_best:
+            low, high = (best, high) if x >= best else (low, best)
+            third, at_third, second, at_second, best, at_best = second, at_second, best, at_best, x, at_x
+        else:
+            low, high = (x, high) if x < best else (low, x)
+            if at_x <= at_second or second == best:
+                third, at_third, second, at_second = second, at_second, x, at_x
+            elif at_x <= at_third or third in (best, second):
+                third, at_third = x, at_x
+    return best, at_best
 
 
 def _root(outside: Callable[[float], float], stride: float, start: float = 0.0) -> float:
@@ -177,5 +265,10 @@ def student(values: np.ndarray, least: float, most: float) -> Interval:
     if len(values) < 2:
         return (float(values[0]) if len(values) else math.nan), math.nan, math.nan
     mean = float(np.mean(values))
-    reach = float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
+    reach = float(_t(len(values) - 1) * (np.std(values, ddof=1) / math.sqrt(len(values))))
     return mean, max(mean - reach, least), min(mean + reach, most)
+
+
+@lru_cache(1 << 12)
+def _t(freedom: int) -> float:
+    return float(stats.t.ppf(0.975, freedom))

@@ -72,6 +72,11 @@ class Shard:
         """(*key, digest) of each row."""
         return [tuple(row) for row in self.meta["replicas"]]
 
+    @cached_property
+    def places(self) -> dict[tuple, int]:
+        """The row of each identity."""
+        return {identity: row for row, identity in enumerate(self.identities)}
+
 
 def read(path: Path, form: str = FORMAT) -> Shard:
     """A shard or a checkpoint, checked; nothing in it can execute code."""

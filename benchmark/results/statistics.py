@@ -1,5 +1,8 @@
 """From tables to tables: judgement, summaries, intervals. Nothing here reads, writes or prints."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -78,18 +81,14 @@ def profile(runs: pd.DataFrame, profiles: pd.DataFrame, diverged: pd.Series) -> 
     error, median, low, high are in the target's units; relative to the mean absolute target at x. diverged: bool for
     each row of `runs`; where it holds the error is infinite.
     """
-    joined = profiles.merge(runs[["run", *CELL]].assign(diverged=diverged.to_numpy()), on="run")
-    joined["error"] = joined["error"].mask(joined["diverged"], np.inf)
     tables = []
-    for names, group in joined.groupby(CELL, sort=True):
-        seeds = group["run"].nunique()
-        x, error, target = (group[name].to_numpy().reshape(seeds, -1) for name in ("x", "error", "target"))
+    for cell, values in _measured(runs, profiles, ["x", "error", "target"], diverged):
+        x, error, target = values
         low, median, high = _quartiles(error)
         with np.errstate(divide="ignore", invalid="ignore"):
             relative = np.where((target > 0).all(0), np.median(error / target, axis=0), np.nan)
-        columns = {"x": x[0], "error": error.mean(0), "median": median, "low": low, "high": high, "relative": relative}
-        tables.append(pd.DataFrame(dict(zip(CELL, names, strict=True)) | columns | {"seeds": seeds}))
-    return pd.concat(tables, ignore_index=True)[PROFILE]
+        tables.append((cell, len(error), [x[0], error.mean(0), median, low, high, relative]))
+    return _below_each_other(tables, PROFILE)
 
 
 def plane(runs: pd.DataFrame, planes: pd.DataFrame, diverged: pd.Series, points: np.ndarray) -> pd.DataFrame:
@@ -97,18 +96,55 @@ def plane(runs: pd.DataFrame, planes: pd.DataFrame, diverged: pd.Series, points:
 
     points: [2, point], those of every replica's rows in `planes`. diverged: as for `profile`.
     """
-    joined = planes.merge(runs[["run", *CELL]].assign(diverged=diverged.to_numpy()), on="run")
     tables = []
-    for names, group in joined.groupby(CELL, sort=True):
-        seeds = group["run"].nunique()
-        error, target = (group[name].to_numpy().reshape(seeds, -1) for name in ("error", "target"))
-        error = np.median(np.where(group["diverged"].to_numpy().reshape(seeds, -1), np.inf, error), axis=0)
-        relative = np.divide(error, target[0], out=np.full_like(error, np.nan), where=target[0] > 0)
-        # As many digits as float32 has: the table is the same before it is written and after it is read.
-        measured = {"error": error.astype(str).astype(float), "relative": relative.astype(str).astype(float)}
-        columns = dict(zip("ab", points, strict=True)) | measured | {"seeds": seeds}
-        tables.append(pd.DataFrame(dict(zip(CELL, names, strict=True)) | columns))
-    return pd.concat(tables, ignore_index=True)[PLANE] if tables else pd.DataFrame(columns=PLANE)
+    for cell, (error, target) in _measured(runs, planes, ["error", "target"], diverged):
+        median = np.median(error, axis=0)
+        relative = np.divide(median, target[0], out=np.full_like(median, np.nan), where=target[0] > 0)
+        tables.append((cell, len(error), [*points, median, relative]))
+    table = _below_each_other(tables, PLANE)
+    # As many digits as float32 has: the table is the same before it is written and after it is read.
+    return table.assign(**{name: table[name].to_numpy().astype(str).astype(float) for name in ("error", "relative")})
+
+
+def by_cell(table: pd.DataFrame, names: Sequence[str] = CELL) -> dict[tuple, np.ndarray]:
+    """The places of each cell's rows, the cells in order. (pandas' groupby takes ten times as long over five texts.)"""
+    places: dict[tuple, list[int]] = {}
+    for place, cell in enumerate(zip(*(table[name].tolist() for name in names), strict=True)):
+        places.setdefault(cell, []).append(place)
+    return {cell: np.array(places[cell]) for cell in sorted(places)}
+
+
+def _measured(
+    runs: pd.DataFrame, points: pd.DataFrame, names: Sequence[str], diverged: pd.Series
+) -> Iterator[tuple[tuple, list[np.ndarray]]]:
+    """Of each cell the columns `names` of its runs' points, as [seed, point] each; "error" is inf where diverged.
+
+    points: a run's rows stand together. A cell without points has no part in it.
+    """
+    run, columns = points["run"].to_numpy(), [points[name].to_numpy() for name in names]
+    starts = np.flatnonzero(np.diff(run, prepend=-1))
+    slices = map(slice, starts.tolist(), [*starts[1:].tolist(), len(run)])
+    block = dict(zip(run[starts].tolist(), slices, strict=True))
+    lost, numbers = diverged.to_numpy(), runs["run"].to_numpy()
+    for cell, places in by_cell(runs).items():
+        places = np.array([place for place in places if numbers[place] in block], dtype=int)
+        if len(places):
+            own = [block[number] for number in numbers[places].tolist()]
+            values = [np.stack([column[rows] for rows in own]) for column in columns]
+            error = names.index("error")
+            values[error] = np.where(lost[places, None], np.inf, values[error])
+            yield cell, values
+
+
+def _below_each_other(parts: Sequence[tuple[tuple, int, list[np.ndarray]]], columns: list[str]) -> pd.DataFrame:
+    """A table of (cell, seeds, the values of the columns between) for each cell."""
+    lengths = [len(values[0]) for _, _, values in parts]
+    keys = {name: [cell[i] for cell, _, _ in parts] for i, name in enumerate(CELL)}
+    first = pd.DataFrame(keys | {"seeds": [seeds for _, seeds, _ in parts]})
+    table = first.take(np.repeat(np.arange(len(parts)), lengths)).reset_index(drop=True)
+    between = columns[len(CELL) : -1]
+    joined = [np.concatenate([values[i] for _, _, values in parts]) for i in range(len(between))] if parts else []
+    return table.assign(**dict(zip(between, joined, strict=False))).reindex(columns=columns)
 
 
 def initialisation(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
@@ -118,21 +154,24 @@ def initialisation(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     output, output_low, output_high: median and quartiles of the root mean square output on the interpolation set;
     target: that of the target. untrained: median mean squared error there.
     """
-    start = curves.sort_values("step").groupby("run")["interpolation"].first()
-    tables = []
-    for names, group in runs.groupby(CELL, sort=True):
-        low, output, high = _quartiles(group["initial_output"].to_numpy())
-        row = {
-            "saturation": group["initial_saturation"].mean(),
-            "output": output,
-            "output_low": low,
-            "output_high": high,
-            "target": np.sqrt(group["target_interpolation"].median()),
-            "untrained": start[group["run"]].median(),
-            "seeds": len(group),
-        }
-        tables.append(dict(zip(CELL, names, strict=True)) | row)
-    return pd.DataFrame(tables)[INITIALISATION]
+    order = np.lexsort((curves["step"], curves["run"]))
+    run, first = np.unique(curves["run"].to_numpy()[order], return_index=True)
+    start = pd.Series(curves["interpolation"].to_numpy()[order][first], index=run).reindex(runs["run"]).to_numpy()
+    columns = ("initial_output", "initial_saturation", "target_interpolation")
+    outputs, saturation, targets = (runs[name].to_numpy(dtype=float) for name in columns)
+    rows: list[tuple] = []
+    for cell, places in by_cell(runs).items():
+        low, output, high = _quartiles(outputs[places])
+        target = np.sqrt(_middle(targets[places]))
+        before = (pd.Series(saturation[places]).mean(), output, low, high, target, _middle(start[places]))
+        rows.append((*cell, *map(float, before), len(places)))
+    return pd.DataFrame(rows, columns=INITIALISATION)
+
+
+def _middle(values: np.ndarray) -> float:
+    """The median of those that are known, as pandas has it."""
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if len(known) else np.nan
 
 
 def _quartiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -163,40 +202,45 @@ def summary(
     and lower quartile of the seeds' errors.
     """
     rows: list[tuple] = []
-    profiles = {names: group for names, group in profile.groupby(CELL)}
-    facts, before = cells.set_index(CELL), initialisation.set_index(CELL)["untrained"]
-    for names, group in outcomes.groupby(CELL, sort=True):
-        cell = tuple(map(str, names))
-        solved_at = group.loc[group["solved"], "solved_at"].to_numpy()
-        judged = group[np.isfinite(group["threshold"])]
-        sparse = group.loc[group["solved"], "sparsity"].to_numpy()
-        errors = group[ERRORS].to_numpy().T
-        untrained = {"extrapolation": group["untrained"].median(), "interpolation": before[names]}
+    profiles = by_cell(profile)
+    facts = {tuple(row[name] for name in CELL): row for row in cells.to_dict("records")}
+    along = {name: profile[name].to_numpy() for name in PROFILE[len(CELL) : -1]}
+    before = initialisation.set_index(CELL)["untrained"].to_dict()
+    names = ("solved", "solved_relative", "solved_at", "sparsity", "threshold", "untrained", *ERRORS)
+    columns = {name: outcomes[name].to_numpy() for name in names}
+    for cell, places in by_cell(outcomes).items():
+        group = {name: values[places] for name, values in columns.items()}
+        solved = group["solved"].astype(bool)
+        of_solved = np.stack([group[name][solved] for name in ("solved_at", "sparsity")])
+        judged = np.isfinite(group["threshold"])
+        untrained = {"extrapolation": _middle(group["untrained"]), "interpolation": before[cell]}
         with np.errstate(invalid="ignore"):  # inf / inf, where every network diverges or starts so
-            scores = [100 * group[name].to_numpy() / (error or np.nan) for name, error in untrained.items()]
-        medians = estimate(np.vstack([errors, *scores]), np.median, cell)
-        metrics = [
-            *((name, medians[i], len(group)) for i, name in enumerate((*ERRORS, "score", "score_interpolation"))),
-            ("success_rate", success_rate(int(judged["solved"].sum()), len(judged)), len(judged)),
-            ("success_rate_relative", success_rate(int(group["solved_relative"].sum()), len(group)), len(group)),
-            ("solved_at", estimate(solved_at[None], np.median, cell)[0], len(solved_at)),
-            ("solved_at_mean", mean_solved_at(solved_at), len(solved_at)),
-            ("sparsity", estimate(sparse[None], np.median, cell)[0], len(sparse)),
-            ("sparsity_mean", mean_sparsity(sparse), len(sparse)),
-            ("horizon", horizon(profiles[names], facts.loc[names]), len(group)),
-        ]
-        rows += [(*cell, metric, *interval, seeds) for metric, interval, seeds in sorted(metrics, key=lambda m: m[0])]
+            scores = [100 * group[name] / (error or np.nan) for name, error in untrained.items()]
+        medians = estimate(np.vstack([*(group[name] for name in ERRORS), *scores]), cell)
+        solved_at, sparsity = estimate(of_solved, cell)
+        seeds, count = len(places), int(solved.sum())
+        metrics = {
+            **{name: (*medians[i], seeds) for i, name in enumerate((*ERRORS, "score", "score_interpolation"))},
+            "success_rate": (*success_rate(int((solved & judged).sum()), int(judged.sum())), int(judged.sum())),
+            "success_rate_relative": (*success_rate(int(group["solved_relative"].sum()), seeds), seeds),
+            "solved_at": (*solved_at, count),
+            "solved_at_mean": (*mean_solved_at(of_solved[0]), count),
+            "sparsity": (*sparsity, count),
+            "sparsity_mean": (*mean_sparsity(of_solved[1]), count),
+            "horizon": (*horizon({name: values[profiles[cell]] for name, values in along.items()}, facts[cell]), seeds),
+        }
+        rows += [(*cell, metric, *metrics[metric]) for metric in sorted(metrics)]
     return pd.DataFrame(rows, columns=SUMMARY)
 
 
-def horizon(profile: pd.DataFrame, cell: pd.Series) -> tuple[float, float, float]:
+def horizon(profile: Mapping[str, Any], cell: Mapping[str, Any] | pd.Series) -> tuple[float, float, float]:
     """Largest distance from the training range's middle, in half-widths, up to which the relative error stays < 1%
     from the range's edge on: inside, where targets may pass 0, the interpolation error judges.
 
     Of the median seed, of the upper and of the lower quartile; 0 where it fails at the edge already. Of one input the
     worse side counts, in shares of the root mean square target of both.
     """
-    x, relative, median = (profile[name].to_numpy() for name in ("x", "relative", "median"))
+    x, relative, median = (np.asarray(profile[name]) for name in ("x", "relative", "median"))
     distance = np.abs(x - cell["middle"]) / cell["half_width"] if cell["inputs"] == 1 else x
     outside = distance > 1 - 1e-9
     # The two sides of a range that is not the middle of its profile meet at the nearest multiple of the spacing.
@@ -215,7 +259,7 @@ def horizon(profile: pd.DataFrame, cell: pd.Series) -> tuple[float, float, float
         within = distance[told & (distance < failed.min())] if len(failed) else distance[told]
         return float(within.max()) if len(within) else 0.0
 
-    worse, better = profile["high"].to_numpy(), profile["low"].to_numpy()
+    worse, better = np.asarray(profile["high"]), np.asarray(profile["low"])
     return reach(median), reach(worse), reach(better)
 
 
@@ -225,5 +269,9 @@ def thin(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     position, last = by_run.cumcount(), by_run.transform("size") - 1
     spacing = (last / (CURVE_STEPS - 1)).clip(lower=1.0)
     chosen = ((position / spacing).round() * spacing).round() == position
-    table = curves[chosen].merge(runs[["run", *KEY]], on="run")
-    return table[[*KEY, "step", "interpolation", "extrapolation", "sparsity"]].sort_values([*KEY, "step"])
+    kept, ordered = curves[chosen], runs.sort_values(KEY)
+    place = pd.Series(np.arange(len(ordered)), index=ordered["run"]).reindex(kept["run"]).to_numpy()
+    order = np.lexsort((kept["step"], place))
+    keys = ordered[KEY].take(place[order]).reset_index(drop=True)
+    columns = ["step", "interpolation", "extrapolation", "sparsity"]
+    return pd.concat([keys, kept[columns].take(order).reset_index(drop=True)], axis=1)

@@ -103,16 +103,21 @@ class Store:
                 self._seen[path.name] = read(path)
         return [self._seen[name] for name in sorted(self._seen)]
 
-    def rows(self, asked: Mapping[tuple, str] | None = None) -> tuple[list[tuple[Shard, int]], list[str]]:
+    def rows(
+        self, asked: Mapping[tuple, str] | None = None, alone: bool = False
+    ) -> tuple[list[tuple[Shard, int]], list[str]]:
         """(shard, row) of every replica that counts, and a sentence for each set of replicas that does not.
 
         Of each cell one configuration counts: the one that is asked for (cell -> digest), else the one of which the
-        folder's table is, else the one that was finished last, of the present semantics if there is one.
+        folder's table is, else the one that was finished last, of the present semantics if there is one. alone: no
+        other cells than those asked for.
         """
         chosen: dict[tuple, tuple[Shard, int]] = {}  # identity -> place; the first shard wins
         last: dict[tuple, dict[str, tuple[bool, int, Shard]]] = {}  # cell -> its digests, and when each was finished
         for order, shard in enumerate(self.shards()):
             for row, identity in enumerate(shard.identities):
+                if alone and identity[: len(CELL)] not in (asked or {}):
+                    continue
                 chosen.setdefault(identity, (shard, row))
                 digests = last.setdefault(identity[: len(CELL)], {})
                 digests[identity[-1]] = (shard.meta["semantics"] == SEMANTICS, order, shard)
@@ -172,17 +177,23 @@ class Store:
         """One shard, all or nothing. measured: `engine.Measured`."""
         return write_shard(self.shard_folder, tile, measured)
 
-    def measurements(self, asked: Mapping[tuple, str] | None = None) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    def measurements(
+        self, asked: Mapping[tuple, str] | None = None, alone: bool = False
+    ) -> tuple[dict[str, pd.DataFrame], list[str]]:
         """What `rows` chooses as `tables.measurements`, sorted by key, and sentences about what is left out."""
-        rows, notes = self.rows(asked)
-        return measurements(rows), notes
+        rows, notes = self.rows(asked, alone)
+        return measurements(rows) if rows else {}, notes
+
+    def specification(self, digest: str) -> dict[str, Any]:
+        """The specification of this digest, as plain data."""
+        return next(of[digest] for shard in self.shards() if digest in (of := shard.meta["specifications"]))
 
     def parameters(self, replica: Replica) -> dict[str, np.ndarray]:
         """A replica's parameters at its selected step, by name."""
         wanted = identity_of(replica)
         for shard in self.shards():
-            if wanted in shard.identities:
-                row = shard.identities.index(wanted)
+            if wanted in shard.places:
+                row = shard.places[wanted]
                 own = {name: array for name, array in shard.arrays.items() if name.startswith(PARAMETER)}
                 return {name.removeprefix(PARAMETER): array[row] for name, array in own.items()}
         raise KeyError(wanted)

@@ -1,13 +1,15 @@
 """The papers' numbers, shipped with the package, and ours beside them."""
 
-from typing import Any
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from benchmark.asked.conf_files import PUBLISHED, published_tables
-from benchmark.asked.replicas import CELL, Replica
+from benchmark.asked.conf_files import PUBLISHED, members_of, published_of, published_tables
+from benchmark.asked.configs import restored
+from benchmark.asked.replicas import CELL, Cell, Replica
 from benchmark.errors import unknown
 from benchmark.results.agreement import (
     ERRORS,
@@ -19,6 +21,7 @@ from benchmark.results.agreement import (
     both_over_sets_of_ranges,
     differences,
 )
+from benchmark.results.store import Store
 from benchmark.showing import texts
 from benchmark.showing.names import MODELS, TASKS, label, ordered
 
@@ -48,24 +51,55 @@ def load(name: str) -> pd.DataFrame:
     return table.assign(overrides=table["overrides"].fillna("")) if "overrides" in table else table
 
 
-def compare(results: Any) -> pd.DataFrame:
-    """Our numbers beside the published ones of the cells asked for.
+def compare(tables: Mapping[str, pd.DataFrame], store: Store | None) -> pd.DataFrame | None:
+    """A folder's numbers beside the published ones of its protocols (`conf_files.published_of`); None if none has any.
 
-    results: `run.Results` of a request that names a published table.
+    tables: the folder's, by name. store: where its networks are. Without shards (None) their predictions are those of
+    the table "comparison", if it is there.
     """
-    table = load(results.request.published)
+    protocols = tables["summary"]["protocol"].unique()
+    names = dict.fromkeys(name for name in map(published_of, protocols) if name)
+    parts = [
+        beside(name, _of(tables, [one for one in protocols if published_of(one) == name]), store) for name in names
+    ]
+    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True) if parts else None
+
+
+def _of(tables: Mapping[str, pd.DataFrame], protocols: Sequence[str]) -> dict[str, pd.DataFrame]:
+    return {name: table[table["protocol"].isin(protocols)] for name, table in tables.items()}
+
+
+def beside(name: str, tables: Mapping[str, pd.DataFrame], store: Store | None) -> pd.DataFrame:
+    """These tables' numbers beside those of the published table `name`."""
+    table = load(name)
     if "x" in table:
-        return _errors_at_inputs(table, results.tables["profile"])
-    return _metrics(table, results) if "metric" in table else _predictions(table, results)
+        return _errors_at_inputs(table, tables["profile"])
+    return _metrics(table, tables) if "metric" in table else _predictions(table, tables, store)
+
+
+def asked(comparison: pd.DataFrame, cells: Iterable[tuple]) -> pd.DataFrame:
+    """The rows of these cells, and those over a set of ranges that are all among them."""
+    ranges: dict[tuple, set[str]] = {}
+    for model, task, name, *rest in cells:
+        ranges.setdefault((model, task, *rest), set()).add(name)
+
+    def wanted(model: str, task: str, name: str, *rest: str) -> bool:
+        own = ranges.get((model, task, *rest), set())
+        members = members_of("range", name)
+        return name in own or (bool(members) and own.issuperset(members))
+
+    rows = zip(*(comparison[name] for name in CELL), strict=True)
+    return comparison[np.array([wanted(*cell) for cell in rows], dtype=bool)]
 
 
 def tell(comparison: pd.DataFrame, outcomes: pd.DataFrame | None) -> str:
     """What the terminal says about a table that `compare` made."""
-    if comparison.empty or comparison["published"].isna().all():
-        return ""
-    if "x" in comparison:
-        return _tell_errors(comparison)
-    return _tell_metrics(comparison) if "metric" in comparison else _tell_predictions(comparison, outcomes)
+    told = []
+    for column, of in (("x", _tell_errors), ("metric", _tell_metrics), ("prediction", _tell_predictions)):
+        rows = comparison[comparison[column].notna()] if column in comparison else comparison[:0]
+        if rows["published"].notna().any():
+            told.append(of(rows, outcomes))
+    return "\n".join(told)
 
 
 def _errors_at_inputs(published: pd.DataFrame, profile: pd.DataFrame) -> pd.DataFrame:
@@ -75,7 +109,7 @@ def _errors_at_inputs(published: pd.DataFrame, profile: pd.DataFrame) -> pd.Data
     return ours[ours["task"].isin(published["task"])].merge(theirs, on=["model", "task", "x"], how="left")
 
 
-def _tell_errors(table: pd.DataFrame) -> str:
+def _tell_errors(table: pd.DataFrame, _: pd.DataFrame | None) -> str:
     lines: list[str] = []
     for (range_, protocol, _), group in table.groupby(["range", "protocol", "overrides"]):
         ours, theirs = (group.pivot_table(index="model", columns="x", values=name) for name in ("error", "published"))
@@ -105,7 +139,7 @@ def _rank_correlation(ours: pd.Series, theirs: pd.Series) -> float:
     return float(stats.spearmanr(both["ours"], both["theirs"]).statistic) if len(both) > 2 else float("nan")
 
 
-def _metrics(published: pd.DataFrame, results: Any) -> pd.DataFrame:
+def _metrics(published: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Each published metric of a cell beside ours, with the verdict of the agreement rule.
 
     They are joined by model, task and range, whatever the protocol of either is called, and by overrides where the
@@ -113,13 +147,14 @@ def _metrics(published: pd.DataFrame, results: Any) -> pd.DataFrame:
     """
     on = ["model", "task", "range"]
     parts = []
-    for (protocol, overrides), own in results.summary.groupby(["protocol", "overrides"], sort=False):
+    for (protocol, overrides), own in tables["summary"].groupby(["protocol", "overrides"], sort=False):
         theirs = published[published["overrides"].isin(["", overrides])]
         own, theirs = (side.summary for side in both_over_sets_of_ranges(Table("", own), Table("", theirs)))
         metrics = [metric for metric in COMPARABLE if metric in set(own["metric"]) & set(theirs["metric"])]
         if not metrics or own[on].merge(theirs[on]).empty:
             continue
-        of = results.outcomes[(results.outcomes[["protocol", "overrides"]] == [protocol, overrides]).all(axis=1)]
+        seeds = tables["outcomes"]
+        of = seeds[(seeds["protocol"] == protocol) & (seeds["overrides"] == overrides)]
         table = differences(Table("these results", own, of), Table("the published table", theirs), on, metrics)
         parts.append(table.assign(protocol=protocol, overrides=overrides))
     if not parts:
@@ -131,7 +166,7 @@ def _metrics(published: pd.DataFrame, results: Any) -> pd.DataFrame:
     return table.sort_values("metric", key=lambda names: names.map(COMPARABLE.index), kind="stable")
 
 
-def _tell_metrics(table: pd.DataFrame) -> str:
+def _tell_metrics(table: pd.DataFrame, _: pd.DataFrame | None) -> str:
     table = table.reindex(columns=COMPARISON)  # of an older folder it holds no verdicts
     lines: list[str] = []
     groups = ["metric", "range", "protocol", "overrides"]
@@ -163,27 +198,46 @@ def _tell_metrics(table: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _predictions(published: pd.DataFrame, results: Any) -> pd.DataFrame:
+def _predictions(published: pd.DataFrame, tables: Mapping[str, pd.DataFrame], store: Store | None) -> pd.DataFrame:
     """Predictions of the first seed and of the seed with the median error for the published rows."""
-    from benchmark.results.store import Store
-    from benchmark.training.engine import predict
-
-    store = Store(results.folder)
-    x = published[["a", "b"]].to_numpy(dtype=float).T
     order = [*CELL, "seed", "a", "b", "target", "prediction", "published"]
-    tables: list[pd.DataFrame] = []
+    if store is None:
+        kept = tables.get("comparison", pd.DataFrame()).reindex(columns=order)
+        return kept[kept["prediction"].notna()]
+    x = published[["a", "b"]].to_numpy(dtype=float).T
+    parts: list[pd.DataFrame] = []
     known = set(published[["model", "task"]].itertuples(index=False, name=None))
-    for cell in results.request.cells:
-        if (cell.model, cell.task) not in known or cell.specification.problem.inputs != 2:
+    inputs = tables["cells"].set_index(CELL)["inputs"].to_dict()
+    for names, own in tables["outcomes"].groupby(CELL):
+        if tuple(names[:2]) not in known or inputs[names] != 2:
             continue
-        errors = results.outcomes.set_index(CELL).loc[[cell.names]]
-        for seed in dict.fromkeys((int(errors["seed"].min()), _median_seed(errors))):
-            replica = Replica(cell, seed)
-            own = dict(zip(CELL, cell.names, strict=True)) | {"seed": seed}
-            predicted = predict(replica, store.parameters(replica), x)
+        for seed in dict.fromkeys((int(own["seed"].min()), _median_seed(own))):
+            predicted = _predicted(store, names, seed, own["digest"].iloc[0], x)
+            key = dict(zip(CELL, names, strict=True)) | {"seed": seed}
             columns = {"prediction": predicted, "published": published["prediction"]}
-            tables.append(published[["a", "b", "target"]].assign(**own, **columns))
-    return pd.concat(tables, ignore_index=True)[order] if tables else pd.DataFrame(columns=order)
+            parts.append(published[["a", "b", "target"]].assign(**key, **columns))
+    return pd.concat(parts, ignore_index=True)[order] if parts else pd.DataFrame(columns=order)
+
+
+def _predicted(
+    store: Store, names: tuple[str, str, str, str, str], seed: int, digest: str, x: np.ndarray
+) -> np.ndarray:
+    """What a stored network says to [in, point]; nan where it is not made of this package's units.
+
+    What a results folder names is somebody else's word: no code is run that it could choose.
+    """
+    content = store.specification(digest)
+    known = content["model"]
+    units = [str(known[name]) for name in ("unit", "hidden_unit") if known.get(name) is not None]
+    if all(re.fullmatch(r"benchmark\.units\.\w+\.[A-Z]\w*", unit) for unit in units):
+        from benchmark.training.engine import predict
+
+        model, task, where, protocol, overrides = names
+        replica = Replica(Cell(model, task, where, protocol, overrides, restored(content)), seed)
+        if replica.cell.specification.digest == digest:
+            # As many digits as its precision has, as for `statistics.plane`.
+            return predict(replica, store.parameters(replica), x).astype(str).astype(float)
+    return np.full(x.shape[1], np.nan)
 
 
 def _median_seed(outcomes: pd.DataFrame) -> int:
@@ -194,7 +248,7 @@ def _median_seed(outcomes: pd.DataFrame) -> int:
 def _tell_predictions(table: pd.DataFrame, outcomes: pd.DataFrame | None) -> str:
     lines: list[str] = []
     for names, group in table.groupby(CELL, sort=False):
-        by_seed = dict(list(group.groupby("seed", sort=False)))
+        by_seed = {int(seed): part for seed, part in group.groupby("seed", sort=False)}  # type: ignore[call-overload]
         first = next(iter(by_seed.values()))
         own = None if outcomes is None else outcomes.set_index(CELL).loc[[names]]
         middle = None if own is None else _median_seed(own)

@@ -116,15 +116,15 @@ def test_noise_is_never_called_a_difference_more_often_than_five_per_cent():
     rng = np.random.default_rng(1)
 
     def drawn(name, first):
-        cells = {f"t{i}": (rng.random(25) < 0.5, rng.lognormal(0, 2, size=25)) for i in range(20)}
+        cells = {f"t{i}": (rng.random(25) < 0.5, rng.lognormal(0, 2, size=25)) for i in range(10)}
         return table(name, cells, seeds=range(first, first + 25))
 
     wrong = 0
-    for _ in range(20):
+    for _ in range(10):
         a, b = drawn("a", 0), drawn("b", 100)
         for metric in ("success_rate", "relative_extrapolation"):
             wrong += bool({"better", "worse"} & set(verdicts(a, b, metric).values()))
-    assert wrong <= 5  # of 40 tables; 2 are expected, more than 5 have a probability of 1%
+    assert wrong <= 3  # of 20 tables; 1 is expected, more than 3 have a probability of 2%
 
 
 def test_without_seeds_or_outcomes_nothing_is_concluded():

@@ -1,5 +1,6 @@
 """Intervals are those of their papers: the published ones where these are right, and honest at the edges."""
 
+import hashlib
 import math
 
 import numpy as np
@@ -13,24 +14,22 @@ def test_bootstrap_intervals_cover_the_true_median_about_as_often_as_they_say():
     rng = np.random.default_rng(0)
     hits = 0
     for trial in range(200):
-        low, high = intervals.estimate(rng.exponential(size=(1, 40)), np.median, (str(trial),))[0, 1:]
+        low, high = intervals.estimate(rng.exponential(size=(1, 40)), (str(trial),))[0, 1:]
         hits += low <= np.log(2) <= high
     assert 0.88 <= hits / 200 <= 0.99
 
 
 def test_infinite_and_single_and_absent_values_have_honest_estimates():
-    half = intervals.estimate(np.array([[1.0] * 6 + [np.inf] * 5]), np.median, ("c",))[0]
+    half = intervals.estimate(np.array([[1.0] * 6 + [np.inf] * 5]), ("c",))[0]
     assert half[0] == 1
     assert np.isinf(half[2])
-    assert np.isnan(intervals.estimate(np.array([[3.0]]), np.median, ("c",))[0]).tolist() == [False, True, True]
-    assert np.isnan(intervals.estimate(np.empty((1, 0)), np.median, ("c",))).all()
+    assert np.isnan(intervals.estimate(np.array([[3.0]]), ("c",))[0]).tolist() == [False, True, True]
+    assert np.isnan(intervals.estimate(np.empty((1, 0)), ("c",))).all()
 
 
 def test_estimates_repeat_exactly():
     values = np.random.default_rng(1).normal(size=(2, 25))
-    assert np.array_equal(
-        intervals.estimate(values, np.median, ("a", "b")), intervals.estimate(values, np.median, ("a", "b"))
-    )
+    assert np.array_equal(intervals.estimate(values, ("a", "b")), intervals.estimate(values, ("a", "b")))
 
 
 # Madsen & Johansen 2020, table 1 and the appendix's table of all models: (solved seeds, mean, low, high) of the
@@ -142,6 +141,33 @@ def test_one_value_has_no_interval_and_none_no_mean():
         value, low, high = function(np.array([0.25]))
         assert (value, math.isnan(low), math.isnan(high)) == (0.25, True, True)
         assert all(map(math.isnan, function(np.array([]))))
+
+
+@pytest.mark.filterwarnings("ignore:The BCa confidence interval")
+@pytest.mark.parametrize("sizes", [(5,), (12,), (25,), (9, 14)])
+def test_the_bootstrap_of_medians_is_scipys(sizes):
+    rng = np.random.default_rng(4)
+    samples = tuple(np.exp(rng.normal(0, 5, (3, size))) for size in sizes)
+    samples[0][1, :2] = np.inf
+    seed = int.from_bytes(hashlib.sha256(b"a\nb").digest()[:8], "little")
+
+    def statistic(*of, axis):
+        medians = [np.median(one, axis=axis) for one in of]
+        return medians[0] if len(medians) == 1 else np.subtract(*medians)
+
+    options = {"n_resamples": 2000, "batch": 100, "method": "percentile", "axis": -1}
+    with np.errstate(invalid="ignore"):
+        result = stats.bootstrap(samples, statistic, rng=np.random.default_rng(seed), **options)
+    scipys = result.bootstrap_distribution
+    low, high = (np.sort(scipys)[:, place] for place in (49, 1950))
+    assert np.array_equal(intervals.bootstrap(samples, ("a", "b")), (low, high))
+
+
+def test_a_minimum_is_scipys_to_the_last_bit():
+    for function, low, high in ((lambda x: (x - 2) ** 2, -60, 60), (math.cosh, -3, 9), (lambda x: abs(x - 0.3), 0, 1)):
+        scipys = optimize.minimize_scalar(function, bounds=(low, high), method="bounded", options={"xatol": 1e-10})
+        assert intervals.minimum(function, low, high) == (scipys.x, scipys.fun)
+    assert math.isnan(intervals.minimum(lambda x: math.nan, 0, 1)[1])
 
 
 def test_boschloo_is_scipys_and_sees_no_difference_where_all_or_none_are_solved():

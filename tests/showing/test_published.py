@@ -15,7 +15,7 @@ FEW = ["protocol.seeds=2", "protocol.steps=4", "protocol.evaluate_every=2", "eng
 
 def compared(tmp_path, *overrides, **names):
     results = run(results=tmp_path, overrides=[*FEW, *overrides], **names)
-    table = published.compare(results)
+    table = published.asked(results.tables["comparison"], {cell.names for cell in results.request.cells})
     return table, published.tell(table, results.outcomes)
 
 
@@ -75,13 +75,13 @@ def test_a_published_rate_over_nine_ranges_is_beside_ours_over_these_nine_and_no
     assert table.empty  # the published runs are longer
     known = published.load("mistry2022_division").assign(overrides="")
     results = run(results=tmp_path, overrides=[*FEW, *overrides], **asked)
-    rows = published._metrics(known, results)
+    rows = published._metrics(known, results.tables)
     assert len(rows) == 2
     for row in rows.itertuples():
         own = results.outcomes[results.outcomes["overrides"] == row.overrides]
         assert (row.range, row.seeds, row.value) == ("mistry2022", 2 * 9, own["solved"].mean())
     results.tables["summary"] = results.summary[results.summary["range"] != "positive"]
-    assert published._metrics(known, results).empty
+    assert published._metrics(known, results.tables).empty
 
 
 def test_what_was_not_printed_so_is_told(tmp_path):
@@ -96,6 +96,15 @@ def test_what_only_solved_networks_have_is_counted_over_them():
     table = published.load("madsen2020_arithmetic").set_index(["model", "task", "metric"])["seeds"]
     assert table["nac_mul", "mul", "success_rate"] == 100
     assert table["nac_mul", "mul", "solved_at"] == table["nac_mul", "mul", "sparsity_mean"] == 31
+
+
+@pytest.mark.parametrize("unit", ["os.system", "benchmark.units.nac.torch.hub.load", "benchmark.units.nac:torch"])
+def test_a_results_folder_chooses_no_code_that_predicts(unit):
+    class Store:
+        def specification(self, digest):
+            return {"model": {"unit": unit, "options": {}, "hidden_unit": None}}
+
+    assert np.isnan(published._predicted(Store(), tuple("mtrpo"), 0, "d", np.ones((2, 3)))).all()
 
 
 def test_a_table_that_nobody_published_is_refused():
@@ -132,7 +141,7 @@ def test_an_experiment_turned_to_something_else_compares_nothing(tmp_path, exper
 
 def test_the_tutorials_median_seed_is_the_one_with_the_median_error(tmp_path):
     results = run(experiment="tutorial_addition", results=tmp_path, overrides=["protocol.seeds=5", *FEW[1:]])
-    table = published.compare(results)
+    table = results.tables["comparison"]
     text = published.tell(table, results.outcomes)
     errors = results.outcomes.sort_values("relative_extrapolation")
     assert set(table["seed"]) == {0, int(errors["seed"].iloc[2])}

@@ -88,7 +88,7 @@ def _published(comparison: pd.DataFrame | None, profile: pd.DataFrame) -> pd.Dat
     """The published errors of a comparison as rows of a profile; none where it does not compare errors at inputs."""
     if comparison is None or "x" not in comparison:
         return profile[:0]
-    return comparison[comparison["published"].notna()].assign(error=comparison["published"])
+    return comparison[comparison["x"].notna() & comparison["published"].notna()].assign(error=comparison["published"])
 
 
 def _top(cell: pd.Series, part: pd.DataFrame) -> float:
