@@ -1,18 +1,18 @@
 """`python -m benchmark.compare A B`: is A better than B, worse, or the same, cell by cell?"""
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from benchmark.asked.conf_files import published_tables
-from benchmark.asked.replicas import CELL, KEY
+from benchmark.asked.replicas import CELL
 from benchmark.errors import UsageError, guarded, unknown
 from benchmark.results.agreement import (
     COMPARISON,
     ERROR_MARGIN,
-    ERRORS,
     RATE_MARGIN,
     RATES,
     VERDICTS,
@@ -20,8 +20,9 @@ from benchmark.results.agreement import (
     both_over_sets_of_ranges,
     differences,
 )
-from benchmark.results.statistics import OUTCOMES, SUMMARY
-from benchmark.results.tables import read_table, to_csv, write_text
+from benchmark.results.intervals import BEYOND, EXACT_SEEDS
+from benchmark.results.statistics import OUTCOMES, SUMMARY, by_cell
+from benchmark.results.tables import read_table, table_path, to_csv, write_text
 from benchmark.showing import published
 from benchmark.showing.texts import markdown, number, say
 
@@ -29,11 +30,13 @@ FEW = 5  # cells that are named
 METRICS = ["success_rate", "relative_extrapolation"]
 FACTOR = 10**ERROR_MARGIN
 EXPLANATION = f"""\
-Success rates: A is better or worse where Boschloo's test rejects that both are the same (5%, Holm-corrected over the
-cells), and the same where it does not and the 95% interval of the difference lies within ±{RATE_MARGIN:g}.
+Success rates: A is better or worse where Boschloo's test ({BEYOND}, where both sides together hold more than
+{EXACT_SEEDS} seeds) rejects that both are the same (5%, Holm-corrected over the cells), and the same where it does not
+and the 95% interval of the difference lies within ±{RATE_MARGIN:g}.
 Errors: A is the same where the 95% interval of their ratio lies within a factor of {FACTOR:g}, otherwise better or
 worse where a rank test rejects (5%, Holm-corrected over the cells) and the interval lies on that side. Where both hold
-the same seeds it is the median ratio over the seeds, else the ratio of the medians.
+the same seeds it is the median ratio over the seeds (one within a millionth of 1 is rounding and counts as 1), else the
+ratio of the medians.
 Whatever is left is inconclusive, which is not agreement: more seeds would tell, or the single seeds where a table does
 not hold them."""
 
@@ -45,7 +48,7 @@ def load(source: str) -> Table:
     """
     path = Path(source)
     folder = path if path.is_dir() else path.parent
-    file = path / "summary.csv" if path.is_dir() else path
+    file = table_path(path, "summary") if path.is_dir() else path
     if not file.is_file():
         if file.parent == path:
             raise UsageError(f"{source} holds no summary.csv; run the benchmark into it or name another results folder")
@@ -59,23 +62,34 @@ def load(source: str) -> Table:
                 f"The published table {source} has no {', '.join(missing)}: it holds no summary to compare"
             )
         return Table(source, table)
-    summary = read_table(file, SUMMARY, numbers=COMPARISON)
+    summary = read_table(file, SUMMARY)
     rates = summary.loc[summary["metric"].isin(RATES) & (summary["seeds"] > 0), "value"]
     if not rates.between(0, 1).all():
         raise UsageError(f"{file} is no results table of this benchmark: success rates lie between 0 and 1")
     outcomes = semantics = None
-    if file.name == "summary.csv":  # the other tables of its folder belong to it
-        if (folder / "outcomes.csv").is_file():
-            outcomes = read_table(folder / "outcomes.csv", OUTCOMES, numbers=["seed", "steps", "seconds", *ERRORS])
-            if outcomes.duplicated(KEY).any():
-                raise UsageError(f"{folder / 'outcomes.csv'} is no results table of this benchmark: a row stands twice")
-        if (folder / "cells.csv").is_file():
-            cells = read_table(folder / "cells.csv", ["semantics"], numbers=["semantics"])
-            versions = cells["semantics"].dropna().unique()
+    if file.name in ("summary.csv", "summary.csv.gz"):  # the other tables of its folder belong to it
+        if (others := table_path(folder, "outcomes")).is_file():
+            outcomes = read_table(others, OUTCOMES)
+            _check_together(folder, summary, outcomes)
+        if (others := table_path(folder, "cells")).is_file():
+            versions = read_table(others, ["semantics"])["semantics"].dropna().unique()
             if len(versions) > 1:
                 raise UsageError(f"{folder} mixes results of several versions of the semantics; run it anew")
             semantics = int(versions[0]) if len(versions) else None
     return Table(source, summary, outcomes, semantics)
+
+
+def _check_together(folder: Path, summary: pd.DataFrame, outcomes: pd.DataFrame) -> None:
+    """UsageError where a folder's summary does not follow from its outcomes: it tells of other cells or seeds."""
+    told = summary[summary["metric"] == "success_rate_relative"].set_index(CELL)["seeds"].to_dict()
+    held = {cell: len(places) for cell, places in by_cell(outcomes).items()}
+    for cell in sorted(told.keys() | held.keys()) if told else []:
+        if told.get(cell) != held.get(cell):
+            seeds = [f"{count:.0f}" if count else "no" for count in (told.get(cell), held.get(cell))]
+            raise UsageError(
+                f"{folder}: of {' × '.join(cell[:3])} the summary tells {seeds[0]} seeds and the outcomes {seeds[1]}; "
+                f"python -m benchmark.report {folder} derives one from the other"
+            )
 
 
 def check_comparable(a: Table, b: Table) -> None:
@@ -193,6 +207,8 @@ def _compare(options: argparse.Namespace) -> int:
         counts = rows["verdict"].value_counts()
         told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts)
         say(f"\n{metric}: A is {told}\n\n{table_of(rows, on)}")
+        if metric in RATES and (many := (rows["seeds_a"] + rows["seeds_b"] > EXACT_SEEDS).sum()):
+            say(f"\n{many} of these cells hold more than {EXACT_SEEDS} seeds together: their p is {BEYOND}'s.")
     missing = alone(a, b, on, metrics)
     for text in missing:
         say(f"\n{text}")
@@ -209,8 +225,8 @@ def _shared_defaults(a: Table, b: Table) -> list[str]:
 def _stems(*sources: str) -> list[str]:
     """The names of the tables' folders or files, as much of their paths as tells them apart."""
     paths = [path.resolve() for path in map(Path, sources)]
-    paths = [path.parent if path.name == "summary.csv" else path for path in paths]
-    parts = [(path.with_suffix("") if path.suffix == ".csv" else path).parts[1:] for path in paths]
+    paths = [path.parent if path.name in ("summary.csv", "summary.csv.gz") else path for path in paths]
+    parts = [path.with_name(re.sub(r"\.csv(\.gz)?$", "", path.name)).parts[1:] for path in paths]
     deepest = max(map(len, parts))
     depth = next((n for n in range(1, deepest + 1) if len({part[-n:] for part in parts}) == len(parts)), 1)
     return ["_".join(part[-depth:]) for part in parts]

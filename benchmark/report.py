@@ -13,7 +13,7 @@ from benchmark.asked.replicas import CELL, KEY
 from benchmark.errors import UsageError, guarded, unexpected
 from benchmark.results import statistics
 from benchmark.results.store import Store
-from benchmark.results.tables import read_table, sweep, to_csv, write_text
+from benchmark.results.tables import read_table, sweep, table_path, to_csv, write_text
 from benchmark.run import derive
 from benchmark.showing import figures, published, texts
 from benchmark.showing.names import MODELS, ordered
@@ -55,7 +55,7 @@ def tables(folder: Path, asked: Mapping[tuple, str] | None = None) -> tuple[dict
     """
     found: dict[str, pd.DataFrame] = {}
     notes: list[str] = []
-    files = {name: folder / (f"{name}.csv.gz" if name == "curves" else f"{name}.csv") for name in COLUMNS}
+    files = {name: table_path(folder, name) for name in COLUMNS}
     store = Store(folder)
     if shards := store.shards():
         store.missing([])  # refuses to drop rows whose shards are gone
@@ -193,7 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _report(path: Path) -> int:
     if path.is_file():
-        summary = read_table(path, statistics.SUMMARY, numbers=["value", "low", "high", "seeds"])
+        summary = read_table(path, statistics.SUMMARY)
         texts.say(f"{texts.markdown_tables(summary)}\n\n{texts.latex_tables(summary)}")
         return 0
     if not path.is_dir():

@@ -17,7 +17,7 @@ from benchmark.asked.protocol import Engine
 from benchmark.asked.replicas import CELL, KEY, SEMANTICS, Cell, Replica
 from benchmark.errors import UsageError, guarded
 from benchmark.results import statistics
-from benchmark.results.tables import read_table
+from benchmark.results.tables import read_table, table_path
 from benchmark.run import run, workers_for
 from benchmark.showing.texts import say
 from benchmark.training.cost import seconds
@@ -151,8 +151,8 @@ def _verify(options: argparse.Namespace) -> int:
     folder: Path = options.DIR
     if not folder.is_dir():
         raise UsageError(f"There is no results folder {folder}")
-    outcomes = read_table(folder / "outcomes.csv", statistics.OUTCOMES)
-    facts = read_table(folder / "cells.csv", [*CELL, "semantics"])
+    outcomes = read_table(table_path(folder, "outcomes"), statistics.OUTCOMES)
+    facts = read_table(table_path(folder, "cells"), [*CELL, "semantics"])
     cells = cells_of(outcomes, folder.resolve().name, options.model)
     drawn = sample(outcomes, cells, None if options.all else options.sample, options.seed)
     why = obstacles(drawn, cells, facts)
@@ -174,10 +174,10 @@ def _verify(options: argparse.Namespace) -> int:
             told += differences(ours, theirs, KEY)
             numbers += theirs[[name for name in theirs if name not in APART]].size
             for name, key in BY_CELL.items():
-                whole, table = _whole_cells(outcomes, ours), folder / f"{name}.csv"
+                whole, table = _whole_cells(outcomes, ours), table_path(folder, name)
                 if table.is_file() and not whole.empty:
                     theirs = read_table(table, CELL).merge(whole, on=CELL)
-                    told += differences(read_table(here / table.name, CELL).merge(whole, on=CELL), theirs, key)
+                    told += differences(read_table(table_path(here, name), CELL).merge(whole, on=CELL), theirs, key)
                     numbers += theirs.drop(columns=key).size
     for sentence in told:
         say(sentence)

@@ -1,5 +1,6 @@
 """`python -m benchmark.compare` on results as they lie in folders: verdicts, refusals, exit codes, what it writes."""
 
+import gzip
 import shutil
 
 import pandas as pd
@@ -9,7 +10,10 @@ from benchmark.compare import _stems, main
 from benchmark.run import run
 
 GRID = {"tasks": ["add", "mul"], "ranges": ["positive"]}
-SHORT = ["protocol.steps=400", "protocol.evaluation_size=500", "engine.workers=1"]
+SHORT = ["protocol.steps=150", "protocol.batch=32", "protocol.evaluation_size=500", "engine.workers=1"]
+
+
+pytestmark = pytest.mark.usefixtures("sketched")
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +84,22 @@ def test_a_folder_is_the_same_as_itself_or_too_few_to_say(command):
     assert "inconclusive" not in out.split("A is better or worse")[0]
 
 
+def test_gzipped_tables_are_compared_like_plain_ones_and_large_tables_by_the_score_test(command, folders, tmp_path):
+    shutil.copytree(folders / "first", tmp_path / "packed", ignore=shutil.ignore_patterns("shards"))
+    for name in ("summary", "outcomes", "cells"):
+        path = tmp_path / "packed" / f"{name}.csv"
+        path.with_suffix(".csv.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    for source in ("packed", "packed/summary.csv.gz"):
+        assert command(source, "first", "--output", source.partition("/")[0])[0] == 0
+        table = pd.read_csv(tmp_path / source.partition("/")[0] / "differences.csv")
+        assert set(table["verdict"]) == {"same"}
+    summary = pd.read_csv(folders / "first" / "summary.csv").assign(seeds=1000)
+    summary.to_csv(tmp_path / "many.csv", index=False)
+    out = command("many.csv", "second", "--metric", "success_rate", "--output", "here")[1]
+    assert "4 of these cells hold more than 500 seeds together: their p is the score test's." in out
+
+
 def test_a_summary_alone_can_be_compared_by_its_success_rates(command, folders, tmp_path):
     shutil.copy(folders / "first" / "summary.csv", tmp_path / "alone.csv")
     code, _, _ = command("alone.csv", "second", "--output", "here")
@@ -117,7 +137,7 @@ def test_what_cannot_be_compared_is_refused_with_a_sentence(command, tmp_path, a
 
 
 def test_other_semantics_other_configurations_and_foreign_files_are_refused(command, folders, tmp_path):
-    for name in ("older", "other", "foreign", "words", "percent", "twice", "letters"):
+    for name in ("older", "other", "foreign", "words", "percent", "twice", "letters", "fewer", "both"):
         shutil.copytree(folders / "second", tmp_path / name)
     change(tmp_path / "older", "cells.csv", semantics=0)
     change(tmp_path / "other", "outcomes.csv", digest="0" * 16)
@@ -128,6 +148,8 @@ def test_other_semantics_other_configurations_and_foreign_files_are_refused(comm
     rows = pd.read_csv(tmp_path / "twice" / "outcomes.csv")
     pd.concat([rows, rows[:1]]).to_csv(tmp_path / "twice" / "outcomes.csv", index=False)
     change(tmp_path / "letters", "outcomes.csv", relative_extrapolation="x")
+    pd.concat([rows[rows["seed"] != 25]]).to_csv(tmp_path / "fewer" / "outcomes.csv", index=False)
+    (tmp_path / "both" / "summary.csv.gz").write_bytes(b"")
     (tmp_path / "empty").mkdir()
     for name, sentence in {
         "older": "measured under version",
@@ -137,6 +159,8 @@ def test_other_semantics_other_configurations_and_foreign_files_are_refused(comm
         "percent": "success rates lie between 0 and 1",
         "twice": "a row stands twice",
         "letters": "is no results table of this benchmark",
+        "fewer": "of linear × add × positive the summary tells 25 seeds and the outcomes 24",
+        "both": "holds both summary.csv and summary.csv.gz",
         "empty": "holds no summary.csv",
     }.items():
         code, _, err = command("first", name)

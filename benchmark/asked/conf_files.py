@@ -1,5 +1,6 @@
 """Where the configuration lies, in a clone and in a wheel, and what it offers; nothing heavy is imported for it."""
 
+import gzip
 import re
 from collections.abc import Iterable
 from functools import cache
@@ -64,7 +65,10 @@ def published_tables(*columns: str) -> list[str]:
     >>> published_tables("rule")
     ['thresholds']
     """
-    headers = {path.stem: path.read_text().partition("\n")[0].split(",") for path in PUBLISHED.glob("*.csv")}
+    headers = {}
+    for path in PUBLISHED.glob("*.csv*"):
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as file:
+            headers[path.name.partition(".csv")[0]] = file.readline().strip().split(",")
     return sorted(name for name, header in headers.items() if {*columns} & {*header})
 
 

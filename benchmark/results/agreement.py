@@ -10,7 +10,7 @@ from scipy import stats
 from benchmark.asked.conf_files import members_of
 from benchmark.asked.replicas import CELL
 from benchmark.errors import UsageError, unknown
-from benchmark.results.intervals import bootstrap, boschloo, difference_of_rates, holm, minus, success_rate
+from benchmark.results.intervals import bootstrap, difference_of_rates, holm, minus, rates_test, success_rate
 from benchmark.results.statistics import by_cell
 
 RATES = ("success_rate", "success_rate_relative")
@@ -20,6 +20,7 @@ OF_SOLVED = ("solved_at", "sparsity")  # measured on the solved seeds only
 SIGNIFICANCE = 0.05
 RATE_MARGIN = 0.25  # success rates closer than this are the same
 ERROR_MARGIN = float(np.log10(2))  # and errors within a factor of 2
+ROUNDING = float(np.log10(1 + 1e-6))  # networks of one seed that differ by less are the same
 COMPARISON = ["value", "low", "high", "seeds"]
 SYMBOLS = {"better": "▲", "worse": "▼", "same": "=", "inconclusive": "?"}
 VERDICTS = list(SYMBOLS)
@@ -38,12 +39,13 @@ class Table:
 def differences(a: Table, b: Table, on: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
     """One row a cell and metric that both tables have: both values, A - B with its 95% interval, p, and A's verdict.
 
-    Success rates: Boschloo's test and Newcombe's interval. A is better or worse where the test rejects, Holm-corrected
-    over the metric's cells; the same where it does not and the interval lies within ±0.25. Other metrics, of which less
-    is better: where both tables hold the same seeds, `difference` is the median of log10 (A / B) over the seeds and the
-    test is Wilcoxon's; else it is log10 of the ratio of the medians and the test is Mann and Whitney's; with bootstrap
-    intervals. A is the same where the interval lies within a factor of 2, and otherwise better or worse where the test
-    rejects and the interval lies on that side. Whatever is left is inconclusive, which is not agreement.
+    Success rates: Boschloo's test (`intervals.rates_test`) and Newcombe's interval. A is better or worse where the test
+    rejects, Holm-corrected over the metric's cells; the same where it does not and the interval lies within ±0.25.
+    Other metrics, of which less is better: where both tables hold the same seeds, `difference` is the median of
+    log10 (A / B) over the seeds and the test is Wilcoxon's; else it is log10 of the ratio of the medians and the test
+    is Mann and Whitney's; with bootstrap intervals. A is the same where the interval lies within a factor of 2, and
+    otherwise better or worse where the test rejects and the interval lies on that side. Whatever is left is
+    inconclusive, which is not agreement.
 
     on: the columns of the key by which cells are joined. Raises UsageError where they do not tell a table's cells
     apart, a metric is not in both tables, or no cell is.
@@ -145,14 +147,14 @@ def _tested(row: dict, seeds: Sequence[_Seeds], on: Sequence[str]) -> tuple[floa
         if not row["seeds_a"] > 0 or not row["seeds_b"] > 0:
             return row["value_a"] - row["value_b"], np.nan, np.nan, np.nan
         counts = [(round(row[f"value_{side}"] * row[f"seeds_{side}"]), int(row[f"seeds_{side}"])) for side in "ab"]
-        return *difference_of_rates(*counts[0], *counts[1]), boschloo(*counts[0], *counts[1])
+        return *difference_of_rates(*counts[0], *counts[1]), rates_test(*counts[0], *counts[1])
     cell = tuple(str(row[name]) for name in (*on, "metric"))
     ours, theirs = (side.values(tuple(row[name] for name in on), row["metric"]) for side in seeds)
     if ours is None or theirs is None or min(len(ours), len(theirs)) < 2:
         return float(minus(*_log10([row["value_a"], row["value_b"]]))), np.nan, np.nan, np.nan
     paired = set(ours.index) == set(theirs.index)
     x, y = (_log10(side.sort_index()) for side in (ours, theirs))
-    samples = (minus(x, y),) if paired else (x, y)
+    samples = (_unless_rounding(minus(x, y)),) if paired else (x, y)
     with np.errstate(invalid="ignore"):
         medians = [np.median(sample) for sample in samples]
     low, high = bootstrap(samples, cell)
@@ -163,6 +165,11 @@ def _log10(values: Sequence[float] | pd.Series) -> np.ndarray:
     """-inf for an error of 0."""
     with np.errstate(divide="ignore"):
         return np.log10(np.asarray(values, dtype=float))
+
+
+def _unless_rounding(differences: np.ndarray) -> np.ndarray:
+    """0 where two numbers differ by rounding only: the rank of such a difference would say which engine computed."""
+    return np.where(np.abs(differences) < ROUNDING, 0.0, differences)
 
 
 def _rank_test(*samples: np.ndarray) -> float:

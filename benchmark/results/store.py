@@ -19,7 +19,7 @@ from benchmark.asked.protocol import Engine
 from benchmark.asked.replicas import CELL, KEY, SEMANTICS, Replica, decisive
 from benchmark.errors import UsageError
 from benchmark.results.shards import PARAMETER, UNFINISHED, Checkpoint, Shard, identity_of, read, write_shard
-from benchmark.results.tables import file_name, measurements, read_table, sweep, to_csv, write_text
+from benchmark.results.tables import measurements, read_table, sweep, table_path, to_csv, write_text
 
 
 def refuse_links(folder: Path) -> None:
@@ -148,7 +148,7 @@ class Store:
 
     def _counted(self) -> dict[tuple, str]:
         """Of which configuration each cell in the folder's table is."""
-        path = self.folder / "outcomes.csv"
+        path = table_path(self.folder, "outcomes")
         if not path.is_file():
             return {}
         table = read_table(path, [*KEY, "digest"])
@@ -160,7 +160,7 @@ class Store:
         Raises UsageError where the folder's table holds rows that neither a shard holds nor this request trains:
         deriving the table anew would lose them.
         """
-        path = self.folder / "outcomes.csv"
+        path = table_path(self.folder, "outcomes")
         # The table before the shards: another process writes them the other way round.
         table = read_table(path, [*KEY, "digest"]) if path.is_file() else pd.DataFrame(columns=KEY)
         held = self._held()
@@ -200,4 +200,4 @@ class Store:
 
     def save(self, tables: dict[str, pd.DataFrame]) -> bool:
         """Write the tables as CSV, each whole or not at all; True if one of them is new or changed."""
-        return any([write_text(self.folder / file_name(name), to_csv(table)) for name, table in tables.items()])
+        return any([write_text(table_path(self.folder, name), to_csv(table)) for name, table in tables.items()])

@@ -1,8 +1,11 @@
 """What the shards hold as data frames, and tables as files."""
 
+import gzip
+import io
 import os
 import re
 import time
+import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +20,29 @@ from benchmark.results.shards import Shard
 
 # Place in a results folder -> names of the files that are written there.
 HALF_WRITTEN = {".": r"\w+\.csv(?:\.gz)?|REPORT\.md|summary\.tex", "figures": ".+", "shards": ".+", "checkpoints": ".+"}
-EXACT: dict[str, Any] = {} if int(pd.__version__.split(".")[0]) >= 3 else {"float_precision": "round_trip"}
+# pandas reads floats to the last digit from 3.1 on, and before when it is told to.
+EXACT: dict[str, Any] = (
+    {} if [*map(int, pd.__version__.split(".")[:2])] >= [3, 1] else {"float_precision": "round_trip"}
+)
+LARGEST_TABLE = 2 << 30  # bytes of text
+TEXTS = {
+    *(*CELL, "digest", "metric", "operand", "verdict", "dtype", "device", "engine", "torch", "benchmark"),
+    *(
+        "trained",
+        "judged",
+        "representable",
+        "representable_trained",
+        "why",
+        "variance_trained",
+        "variance_judged",
+        "source",
+        "standing",
+        "rule",
+    ),
+}
+TRUTHS = {"solved", "solved_relative"}
+WITHIN = ("metric", "operand", "x", "a", "b", "step")  # what tells the rows of one cell or replica apart
+MISSING = ["", "nan", "NaN", "NA"]
 
 
 def measurements(rows: Sequence[tuple[Shard, int]]) -> dict[str, pd.DataFrame]:
@@ -63,26 +88,60 @@ def measurements(rows: Sequence[tuple[Shard, int]]) -> dict[str, pd.DataFrame]:
     }
 
 
-def read_table(path: Path, columns: Sequence[str], numbers: Sequence[str] = ()) -> pd.DataFrame:
-    """A results table, every digit of it; UsageError where it is not one with these columns, or `numbers` hold none."""
+def table_path(folder: Path, name: str) -> Path:
+    """Where a table lies in its folder, plain or gzipped: as it is there, else as it is written.
+
+    Raises UsageError where it lies there twice.
+    """
+    plain, packed = folder / f"{name}.csv", folder / f"{name}.csv.gz"
+    if plain.exists() and packed.exists():
+        raise UsageError(f"{folder} holds both {plain.name} and {packed.name}; remove the one that does not count")
+    return packed if packed.exists() or (name == "curves" and not plain.exists()) else plain
+
+
+def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A results table with every digit of its file, plain or gzipped; what is missing is nan, but "" among names.
+
+    Raises UsageError where it lacks one of these columns, or one of them holds something else than it is to, or rows of
+    one key stand there twice.
+    """
     try:
-        # What names a row is never missing, though somebody else's model may be called NA.
-        texts, header = [*CELL, "digest"], pd.read_csv(path, nrows=0)
-        empty = {column: ["", "nan", "NaN", "NA"] for column in header if column not in texts}
-        options: dict[str, Any] = {"dtype": dict.fromkeys(texts, str), "na_values": empty, "keep_default_na": False}
-        table = pd.read_csv(path, **options, **EXACT)
-        if missing := [column for column in columns if column not in table]:
-            raise ValueError(f"it lacks the columns {', '.join(missing)}")
-        for column in numbers:
-            table[column] = pd.to_numeric(table[column])
-    except (OSError, ValueError, pd.errors.ParserError) as error:
-        raise UsageError(f"{path} is no results table of this benchmark: {error}") from None
+        content = _content(path)
+        header = list(pd.read_csv(io.BytesIO(content), nrows=0, dtype=str))
+        if missing := [column for column in columns if column not in header]:
+            semicolons = len(header) == 1 and ";" in header[0]
+            hint = ": its values are separated by semicolons, and are to be by commas" if semicolons else ""
+            raise ValueError(f"it lacks the columns {', '.join(missing)}{hint}")
+        table = pd.read_csv(
+            io.BytesIO(content),
+            dtype={name: str for name in header if name in TEXTS} | ({"seed": "int64"} if "seed" in columns else {}),
+            keep_default_na=False,  # a model may be called NA
+            na_values={name: MISSING for name in header if name not in TEXTS},
+            **EXACT,
+        )
+        for name in (name for name in columns if name not in TEXTS and len(table)):
+            kinds, what = ("b", "True and False") if name in TRUTHS else ("iuf", "numbers")
+            if table[name].dtype.kind not in kinds:
+                raise ValueError(f"its column {name} holds something else than {what}")
+        keys = [name for name in (*KEY, *WITHIN) if name in table]
+        if set(CELL) <= set(columns) and (twice := table.duplicated(keys)).any():
+            row = " × ".join(str(value) for value in table.loc[twice, keys].iloc[0] if value != "")
+            raise ValueError(f"a row stands twice ({row})")
+    except (OSError, EOFError, ValueError, zlib.error, pd.errors.ParserError) as error:
+        said = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
+        raise UsageError(f"{path} is no results table of this benchmark: {said}") from None
     return table
 
 
-def file_name(table: str) -> str:
-    """Where a table lies in its folder."""
-    return f"{table}.csv.gz" if table == "curves" else f"{table}.csv"
+def _content(path: Path) -> bytes:
+    """What a table's file says; ValueError where it would unpack to more than memory is for."""
+    if path.suffix != ".gz":
+        return path.read_bytes()
+    with gzip.open(path) as file:
+        content = file.read(LARGEST_TABLE + 1)
+    if len(content) > LARGEST_TABLE:
+        raise ValueError(f"it would unpack to more than {LARGEST_TABLE:,} bytes")
+    return content
 
 
 def to_csv(table: pd.DataFrame) -> str:
@@ -133,8 +192,6 @@ def _runs(process: int) -> bool:
 
 def write_text(path: Path, text: str) -> bool:
     """Write a file in one stroke, gzipped if its name says so; False if it says that already."""
-    import gzip
-
     content = gzip.compress(text.encode(), 1, mtime=0) if path.suffix == ".gz" else text.encode()
     if path.is_file() and path.read_bytes() == content:
         return False

@@ -21,7 +21,9 @@ from benchmark.results.agreement import (
     both_over_sets_of_ranges,
     differences,
 )
+from benchmark.results.intervals import BEYOND, EXACT_SEEDS
 from benchmark.results.store import Store
+from benchmark.results.tables import read_table, table_path
 from benchmark.showing import texts
 from benchmark.showing.names import MODELS, TASKS, label, ordered
 
@@ -44,11 +46,10 @@ def load(name: str) -> pd.DataFrame:
     >>> load("trask2018_figure1")["model"].nunique()
     15
     """
-    path = PUBLISHED / f"{name}.csv"
+    path = table_path(PUBLISHED, name)
     if not path.is_file():
         raise unknown("published table", name, published_tables("source"))
-    table = pd.read_csv(path, dtype={"overrides": str})
-    return table.assign(overrides=table["overrides"].fillna("")) if "overrides" in table else table
+    return read_table(path, ORIGIN)
 
 
 def compare(tables: Mapping[str, pd.DataFrame], store: Store | None) -> pd.DataFrame | None:
@@ -187,6 +188,9 @@ def _tell_metrics(table: pd.DataFrame, _: pd.DataFrame | None) -> str:
         same, unknown = ((tested == verdict).sum() for verdict in ("same", "inconclusive"))
         told = f"{same} of {len(tested)} agree, {len(tested) - same - unknown} differ, {unknown} inconclusive"
         lines += ["", f"Beside the published rates: {told}. {RULE}"]
+        of_rates = table[table["metric"].isin(RATES) & table["p"].notna()]
+        if many := (of_rates["seeds"] + of_rates["published_seeds"] > EXACT_SEEDS).sum():
+            lines += [f"{many} of these rates are of more than {EXACT_SEEDS} seeds together: their p is {BEYOND}'s."]
     made = table[table["standing"].str.match("corrected|derived", na=False)]
     if len(made):
         lines += ["", "Not as printed:"]

@@ -175,6 +175,17 @@ def test_boschloo_is_scipys_and_sees_no_difference_where_all_or_none_are_solved(
     assert intervals.boschloo(0, 25, 0, 25) == intervals.boschloo(25, 25, 100, 100) == 1
 
 
+def test_beyond_a_stated_size_success_rates_are_tested_by_the_score_test_which_agrees_there(monkeypatch):
+    assert intervals.rates_test(3, 25, 15, 25) == intervals.boschloo(3, 25, 15, 25)
+    for a, b in ((50, 60), (50, 70), (10, 25)):
+        exact = intervals.rates_test(a, 100, b, 100)
+        with monkeypatch.context() as smaller:
+            smaller.setattr(intervals, "EXACT_SEEDS", 199)
+            assert 0 < abs(intervals.rates_test(a, 100, b, 100) - exact) < 0.1 * exact
+    monkeypatch.setattr(intervals, "boschloo", None)
+    assert intervals.rates_test(50_000, 100_000, 50_500, 100_000) == pytest.approx(0.0253, rel=0.01)
+
+
 def test_few_seeds_never_have_a_narrow_difference():
     assert intervals.difference_of_rates(10, 10, 10, 10)[2] > 0.25
     assert intervals.difference_of_rates(25, 25, 25, 25)[2] < 0.25

@@ -1,9 +1,17 @@
 """A table comes back from its file with every digit, and is written only where it changes."""
 
+import gzip
+
 import numpy as np
 import pandas as pd
+import pytest
 
-from benchmark.results.tables import read_table, to_csv, write_text
+from benchmark.asked.replicas import KEY
+from benchmark.errors import UsageError
+from benchmark.results import tables
+from benchmark.results.tables import read_table, table_path, to_csv, write_text
+
+HEADER = ",".join([*KEY, "x", "solved"])
 
 
 def test_tables_keep_every_digit_infinity_and_every_name(tmp_path):
@@ -19,6 +27,59 @@ def test_tables_keep_every_digit_infinity_and_every_name(tmp_path):
     )
     write_text(tmp_path / "table.csv", to_csv(table))
     pd.testing.assert_frame_equal(read_table(tmp_path / "table.csv", ["x"]), table)
+
+
+NAMES = {"model": "NA", "task": "null", "range": "nan", "protocol": "1.0", "overrides": ""}
+
+
+def test_a_table_is_read_plain_or_gzipped_and_its_names_are_texts(tmp_path):
+    table = pd.DataFrame([NAMES | {"seed": 7, "digest": "00012", "torch": "2.10", "x": np.nan}])
+    for name, other in (("outcomes", "outcomes.csv.gz"), ("curves", "curves.csv")):
+        path = table_path(tmp_path, name)
+        write_text(path, to_csv(table))
+        read = read_table(path, [*KEY, "x"])
+        pd.testing.assert_frame_equal(read, table)
+        path.rename(tmp_path / other)
+        assert table_path(tmp_path, name) == tmp_path / other
+        if other.endswith(".gz"):
+            (tmp_path / other).write_bytes(gzip.compress((tmp_path / other).read_bytes()))
+        else:
+            (tmp_path / other).write_bytes(gzip.decompress((tmp_path / other).read_bytes()))
+        pd.testing.assert_frame_equal(read_table(tmp_path / other, [*KEY, "x"]), table)
+        path.write_text("")
+        with pytest.raises(UsageError, match="holds both"):
+            table_path(tmp_path, name)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("model;task\nnac;add\n", "separated by semicolons"),
+        (f"{HEADER}\nm,t,r,p,,0,0.5,True\nm,t,r,p,,0,0.5,False\n", r"a row stands twice .m × t × r × p × 0"),
+        (f"{HEADER}\nm,t,r,p,,0,much,True\n", "column x holds something else than numbers"),
+        (f"{HEADER}\nm,t,r,p,,0,1,yes\n", "column solved holds something else than True and False"),
+        (f"{HEADER}\nm,t,r,p,,0.5,1,True\n", "is no results table"),
+        ("", "No columns to parse"),
+        ("\x00\xff", "is no results table"),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_file_that_is_no_table_is_refused_with_what_is_wrong_in_it(tmp_path, text, said, packed):
+    path = tmp_path / ("a.csv.gz" if packed else "a.csv")
+    path.write_bytes(gzip.compress(text.encode("latin1")) if packed else text.encode("latin1"))
+    with pytest.raises(UsageError, match=said):
+        read_table(path, [*KEY, "x", "solved"])
+
+
+def test_what_unpacks_to_more_than_memory_is_for_and_what_is_not_packed_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "LARGEST_TABLE", 1000)
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"," * 2000))
+    with pytest.raises(UsageError, match="would unpack to more than"):
+        read_table(tmp_path / "a.csv.gz", [])
+    for content in (b"model,task\n", gzip.compress(b"model,task\n")[:-9]):
+        (tmp_path / "a.csv.gz").write_bytes(content)
+        with pytest.raises(UsageError, match="is no results table"):
+            read_table(tmp_path / "a.csv.gz", [])
 
 
 def test_a_table_is_written_as_pandas_writes_it():

@@ -11,6 +11,7 @@ from benchmark.run import run
 from benchmark.showing import published
 
 FEW = ["protocol.seeds=2", "protocol.steps=4", "protocol.evaluate_every=2", "engine.workers=1"]
+FEW += ["protocol.evaluation_size=200"]
 
 
 def compared(tmp_path, *overrides, **names):
