@@ -63,7 +63,7 @@ def test_a_number_that_is_another_is_named(changed, capsys, table, column, value
     [
         ("cells", slice(None), "semantics", "1", "of version 1 of the semantics"),
         ("outcomes", slice(None), "digest", "0123456789abcdef", "its digest differs"),
-        ("outcomes", slice(None), "model", "mine", "name a class of your own by --model"),
+        ("outcomes", slice(0, 5), "model", "mine", "name a class of your own by --model"),
     ],
 )
 def test_what_cannot_be_trained_here_is_refused_with_a_sentence(changed, capsys, table, row, column, value, told):
