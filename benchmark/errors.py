@@ -122,11 +122,14 @@ def plain_warnings() -> None:
 
 
 def guarded(command: Callable[[], int]) -> int:
-    """A command's exit code; where it raises, what `told` says, printed."""
+    """A command's exit code, 130 after Ctrl-C; where it raises, what `told` says, printed."""
     with warnings.catch_warnings():  # as before for whoever calls a command from Python
         plain_warnings()
         try:
             return command()
+        except KeyboardInterrupt:
+            print("\nInterrupted.", file=sys.stderr)
+            return 130
         except Exception as error:
             code, text = told(error)
             print(text, file=sys.stderr)

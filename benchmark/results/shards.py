@@ -7,16 +7,18 @@ killed at any moment leaves whole files or none.
 import hashlib
 import json
 import os
+import re
 import secrets
+import socket
 import time
 import zipfile
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -28,7 +30,8 @@ from benchmark.errors import UsageError
 FORMAT = "arithmetic-extrapolation shard 3"
 UNFINISHED = "arithmetic-extrapolation checkpoint 1"
 PARAMETER = "parameter:"
-LARGEST = 4 << 30  # bytes of a file's arrays; no tile has as many
+HOST = re.sub(r"\W", "_", socket.gethostname())[:32]
+LARGEST, LARGEST_META = 4 << 30, 1 << 28  # bytes of a file's arrays and of what it says of them; no tile has as many
 # The arrays of a shard: kind, and further axes than the replicas' by name, those of one name being equally long.
 ARRAYS = {
     **dict.fromkeys(("interpolation", "extrapolation", "sparsity"), ("f", ("evaluation",))),
@@ -79,11 +82,15 @@ class Shard:
 
 
 def read(path: Path, form: str = FORMAT) -> Shard:
-    """A shard or a checkpoint, checked; nothing in it can execute code."""
+    """A shard or a checkpoint, checked; nothing in it can execute code.
+
+    Raises UsageError where it is damaged or foreign, FileNotFoundError where it is not there (any more).
+    """
     advice = "move it away and run again: what is missing is trained anew"
     try:
         with path.open("rb") as file:
-            if (size := sum(entry.file_size for entry in zipfile.ZipFile(file).infolist())) > LARGEST:
+            sizes = {entry.filename: entry.file_size for entry in zipfile.ZipFile(file).infolist()}
+            if (size := sum(sizes.values())) > LARGEST or sizes.get("meta.npy", 0) > LARGEST_META:
                 raise ValueError(f"it would unpack to {size:,} bytes")
             file.seek(0)
             with np.load(file, allow_pickle=False) as archive:
@@ -93,9 +100,11 @@ def read(path: Path, form: str = FORMAT) -> Shard:
                 arrays = {name: archive[name] for name in archive.files if name != "meta"}
         shard = Shard(path, meta, arrays)
         wrong = _wrong_keys(meta) or (_wrong_arrays if form == FORMAT else _wrong_sum)(shard)
-    except UsageError:
+    except (UsageError, FileNotFoundError):
         raise
     except Exception as error:  # a damaged archive fails in more ways than its readers document
+        if isinstance(error, OSError) and error.strerror:
+            raise UsageError(f"{path} cannot be read: {error.strerror}") from None
         said = " ".join(str(error).split())
         raise UsageError(f"{path} is damaged or no shard of this benchmark ({said}); {advice}") from None
     if wrong:
@@ -125,6 +134,8 @@ def _wrong_arrays(shard: Shard) -> str:
         if not all(isinstance(facts[0].get(name), kind) for name, kind in FACTS.items()):
             return "it does not say where its networks were trained"
         protocol = facts[1].get("protocol")
+        if not isinstance(facts[1].get("model"), dict):
+            return "it does not say of which model"
         if not isinstance(protocol, dict) or not isinstance(protocol.get("fits"), int | float):
             return "it does not say by which protocol"
     steps, seconds = arrays.pop("steps", None), arrays.pop("seconds", None)
@@ -232,11 +243,13 @@ class Checkpoint:
 
     def load(self) -> dict[str, np.ndarray] | None:
         """What was saved last; UsageError where the file is damaged."""
-        return read(self.path, UNFINISHED).arrays if self.path.exists() else None
+        try:
+            return read(self.path, UNFINISHED).arrays
+        except FileNotFoundError:  # nobody began, or another process has finished it
+            return None
 
     def save(self, arrays: dict[str, np.ndarray]) -> None:
         """Keep this instead of what was saved before."""
-        self.path.parent.mkdir(exist_ok=True)
         arrays = {name: np.asarray(array) for name, array in arrays.items()}
         _write(self.path, np.savez, self.meta | {"sum": _sum(arrays)}, arrays)
 
@@ -248,9 +261,31 @@ class Checkpoint:
 
 
 def _write(path: Path, save: Callable[..., None], meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-    temporary = path.with_name(f".{path.stem}-{os.getpid()}.npz")
-    with temporary.open("wb") as file:
+    with replacing(path) as temporary, _opened(temporary) as file:
         save(file, meta=np.array(json.dumps(meta)), **arrays)
         file.flush()
         os.fsync(file.fileno())
-    temporary.rename(path)
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A new file, and its folder where there is none (any more): another process may just have removed an empty one."""
+    for _ in range(100):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            return path.open("wb")
+    return path.open("wb")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A name to write under: what is written takes the place of `path` in one stroke, or is gone where that fails.
+
+    No other writer has it, on whatever machine: it holds the host, the process and a random part (see `tables.sweep`).
+    """
+    temporary = path.with_name(f".{path.name}.{HOST}-{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

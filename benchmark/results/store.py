@@ -5,9 +5,10 @@ each cell one configuration counts (see `Store.rows`).
 """
 
 import os
+import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,22 @@ from benchmark.results.shards import PARAMETER, UNFINISHED, Checkpoint, Shard, i
 from benchmark.results.tables import measurements, read_table, sweep, table_path, to_csv, write_text
 
 
-def refuse_links(folder: Path) -> None:
-    """Raise UsageError where a link among a results folder's own files and folders leads out of it.
+def refuse_foreign(folder: Path) -> None:
+    """Raise UsageError where one of a results folder's own names is a link that leads out of it, or no file or folder.
 
-    A stranger's folder may hold one; what is read or written there is somebody else's.
+    A stranger's folder may hold one; what is read or written there is somebody else's, and a pipe never ends.
     """
-    own = ["shards", "checkpoints", "figures", ".lock", "*.csv", "*.csv.gz", "shards/*.npz", "checkpoints/*.npz"]
+    folders, files = ("shards", "checkpoints", "figures"), (".lock", "REPORT.md", "summary.tex", "*.csv", "*.csv.gz")
+    own = [*folders, *files, "figures/.shown", "shards/*.npz", "checkpoints/*.npz"]
     for path in (path for pattern in own for path in folder.glob(pattern)):
         if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
             raise UsageError(f"{path} is a link that leads out of {folder}; remove it or name another folder")
+        is_folder = path.name in folders
+        if path.exists() and not (path.is_dir() if is_folder else path.is_file() or path.suffix == ".npz"):
+            what = "folder" if is_folder else "file"
+            raise UsageError(f"{path} is no {what}, as the benchmark has there; move it away or name another folder")
+        if is_folder and not os.access(path, os.W_OK):
+            raise UsageError(f"{path} cannot be written to; name another folder")
 
 
 def _asked_for(shard: Shard, digest: str) -> tuple[int, dict[str, Any]]:
@@ -53,7 +61,7 @@ class Store:
             raise UsageError(f"results ({self.folder}): {existing} is a file; name a folder")
         if not os.access(existing, os.W_OK):
             raise UsageError(f"results ({self.folder}): {existing} cannot be written to; name another folder")
-        refuse_links(self.folder)
+        refuse_foreign(self.folder)
 
     def prepare(self) -> None:
         """Make the folder, or raise UsageError; and sweep it."""
@@ -85,16 +93,36 @@ class Store:
         return tiles
 
     def _checkpoints(self) -> list[Shard]:
-        paths = sorted(self.checkpoint_folder.glob("[!.]*.npz"))
-        return [read(path, UNFINISHED) for path in paths if path.exists()]
+        found = []
+        for path in sorted(self.checkpoint_folder.glob("[!.]*.npz")):
+            if not path.is_fifo():
+                with suppress(FileNotFoundError):  # another process has finished it
+                    found.append(read(path, UNFINISHED))
+        return found
 
     def _held(self) -> set[tuple]:
         return {identity for shard in self.shards() for identity in shard.identities}
 
-    @cached_property
-    def lock(self) -> FileLock:
-        """Held while tables are derived and written."""
-        return FileLock(self.folder / ".lock")
+    @property
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Held while tables are derived and written; a warning where this file system has no locks or refuses one."""
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire()
+        except (OSError, NotImplementedError) as error:
+            said = getattr(error, "strerror", None) or error
+            warnings.warn(
+                f"{self.folder / '.lock'} cannot be locked ({said}): where several processes fill this folder at once, "
+                f"its tables may lack what others finished last, until python -m benchmark.report {self.folder}",
+                stacklevel=3,
+            )
+            yield
+            return
+        try:
+            yield
+        finally:
+            lock.release()
 
     def shards(self) -> list[Shard]:
         """All shards in the order they were finished; each is read once."""

@@ -16,7 +16,7 @@ import pandas as pd
 
 from benchmark.asked.replicas import CELL, KEY
 from benchmark.errors import UsageError
-from benchmark.results.shards import Shard
+from benchmark.results.shards import HOST, Shard, replacing
 
 # Place in a results folder -> names of the files that are written there.
 HALF_WRITTEN = {".": r"\w+\.csv(?:\.gz)?|REPORT\.md|summary\.tex", "figures": ".+", "shards": ".+", "checkpoints": ".+"}
@@ -24,6 +24,7 @@ HALF_WRITTEN = {".": r"\w+\.csv(?:\.gz)?|REPORT\.md|summary\.tex", "figures": ".
 EXACT: dict[str, Any] = (
     {} if [*map(int, pd.__version__.split(".")[:2])] >= [3, 1] else {"float_precision": "round_trip"}
 )
+DAY = 86_400  # seconds
 LARGEST_TABLE = 2 << 30  # bytes of text
 TEXTS = {
     *(*CELL, "digest", "metric", "operand", "verdict", "dtype", "device", "engine", "torch", "benchmark"),
@@ -166,14 +167,18 @@ def _quoted(text: str) -> str:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed writers left half written in a results folder: their process is gone, and for ten seconds
-    nobody, on another machine, has written to it. A user's own hidden files stay.
+    """Remove what killed writers left half written in a results folder (under the names of `shards.replacing`).
+
+    Nobody has written to them for ten seconds, and their process on this machine is gone; for a day where it was on
+    another. A user's own hidden files stay.
     """
     for place, names in HALF_WRITTEN.items():
         for path in (folder / place).glob(".*"):
-            found = re.fullmatch(rf"\.(?:{names})[.-](\d+)(?:\.(?:npz|png|svg))?", path.name)
+            found = re.fullmatch(rf"\.(?:{names})\.(\w+)-(\d+)-[0-9a-f]{{8}}", path.name)
+            if not found or (found[1] == HOST and _runs(int(found[2]))):
+                continue
             with suppress(OSError):  # another process sweeps too
-                if found and not _runs(int(found[1])) and path.lstat().st_mtime < time.time() - 10:
+                if path.lstat().st_mtime < time.time() - (10 if found[1] == HOST else DAY):
                     path.unlink()
 
 
@@ -196,7 +201,6 @@ def write_text(path: Path, text: str) -> bool:
     if path.is_file() and path.read_bytes() == content:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(content)
-    temporary.rename(path)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
     return True

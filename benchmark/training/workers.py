@@ -15,7 +15,7 @@ from typing import Any, cast
 from benchmark.asked.classes import source
 from benchmark.asked.protocol import Engine
 from benchmark.asked.replicas import Replica, architecture
-from benchmark.errors import RunError, UsageError, unexpected
+from benchmark.errors import RunError, UsageError, told, unexpected
 
 Tile = tuple[Sequence[Replica], Engine]
 Report = Callable[[int, int, int], None]
@@ -138,7 +138,8 @@ def failure(tile: Sequence[Replica], error: Exception) -> RunError:
         return error
     if os.environ.get("BENCHMARK_TRACEBACK"):
         traceback.print_exception(error)
-    return RunError(f"{tile[0].cell.model} could not be trained ({len(tile)} networks). {unexpected(error)}")
+    said = told(error)[1] if isinstance(error, OSError | MemoryError) else unexpected(error)
+    return RunError(f"{tile[0].cell.model} could not be trained ({len(tile)} networks). {said}")
 
 
 def _work(connection: Connection, folder: Path) -> None:

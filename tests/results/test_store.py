@@ -16,7 +16,7 @@ from benchmark.asked.protocol import Engine
 from benchmark.errors import UsageError
 from benchmark.results import shards
 from benchmark.results.store import Store
-from benchmark.run import derive
+from benchmark.run import derive, run
 from benchmark.training.engine import train
 
 
@@ -51,11 +51,11 @@ def test_only_what_no_shard_holds_is_missing(filled, quick):
 def test_a_temporary_file_of_a_killed_writer_is_no_shard(filled):
     store, _request = filled
     path = next(store.shard_folder.glob("*.npz"))
-    half = store.shard_folder / f".{path.stem}-999999999.npz"
+    half = store.shard_folder / f".{path.name}.{shards.HOST}-999999999-0123abcd"
     half.write_bytes(path.read_bytes()[:100])
     assert len(Store(store.folder).shards()) == 1
     store.prepare()
-    assert half.exists()  # it may be another machine's, still at work
+    assert half.exists()  # it may be another machine's of this name, still at work
     os.utime(half, (0, 0))
     store.prepare()
     assert [path.name] == [left.name for left in store.shard_folder.iterdir()]
@@ -300,23 +300,73 @@ def test_a_shard_can_be_opened_without_this_package(filled):
 
 def test_what_killed_writers_left_is_swept_out_and_nothing_else(filled):
     store, _ = filled
-    nobody, old = 999_999_999, time.time() - 60
+    gone, here, elsewhere = (
+        f"{of}-0123abcd" for of in (f"{shards.HOST}-999999999", f"{shards.HOST}-{os.getpid()}", "z-9")
+    )
     left = [
-        *(store.folder / name for name in (f".cells.csv.{nobody}", f".curves.csv.gz.{nobody}", f".REPORT.md.{nobody}")),
-        *(store.folder / "figures" / name for name in (f".success.{nobody}.png", f"..shown.{nobody}")),
-        store.shard_folder / f".01-1-ab-{nobody}.npz",
+        *(store.folder / f".{name}.{gone}" for name in ("cells.csv", "curves.csv.gz", "REPORT.md")),
+        *(store.folder / "figures" / f".{name}.{gone}" for name in ("success.png", ".shown")),
+        store.shard_folder / f".01-1-ab.npz.{gone}",
+        store.folder / f".outcomes.csv.{elsewhere}",
     ]
     kept = [
-        *(store.folder / name for name in (f".notes.{nobody}", "notes.txt", f".cells.csv.{os.getpid()}")),
+        *(store.folder / name for name in (f".notes.{gone}", "notes.txt", f".cells.csv.{here}")),
         *(store.folder / "figures" / name for name in ("mine.pdf", ".hidden")),
     ]
     (store.folder / "figures").mkdir()
     for path in [*left, *kept]:
         path.write_text("half")
-        os.utime(path, (old, old))
-    fresh = store.folder / f".outcomes.csv.{nobody}"  # on another machine somebody writes it
+        os.utime(path, (time.time() - 90_000,) * 2)
+    fresh = store.folder / f".plane.csv.{elsewhere}"  # on another machine somebody writes it
     fresh.write_text("half")
     shard = [path for path in store.shard_folder.iterdir() if path not in left]
     Store(store.folder).sweep()
     assert not any(path.exists() for path in left)
     assert all(path.exists() for path in [*kept, fresh, *shard])
+
+
+@pytest.mark.parametrize("wrong", [OSError("disk full"), KeyboardInterrupt()])
+def test_what_cannot_be_written_leaves_nothing_half_written(tmp_path, wrong):
+    def write():
+        with shards.replacing(tmp_path / "a.csv") as temporary:
+            temporary.write_text("half")
+            raise wrong
+
+    with pytest.raises(type(wrong)):
+        write()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_checkpoints_may_come_and_go_by_other_processes_hands(half_done, monkeypatch):
+    store, replicas = half_done
+    checkpoint = store.checkpoint(replicas, Engine())
+    arrays = checkpoint.load()
+    names = list(store.checkpoint_folder.iterdir())
+    checkpoint.clear()  # after another process has listed it
+    monkeypatch.setattr(type(store.checkpoint_folder), "glob", lambda folder, pattern: names)
+    assert store.begun(replicas) == []
+    monkeypatch.undo()
+    assert checkpoint.load() is None
+    checkpoint.save(arrays)  # though its folder is gone
+    assert store.begun(replicas) == [replicas]
+
+
+@pytest.mark.parametrize("error", [OSError(37, "No locks available"), NotImplementedError("no flock")])
+def test_without_locks_tables_are_written_and_what_is_missing_is_said(filled, monkeypatch, error):
+    store, _ = filled
+
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr("benchmark.results.store.FileLock.acquire", fails)
+    with pytest.warns(UserWarning, match=r"\.lock cannot be locked \((No locks available|no flock)\)"):
+        assert derive(store)[2]
+    assert (store.folder / "summary.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["outcomes.csv", "curves.csv.gz", ".lock", "REPORT.md", "figures", "shards"])
+def test_a_pipe_in_a_files_or_folders_place_is_refused_and_stays(quick, tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(UsageError, match=f"{name} is no (file|folder)"):
+        run(quick(results=tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -3,7 +3,6 @@
 Only `save` touches a file, and no figure enters pyplot's registry.
 """
 
-import os
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +15,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from benchmark.errors import unexpected
+from benchmark.results.shards import replacing
 from benchmark.showing.figures.curves import learning_curves
 from benchmark.showing.figures.differences import difference_heatmap
 from benchmark.showing.figures.distance import error_by_distance
@@ -139,8 +139,9 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for suffix, nothing in {".png": ["Software"], ".svg": ["Date", "Creator"]}.items():
-        temporary = stem.with_name(f".{stem.name}.{os.getpid()}{suffix}")
-        with mpl.rc_context({"svg.hashsalt": "benchmark"}):
-            figure.savefig(temporary, dpi=150, metadata=dict.fromkeys(nothing))
-        temporary.replace(stem.with_name(stem.name + suffix))
+        with (
+            mpl.rc_context({"svg.hashsalt": "benchmark"}),
+            replacing(stem.with_name(stem.name + suffix)) as temporary,
+        ):
+            figure.savefig(temporary, format=suffix[1:], dpi=150, metadata=dict.fromkeys(nothing))
     return [stem.with_name(stem.name + suffix) for suffix in (".png", ".svg")]
