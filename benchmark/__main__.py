@@ -7,7 +7,7 @@ import tempfile
 from typing import Any
 
 from benchmark.asked.conf_files import CONF, GROUPS, VERSION_BASE, choices_of
-from benchmark.errors import RunError, UsageError, plain_warnings, told
+from benchmark.errors import RunError, UsageError, plain_warnings, to_stderr, told
 
 EXAMPLES = """\
   python -m benchmark +model=nalu +task=mul
@@ -32,7 +32,7 @@ def main(cfg: Any) -> None:
     try:
         request = resolve(cfg, hydra.runtime.choices, hydra.overrides.task)
         for note in request.notes():
-            print(f"note: {note}", file=sys.stderr)
+            to_stderr(f"note: {note}")
         try:
             results = run(request)
         except RunError as error:
@@ -57,7 +57,7 @@ def show(results: Any) -> None:
 
     say(report(results.outcomes, results.summary, results.asked("cells")))
     for note in results.notes:
-        print(f"note: {note}", file=sys.stderr)
+        to_stderr(f"note: {note}")
     if results.request.published:
         comparison = compare(results)
         write_text(results.folder / "comparison.csv", to_csv(comparison))
@@ -192,7 +192,7 @@ def command_line() -> None:
         if finished:
             draw()
     for own, text in failures:
-        print(text, file=sys.stderr)
+        to_stderr(text)
         code = max(code, own)
     raise SystemExit(code)
 

@@ -23,7 +23,7 @@ from benchmark.results.agreement import (
 from benchmark.results.statistics import OUTCOMES, SUMMARY
 from benchmark.results.tables import read_table, to_csv, write_text
 from benchmark.showing import published
-from benchmark.showing.texts import markdown, number, say
+from benchmark.showing.texts import in_markdown, markdown, number, say
 
 FEW = 5  # cells that are named
 METRICS = ["success_rate", "relative_extrapolation"]
@@ -132,7 +132,7 @@ def table_of(rows: pd.DataFrame, on: Sequence[str]) -> str:
         return told(value) + (f" [{told(low)}, {told(high)}]" if low == low else "")
 
     shown = [name for name in on if rows[name].nunique() > 1 or name in ("model", "task", "range")]
-    columns = {name: rows[name] for name in shown}
+    columns = {name: rows[name].map(in_markdown) for name in shown}
     columns |= {f"{name.upper()} [95%], seeds": [side(row, name) for _, row in rows.iterrows()] for name in "ab"}
     columns["A − B [95%]" if rate else "A ÷ B [95%]"] = [difference(row) for _, row in rows.iterrows()]
     columns |= {"p (Holm)": [number(p) for p in rows["p_adjusted"]], "A is": rows["verdict"]}

@@ -6,6 +6,7 @@ import math
 import os
 import sys
 import traceback
+import unicodedata
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -46,6 +47,21 @@ def whole(name: str, value: Any, least: int, most: int) -> int:
     if value > most:
         raise UsageError(f"{told} must be at most {most:,}")
     return value
+
+
+def plain(text: str) -> str:
+    """The text on one line as a terminal can show it: what would steer the terminal, or hide, is written as an escape.
+
+    >>> plain("nac\\x1b[2J")
+    'nac\\\\x1b[2J'
+    """
+    shown = lambda character: character.isprintable() or unicodedata.category(character) == "Zs"
+    return "".join(c if shown(c) else c.encode("unicode_escape").decode() for c in text)
+
+
+def to_stderr(text: str) -> None:
+    """Print a sentence beside the results."""
+    print("\n".join(map(plain, text.split("\n"))), file=sys.stderr)
 
 
 class RunError(Exception):
@@ -100,7 +116,7 @@ def plain_warnings() -> None:
 
     def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
         if category is UserWarning:
-            print(f"note: {message}", file=sys.stderr)
+            to_stderr(f"note: {message}")
         else:
             others(message, category, *where, **more)
 
@@ -115,7 +131,7 @@ def guarded(command: Callable[[], int]) -> int:
             return command()
         except Exception as error:
             code, text = told(error)
-            print(text, file=sys.stderr)
+            to_stderr(text)
             return code
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import hashlib
-import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark.asked.replicas import CELL, KEY
-from benchmark.errors import UsageError, guarded, unexpected
+from benchmark.errors import UsageError, guarded, to_stderr, unexpected
 from benchmark.results import statistics
 from benchmark.results.store import Store
 from benchmark.results.tables import read_table, sweep, to_csv, write_text
@@ -110,16 +109,16 @@ def write(folder: Path, anew: bool = True) -> tuple[dict[str, pd.DataFrame], lis
 
 def text(folder: Path, found: dict[str, pd.DataFrame]) -> str:
     """What REPORT.md says: what was run, the tables, the figures, versions, time and cost."""
-    parts = [f"# {folder.resolve().name}", what_was_run(found)]
+    parts = [f"# {texts.in_markdown(folder.resolve().name)}", what_was_run(found)]
     parts += ["## Results", texts.markdown_tables(found["summary"])]
     if "outcomes" in found:
         parts += [texts.markdown(verdicts(found["outcomes"]))]
         seen = [name for name in statistics.VERDICTS if (found["outcomes"]["verdict"] == name).any()]
         parts += ["\n".join(f"* **{name}**: {texts.MEANINGS[name]}." for name in seen)]
     if "cells" in found:
-        parts += ["\n".join(f"* {sentence}" for sentence in texts.of_cells(found["cells"]))]
+        parts += ["\n".join(f"* {texts.in_markdown(sentence)}" for sentence in texts.of_cells(found["cells"]))]
     if "comparison" in found and (told := published.tell(found["comparison"], found.get("outcomes"))):
-        parts += ["## Beside the published numbers", f"```text\n{told.strip()}\n```"]
+        parts += ["## Beside the published numbers", texts.code_block(told.strip())]
     ours = [path for path in (folder / "figures").glob("*.png") if _kind(path.stem)[1]]
     pictures = sorted(ours, key=lambda path: (_kind(path.stem)[0], path.stem))
     parts += ["## Figures", *(f"{_kind(path.stem)[1]}\n\n![{path.stem}](figures/{path.name})" for path in pictures)]
@@ -140,10 +139,9 @@ def what_was_run(found: dict[str, pd.DataFrame]) -> str:
     lines = []
     for (protocol, overrides), rows in table.groupby(["protocol", "overrides"]):
         models = ordered(rows["model"], MODELS)
-        told = f"* protocol `{protocol}`" + (f" with `{overrides}`" if overrides else "")
-        told += (
-            f": {', '.join(models)} on {', '.join(rows['task'].unique())}; ranges {', '.join(rows['range'].unique())}"
-        )
+        told = f"* protocol {texts.in_code(protocol)}" + (f" with {texts.in_code(overrides)}" if overrides else "")
+        named = [", ".join(map(texts.in_markdown, rows[key].unique())) for key in ("task", "range")]
+        told += f": {', '.join(map(texts.in_markdown, models))} on {'; ranges '.join(named)}"
         if "seed" in rows:
             seeds = rows.groupby(CELL)["seed"].count()
             few = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
@@ -156,6 +154,7 @@ def verdicts(outcomes: pd.DataFrame) -> pd.DataFrame:
     """How many networks of each model came to which verdict."""
     counts = outcomes.groupby(["model", "verdict"]).size().unstack(fill_value=0)
     counts = counts.reindex(index=ordered(counts.index, MODELS), columns=statistics.VERDICTS, fill_value=0)
+    counts.index = counts.index.map(texts.in_markdown)
     return counts.astype(str).rename_axis("networks, all tasks and ranges").reset_index()
 
 
@@ -166,7 +165,8 @@ def cost(found: dict[str, pd.DataFrame]) -> str:
     outcomes = found["outcomes"]
     steps, seconds = outcomes["steps"].sum(), outcomes["seconds"].sum()
     names = ("benchmark", "torch", "engine", "device", "dtype")
-    versions = "; ".join(f"{name} {', '.join(sorted(outcomes[name].astype(str).unique()))}" for name in names)
+    told = lambda name: ", ".join(sorted(map(texts.in_markdown, outcomes[name].astype(str).unique())))
+    versions = "; ".join(f"{name} {told(name)}" for name in names)
     rate = f" ({steps / seconds:,.0f} a second and core)" if seconds > 0 else ""
     return f"{versions}. {steps:,.0f} replica-steps took {seconds:,.0f} core-seconds{rate}, evaluation included."
 
@@ -192,7 +192,7 @@ def _report(path: Path) -> int:
         raise UsageError(f"There is no results folder {path}")
     found, notes = write(path)
     for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+        to_stderr(f"note: {note}")
     texts.say(f"{texts.markdown_tables(found['summary'])}\n\n{files_of(path)}")
     return 0
 

@@ -17,7 +17,7 @@ from benchmark.errors import UsageError, guarded
 from benchmark.results.tables import to_csv, write_text
 from benchmark.showing import figures
 from benchmark.showing.names import MODELS, TASKS, label, ordered
-from benchmark.showing.texts import say
+from benchmark.showing.texts import in_markdown, say
 from benchmark.training.networks import build
 from benchmark.units import Impossible
 
@@ -109,7 +109,7 @@ def table(declared: pd.DataFrame) -> str:
     known["mark"] = known["mark"].where(known["representable"] != "unknown", "?")
     signs = known.groupby(["model", "task"])["mark"].agg(lambda marks: "".join(dict.fromkeys(marks)) or "–")
     shown = signs.unstack().reindex(index=ordered(declared["model"], MODELS), columns=list(TASKS))
-    return shown.rename(index=label).to_markdown()
+    return shown.rename(index=lambda model: in_markdown(label(model))).to_markdown()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Train what the store lacks, and derive the tables: the plain Python entry."""
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from benchmark.asked import configs
 from benchmark.asked.configs import Request
 from benchmark.asked.replicas import CELL, Replica
 from benchmark.asked.tasks import plane_points
-from benchmark.errors import RunError, UsageError
+from benchmark.errors import RunError, UsageError, to_stderr
 from benchmark.results import statistics
 from benchmark.results.store import Store
 from benchmark.training.cost import WORTH_WORKERS, seconds
@@ -72,7 +71,7 @@ def run(request: Request | None = None, /, **names) -> Results:
     workers = min(engine.workers or (1 if little else _cores()), max(1, len(missing)))
     if engine.device != "cuda" and (days := seconds(missing) / workers / 86_400) > 1:
         told = f"{len(missing):,} networks take this machine about {days:,.0f} days"
-        print(f"note: {told}; what is finished is kept, and the same command goes on from there", file=sys.stderr)
+        to_stderr(f"note: {told}; what is finished is kept, and the same command goes on from there")
     try:
         if missing:
             # Workers start first: they load torch while the tiles are prepared.

@@ -17,6 +17,8 @@ from benchmark.results.shards import Shard
 
 # Place in a results folder -> names of the files that are written there.
 HALF_WRITTEN = {".": r"\w+\.csv(?:\.gz)?|REPORT\.md|summary\.tex", "figures": ".+", "shards": ".+", "checkpoints": ".+"}
+# A text that a spreadsheet would take for a formula: `to_csv` puts an apostrophe before it, `read_table` takes it away.
+FORMULA = r"(?='*[=+\-@\t\r])"
 EXACT: dict[str, Any] = {} if int(pd.__version__.split(".")[0]) >= 3 else {"float_precision": "round_trip"}
 
 
@@ -73,7 +75,18 @@ def read_table(path: Path, columns: Sequence[str], numbers: Sequence[str] = ()) 
             table[column] = pd.to_numeric(table[column])
     except (OSError, ValueError, pd.errors.ParserError) as error:
         raise UsageError(f"{path} is no results table of this benchmark: {error}") from None
+    table = _rewritten(table, "^'" + FORMULA, "")
     return table.assign(overrides=table["overrides"].fillna("")) if "overrides" in table else table
+
+
+def _rewritten(table: pd.DataFrame, pattern: str, by: str) -> pd.DataFrame:
+    """The table with `by` put for the pattern in its texts."""
+    changed = {}
+    for name in table.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes]]:
+        texts = {text: re.sub(pattern, by, text) for text in table[name].unique() if isinstance(text, str)}
+        if any(text != new for text, new in texts.items()):
+            changed[name] = table[name].map(lambda value, texts=texts: texts.get(value, value))
+    return table.assign(**changed) if changed else table
 
 
 def file_name(table: str) -> str:
@@ -82,8 +95,9 @@ def file_name(table: str) -> str:
 
 
 def to_csv(table: pd.DataFrame) -> str:
-    """CSV with full float precision, inf as inf and nan as nothing."""
-    return table.to_csv(index=False, lineterminator="\n")
+    """CSV with full float precision, inf as inf and nan as nothing; no text in it is a formula (see FORMULA)."""
+    unbroken = _rewritten(table, "\r\n?", "\n")  # Python before 3.13 does not quote a carriage return
+    return _rewritten(unbroken, "^" + FORMULA, "'").to_csv(index=False, lineterminator="\n")
 
 
 def sweep(folder: Path) -> None:

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable
 
+from benchmark.errors import plain
+
 MODELS = [
     "linear",
     *("mlp_hardtanh", "mlp_sigmoid", "mlp_relu6", "mlp_tanh", "mlp_softsign", "mlp_threshold"),  # they saturate
@@ -60,9 +62,11 @@ def _head(name: str, known: Iterable[str]) -> str:
 
 
 def latex(text: str) -> str:
-    """The text with its special characters as LaTeX writes them.
+    """The text, on one line, with its special characters as LaTeX writes them.
 
     >>> latex("NAC• 98%")
     'NAC$_\\\\bullet$ 98\\\\%'
     """
-    return re.sub("|".join(map(re.escape, LATEX)), lambda found: LATEX[found[0]], text)
+    # A row that begins with a bracket or a star would be read as an option of the row break before it.
+    guard = "{}" if text[:1] in ("[", "*") else ""
+    return guard + re.sub("|".join(map(re.escape, LATEX)), lambda found: LATEX[found[0]], plain(text))
