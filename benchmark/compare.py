@@ -186,7 +186,8 @@ def _compare(options: argparse.Namespace) -> int:
     write_text(output / "differences.csv", to_csv(table))
     from benchmark.showing import figures
 
-    figures.save(figures.difference_heatmap(table), output / "differences")
+    for stem, figure in figures.numbered("differences", figures.difference_heatmap(table)):
+        figures.save(figure, output / stem)
     say(f"A: {options.A}\nB: {options.B}")
     for metric in metrics:
         rows = table[table["metric"] == metric]

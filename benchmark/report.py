@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from benchmark.results.store import Store
 from benchmark.results.tables import read_table, sweep, to_csv, write_text
 from benchmark.run import derive
 from benchmark.showing import figures, published, texts
-from benchmark.showing.names import MODELS, ordered
+from benchmark.showing.names import MODELS, natural, ordered
 
 COLUMNS = {
     "outcomes": statistics.OUTCOMES,
@@ -29,19 +30,19 @@ COLUMNS = {
 }
 # How to read a figure, by what its file's name begins with.
 CAPTIONS = {
-    "success": "Share of the seeds that solved each task.",
+    "success_by_setting": "Success rate, step at which a seed solves the task and relative error by setting.",
     "agreement": "Our success rates minus the published ones, with the verdict of the agreement rule on each.",
-    "error": "Relative error inside and outside the training range, as a power of ten; −4 is 0.01%.",
-    "horizon": "How far from the middle of the training range the median relative error stays below 1%; 1 is its edge.",
+    "success": "Share of the seeds that solved each task; hatched is impossible.",
     "verdicts": "What became of the seeds of every model.",
-    "error_by_input": "Error against the input for tasks of one operand; the training range is shaded.",
-    "error_by_input_heatmap": "The same errors, logarithmic, with the training range between the lines.",
-    "error_by_distance": "Relative error against the distance from the middle of the training range.",
-    "plane": "Error over both operands; the training range is outlined.",
+    "error": "Relative error inside and outside the training range; ×3M is three million times the target.",
+    "horizon": "How far from the middle of the training range the median relative error stays below 1%; 1 is its edge.",
     "success_by_range": "Success rate, solved at and sparsity error by range.",
-    "success_by_setting": "Success rate, solved at and relative error outside under each setting of a protocol.",
-    "initialisation": "What the networks are like before training.",
+    "error_by_distance": "Relative error against the distance from the middle of the training range.",
+    "error_by_input": "Error against the input for tasks of one operand; the training range is shaded.",
+    "error_by_input_heatmap": "The same errors as shares of the largest target; trained between the lines.",
     "learning_curves": "Error during training, inside (dashed) and outside (solid) the training range.",
+    "initialisation": "What the networks are like before training.",
+    "plane": "Error over both operands; the training range is outlined.",
 }
 
 
@@ -120,15 +121,16 @@ def text(folder: Path, found: dict[str, pd.DataFrame]) -> str:
     if "comparison" in found and (told := published.tell(found["comparison"], found.get("outcomes"))):
         parts += ["## Beside the published numbers", texts.code_block(told.strip())]
     ours = [path for path in (folder / "figures").glob("*.png") if _kind(path.stem)[1]]
-    pictures = sorted(ours, key=lambda path: (_kind(path.stem)[0], path.stem))
+    pictures = sorted(ours, key=lambda path: (_kind(path.stem)[0], natural(path.stem)))
     parts += ["## Figures", *(f"{_kind(path.stem)[1]}\n\n![{path.stem}](figures/{path.name})" for path in pictures)]
+    parts += ["\n".join(f"* {texts.in_markdown(sentence)}" for sentence in figures.left_out(found))]
     parts += ["## Versions, time and cost", cost(found), "LaTeX of the tables: `summary.tex`."]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _kind(stem: str) -> tuple[int, str]:
-    """(place among the figures, caption) by the longest name that a file's name begins with."""
-    known = [name for name in CAPTIONS if stem.startswith(name)]
+    """(place among the figures, caption) by the longest of our names that a file's begins with; "" for others."""
+    known = [name for name in CAPTIONS if re.fullmatch(rf"{name}[\w.=-]*", stem, re.ASCII)]
     name = max(known, key=len, default="")
     return list(CAPTIONS).index(name) if known else len(CAPTIONS), CAPTIONS.get(name, "")
 
@@ -137,7 +139,8 @@ def what_was_run(found: dict[str, pd.DataFrame]) -> str:
     """Models, tasks, ranges, protocols and seeds, a line for each protocol and set of overrides."""
     table = found.get("outcomes", found["summary"])
     lines = []
-    for (protocol, overrides), rows in table.groupby(["protocol", "overrides"]):
+    groups = sorted(table.groupby(["protocol", "overrides"]), key=lambda group: [*map(natural, group[0])])
+    for (protocol, overrides), rows in groups:
         models = ordered(rows["model"], MODELS)
         told = f"* protocol {texts.in_code(protocol)}" + (f" with {texts.in_code(overrides)}" if overrides else "")
         named = [", ".join(map(texts.in_markdown, rows[key].unique())) for key in ("task", "range")]

@@ -95,7 +95,8 @@ def _represent(options: argparse.Namespace) -> int:
     declared, floors = representable(cells), floor(cells)
     write_text(options.results / "representable.csv", to_csv(declared))
     write_text(options.results / "floor.csv", to_csv(floors))
-    figures.save(figures.representable_heatmap(declared, floors), options.results / "representable")
+    for stem, figure in figures.numbered("representable", figures.representable_heatmap(declared, floors)):
+        figures.save(figure, options.results / stem)
     say(table(declared))
     say("\n+, −, ±: positive, negative operands, operands of both signs; (?): nobody knows\n")
     say(f"{options.results}: representable.csv, floor.csv, representable.png (and .svg)")

@@ -13,7 +13,7 @@ from benchmark.asked.replicas import CELL
 from benchmark.errors import plain
 from benchmark.results.agreement import RATES
 from benchmark.results.statistics import VERDICTS
-from benchmark.showing.names import MODELS, TASKS, label, latex, ordered
+from benchmark.showing.names import MODELS, TASKS, label, latex, natural, ordered
 
 # The metrics of a report, or of a table that has none of the first three; and whether more of it is better.
 SHOWN = {"success_rate": True, "relative_extrapolation": False, "horizon": True}
@@ -134,7 +134,9 @@ def matrix(summary: pd.DataFrame, metric: str, bold: str, write: Callable[[str],
 
 def matrices(summary: pd.DataFrame) -> list[tuple[tuple[str, str, str], str, pd.DataFrame]]:
     """((range, protocol, overrides), metric, rows) of every table that a summary gives."""
-    groups = summary.groupby(["range", "protocol", "overrides"], sort=False)
+    groups = list(summary.groupby(["range", "protocol", "overrides"], sort=False))
+    places = {range_: place for place, range_ in enumerate(summary["range"].unique())}
+    groups.sort(key=lambda group: (places[group[0][0]], *map(natural, group[0][1:])))
     shown = SHOWN if summary["metric"].isin(SHOWN).any() else OTHERWISE
     return [
         (names, metric, rows[rows["metric"] == metric])
