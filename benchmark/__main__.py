@@ -7,7 +7,7 @@ import tempfile
 from typing import Any
 
 from benchmark.asked.conf_files import CONF, GROUPS, VERSION_BASE, choices_of
-from benchmark.errors import RunError, UsageError, plain_warnings, told
+from benchmark.errors import RunError, UsageError, plain_warnings, to_stderr, told
 
 EXAMPLES = """\
   python -m benchmark +model=nalu +task=mul
@@ -36,7 +36,7 @@ def main(cfg: Any) -> None:
     try:
         request = resolve(cfg, hydra.runtime.choices, hydra.overrides.task, hydra.runtime.cwd)
         for note in request.notes():
-            print(f"note: {note}", file=sys.stderr)
+            to_stderr(f"note: {note}")
         place = request.results.absolute()
         store = stores[place] = stores.get(place) or Store(request.results)
         try:
@@ -263,7 +263,7 @@ def command_line() -> None:
             text = "\nInterrupted; `python -m benchmark.report DIR` derives the tables and draws the figures again."
             failures.append((130, text))
     for own, text in failures:
-        print(text, file=sys.stderr)
+        to_stderr(text)
         code = max(code, own)
     raise SystemExit(code)
 

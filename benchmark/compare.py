@@ -24,7 +24,7 @@ from benchmark.results.intervals import BEYOND, EXACT_SEEDS
 from benchmark.results.statistics import OUTCOMES, SUMMARY, by_cell
 from benchmark.results.tables import read_table, table_path, to_csv, write_text
 from benchmark.showing import published
-from benchmark.showing.texts import markdown, number, say
+from benchmark.showing.texts import in_markdown, markdown, number, say
 
 FEW = 5  # cells that are named
 METRICS = ["success_rate", "relative_extrapolation"]
@@ -146,7 +146,7 @@ def table_of(rows: pd.DataFrame, on: Sequence[str]) -> str:
         return told(value) + (f" [{told(low)}, {told(high)}]" if low == low else "")
 
     shown = [name for name in on if rows[name].nunique() > 1 or name in ("model", "task", "range")]
-    columns = {name: rows[name] for name in shown}
+    columns = {name: rows[name].map(in_markdown) for name in shown}
     columns |= {f"{name.upper()} [95%], seeds": [side(row, name) for _, row in rows.iterrows()] for name in "ab"}
     columns["A − B [95%]" if rate else "A ÷ B [95%]"] = [difference(row) for _, row in rows.iterrows()]
     columns |= {"p (Holm)": [number(p) for p in rows["p_adjusted"]], "A is": rows["verdict"]}
@@ -200,7 +200,8 @@ def _compare(options: argparse.Namespace) -> int:
     write_text(output / "differences.csv", to_csv(table))
     from benchmark.showing import figures
 
-    figures.save(figures.difference_heatmap(table), output / "differences")
+    for stem, figure in figures.numbered("differences", figures.difference_heatmap(table)):
+        figures.save(figure, output / stem)
     say(f"A: {options.A}\nB: {options.B}")
     for metric in metrics:
         rows = table[table["metric"] == metric]

@@ -6,6 +6,7 @@ import math
 import os
 import sys
 import traceback
+import unicodedata
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -62,6 +63,21 @@ def located(name: str, value: str | Path, stood: str = "") -> Path:
     return Path(os.path.abspath(os.path.join(stood, path)))
 
 
+def plain(text: str) -> str:
+    """The text on one line as a terminal can show it: what would steer the terminal, or hide, is written as an escape.
+
+    >>> plain("nac\\x1b[2J")
+    'nac\\\\x1b[2J'
+    """
+    shown = lambda character: character.isprintable() or unicodedata.category(character) == "Zs"
+    return "".join(c if shown(c) else c.encode("unicode_escape").decode() for c in text)
+
+
+def to_stderr(text: str) -> None:
+    """Print a sentence beside the results."""
+    print("\n".join(map(plain, text.split("\n"))), file=sys.stderr)
+
+
 class RunError(Exception):
     """Training failed in a way that is nobody's input: the command line exits with 1."""
 
@@ -114,7 +130,7 @@ def plain_warnings() -> None:
 
     def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
         if category is UserWarning:
-            print(f"note: {message}", file=sys.stderr)
+            to_stderr(f"note: {message}")
         else:
             others(message, category, *where, **more)
 
@@ -132,7 +148,7 @@ def guarded(command: Callable[[], int]) -> int:
             return 130
         except Exception as error:
             code, text = told(error)
-            print(text, file=sys.stderr)
+            to_stderr(text)
             return code
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 import hashlib
-import sys
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,13 +10,13 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark.asked.replicas import CELL, KEY
-from benchmark.errors import UsageError, guarded, unexpected
+from benchmark.errors import UsageError, guarded, to_stderr, unexpected
 from benchmark.results import statistics
 from benchmark.results.store import Store
 from benchmark.results.tables import read_table, sweep, table_path, to_csv, write_text
 from benchmark.run import derive
 from benchmark.showing import figures, published, texts
-from benchmark.showing.names import MODELS, ordered
+from benchmark.showing.names import MODELS, natural, ordered
 
 COLUMNS = {
     "outcomes": statistics.OUTCOMES,
@@ -30,19 +30,19 @@ COLUMNS = {
 }
 # How to read a figure, by what its file's name begins with.
 CAPTIONS = {
-    "success": "Share of the seeds that solved each task.",
+    "success_by_setting": "Success rate, step at which a seed solves the task and relative error by setting.",
     "agreement": "Our success rates minus the published ones, with the verdict of the agreement rule on each.",
-    "error": "Relative error inside and outside the training range, as a power of ten; −4 is 0.01%.",
-    "horizon": "How far from the middle of the training range the median relative error stays below 1%; 1 is its edge.",
+    "success": "Share of the seeds that solved each task; hatched is impossible.",
     "verdicts": "What became of the seeds of every model.",
-    "error_by_input": "Error against the input for tasks of one operand; the training range is shaded.",
-    "error_by_input_heatmap": "The same errors, logarithmic, with the training range between the lines.",
-    "error_by_distance": "Relative error against the distance from the middle of the training range.",
-    "plane": "Error over both operands; the training range is outlined.",
+    "error": "Relative error inside and outside the training range; ×3M is three million times the target.",
+    "horizon": "How far from the middle of the training range the median relative error stays below 1%; 1 is its edge.",
     "success_by_range": "Success rate, solved at and sparsity error by range.",
-    "success_by_setting": "Success rate, solved at and relative error outside under each setting of a protocol.",
-    "initialisation": "What the networks are like before training.",
+    "error_by_distance": "Relative error against the distance from the middle of the training range.",
+    "error_by_input": "Error against the input for tasks of one operand; the training range is shaded.",
+    "error_by_input_heatmap": "The same errors as shares of the largest target; trained between the lines.",
     "learning_curves": "Error during training, inside (dashed) and outside (solid) the training range.",
+    "initialisation": "What the networks are like before training.",
+    "plane": "Error over both operands; the training range is outlined.",
 }
 
 
@@ -116,7 +116,7 @@ def write(
 
 def text(folder: Path, found: dict[str, pd.DataFrame]) -> str:
     """What REPORT.md says: what was run, the tables, the figures, versions, time and cost."""
-    parts = [f"# {folder.resolve().name}", what_was_run(found)]
+    parts = [f"# {texts.in_markdown(folder.resolve().name)}", what_was_run(found)]
     parts += ["## Results", texts.markdown_tables(found["summary"])]
     if "outcomes" in found:
         parts += [texts.markdown(verdicts(found["outcomes"]))]
@@ -125,19 +125,20 @@ def text(folder: Path, found: dict[str, pd.DataFrame]) -> str:
         if late := texts.late(found["outcomes"]):
             parts += ["\n".join(f"* {sentence}" for sentence in late)]
     if "cells" in found:
-        parts += ["\n".join(f"* {sentence}" for sentence in texts.of_cells(found["cells"]))]
+        parts += ["\n".join(f"* {texts.in_markdown(sentence)}" for sentence in texts.of_cells(found["cells"]))]
     if "comparison" in found and (told := published.tell(found["comparison"], found.get("outcomes"))):
-        parts += ["## Beside the published numbers", f"```text\n{told.strip()}\n```"]
+        parts += ["## Beside the published numbers", texts.code_block(told.strip())]
     ours = [path for path in (folder / "figures").glob("*.png") if _kind(path.stem)[1]]
-    pictures = sorted(ours, key=lambda path: (_kind(path.stem)[0], path.stem))
+    pictures = sorted(ours, key=lambda path: (_kind(path.stem)[0], natural(path.stem)))
     parts += ["## Figures", *(f"{_kind(path.stem)[1]}\n\n![{path.stem}](figures/{path.name})" for path in pictures)]
+    parts += ["\n".join(f"* {texts.in_markdown(sentence)}" for sentence in figures.left_out(found))]
     parts += ["## Versions, time and cost", cost(found), "LaTeX of the tables: `summary.tex`."]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _kind(stem: str) -> tuple[int, str]:
-    """(place among the figures, caption) by the longest name that a file's name begins with."""
-    known = [name for name in CAPTIONS if stem.startswith(name)]
+    """(place among the figures, caption) by the longest of our names that a file's begins with; "" for others."""
+    known = [name for name in CAPTIONS if re.fullmatch(rf"{name}[\w.=-]*", stem, re.ASCII)]
     name = max(known, key=len, default="")
     return list(CAPTIONS).index(name) if known else len(CAPTIONS), CAPTIONS.get(name, "")
 
@@ -146,12 +147,12 @@ def what_was_run(found: dict[str, pd.DataFrame]) -> str:
     """Models, tasks, ranges, protocols and seeds, a line for each protocol and set of overrides."""
     table = found.get("outcomes", found["summary"])
     lines = []
-    for (protocol, overrides), rows in table.groupby(["protocol", "overrides"]):
+    groups = sorted(table.groupby(["protocol", "overrides"]), key=lambda group: [*map(natural, group[0])])
+    for (protocol, overrides), rows in groups:
         models = ordered(rows["model"], MODELS)
-        told = f"* protocol `{protocol}`" + (f" with `{overrides}`" if overrides else "")
-        told += (
-            f": {', '.join(models)} on {', '.join(rows['task'].unique())}; ranges {', '.join(rows['range'].unique())}"
-        )
+        told = f"* protocol {texts.in_code(protocol)}" + (f" with {texts.in_code(overrides)}" if overrides else "")
+        named = [", ".join(map(texts.in_markdown, rows[key].unique())) for key in ("task", "range")]
+        told += f": {', '.join(map(texts.in_markdown, models))} on {'; ranges '.join(named)}"
         if "seed" in rows:
             seeds = rows.groupby(CELL)["seed"].count()
             few = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
@@ -164,6 +165,7 @@ def verdicts(outcomes: pd.DataFrame) -> pd.DataFrame:
     """How many networks of each model came to which verdict."""
     counts = outcomes.groupby(["model", "verdict"]).size().unstack(fill_value=0)
     counts = counts.reindex(index=ordered(counts.index, MODELS), columns=statistics.VERDICTS, fill_value=0)
+    counts.index = counts.index.map(texts.in_markdown)
     return counts.astype(str).rename_axis("networks, all tasks and ranges").reset_index()
 
 
@@ -174,7 +176,8 @@ def cost(found: dict[str, pd.DataFrame]) -> str:
     outcomes = found["outcomes"]
     steps, seconds = outcomes["steps"].sum(), outcomes["seconds"].sum()
     names = ("benchmark", "torch", "engine", "device", "dtype")
-    versions = "; ".join(f"{name} {', '.join(sorted(outcomes[name].astype(str).unique()))}" for name in names)
+    told = lambda name: ", ".join(sorted(map(texts.in_markdown, outcomes[name].astype(str).unique())))
+    versions = "; ".join(f"{name} {told(name)}" for name in names)
     rate = f" ({steps / seconds:,.0f} a second and core)" if seconds > 0 else ""
     return f"{versions}. {steps:,.0f} replica-steps took {seconds:,.0f} core-seconds{rate}, evaluation included."
 
@@ -200,7 +203,7 @@ def _report(path: Path) -> int:
         raise UsageError(f"There is no results folder {path}")
     found, notes = write(path)
     for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+        to_stderr(f"note: {note}")
     texts.say(f"{texts.markdown_tables(found['summary'])}\n\n{files_of(path)}")
     return 0
 

@@ -18,7 +18,7 @@ from benchmark.errors import UsageError, guarded
 from benchmark.results.tables import to_csv, write_text
 from benchmark.showing import figures
 from benchmark.showing.names import MODELS, TASKS, label, ordered
-from benchmark.showing.texts import say
+from benchmark.showing.texts import in_markdown, say
 from benchmark.training.networks import build
 from benchmark.units import Impossible
 
@@ -96,7 +96,8 @@ def _represent(options: argparse.Namespace) -> int:
     declared, floors = representable(cells), floor(cells)
     write_text(options.results / "representable.csv", to_csv(declared))
     write_text(options.results / "floor.csv", to_csv(floors))
-    figures.save(figures.representable_heatmap(declared, floors), options.results / "representable")
+    for stem, figure in figures.numbered("representable", figures.representable_heatmap(declared, floors)):
+        figures.save(figure, options.results / stem)
     say(table(declared))
     say("\n+, −, ±: positive, negative operands, operands of both signs; (?): nobody knows\n")
     say(f"{options.results}: representable.csv, floor.csv, representable.png (and .svg)")
@@ -110,7 +111,7 @@ def table(declared: pd.DataFrame) -> str:
     known["mark"] = known["mark"].where(known["representable"] != "unknown", "?")
     signs = known.groupby(["model", "task"])["mark"].agg(lambda marks: "".join(dict.fromkeys(marks)) or "–")
     shown = signs.unstack().reindex(index=ordered(declared["model"], MODELS), columns=list(TASKS))
-    return shown.rename(index=label).to_markdown()
+    return shown.rename(index=lambda model: in_markdown(label(model))).to_markdown()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Train what the store lacks, and derive the tables: the plain Python entry."""
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from benchmark.asked.configs import Request
 from benchmark.asked.protocol import Engine
 from benchmark.asked.replicas import CELL, Replica, architecture
 from benchmark.asked.tasks import plane_points
-from benchmark.errors import RunError, UsageError
+from benchmark.errors import RunError, UsageError, to_stderr
 from benchmark.results import statistics
 from benchmark.results.store import Store
 from benchmark.showing import published
@@ -86,10 +85,10 @@ def train_missing(request: Request, store: Store) -> int:
     if workers > 1 and (bound := _bound_here(missing)):
         workers = 1
         told = f"{', '.join(bound)}: no worker can import what is in no file, so that all is trained in this process"
-        print(f"note: {told}; from a module it is trained on every core", file=sys.stderr)
+        to_stderr(f"note: {told}; from a module it is trained on every core")
     if engine.device != "cuda" and (days := seconds(missing) / workers / 86_400) > 1:
         told = f"{len(missing):,} networks take this machine about {days:,.0f} days"
-        print(f"note: {told}; what is finished is kept, and the same command goes on from there", file=sys.stderr)
+        to_stderr(f"note: {told}; what is finished is kept, and the same command goes on from there")
     if missing:
         # Workers start first: they load torch while the tiles are prepared.
         with Pool(workers, store.folder) if workers > 1 and len(missing) > 1 else nullcontext() as pool:

@@ -1,7 +1,6 @@
 """`python -m benchmark.verify DIR`: rows of a results folder trained anew here, and compared number by number."""
 
 import argparse
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from benchmark.asked.conf_files import choices_of
 from benchmark.asked.configs import Request, compose
 from benchmark.asked.protocol import Engine
 from benchmark.asked.replicas import CELL, KEY, SEMANTICS, Cell, Replica
-from benchmark.errors import UsageError, guarded
+from benchmark.errors import UsageError, guarded, to_stderr
 from benchmark.results import statistics
 from benchmark.results.tables import read_table, table_path
 from benchmark.run import run, workers_for
@@ -157,7 +156,7 @@ def _verify(options: argparse.Namespace) -> int:
     drawn = sample(outcomes, cells, None if options.all else options.sample, options.seed)
     why = obstacles(drawn, cells, facts)
     for reason, count in Counter(reason for reason in why if reason).items():
-        print(f"{count} of {len(drawn)} rows cannot be trained here: {reason}", file=sys.stderr)
+        to_stderr(f"{count} of {len(drawn)} rows cannot be trained here: {reason}")
     rows = drawn[why == ""]
     if rows.empty:
         return 2

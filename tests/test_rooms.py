@@ -75,7 +75,7 @@ def test_help_and_refusals_need_no_torch():
         "import runpy\n"
         "try: runpy.run_module('benchmark', run_name='__main__')\n"
         "except SystemExit: pass\n"
-        "print(sorted({{'torch', 'pandas', 'seaborn'}} & set(sys.modules)))"
+        "print(sorted({{'torch', 'pandas', 'matplotlib'}} & set(sys.modules)))"
     )
     for argument in ("--help", "model=nlau"):
         output = subprocess.run(

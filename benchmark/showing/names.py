@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable
 
+from benchmark.errors import plain
+
 MODELS = [
     "linear",
     *("mlp_hardtanh", "mlp_sigmoid", "mlp_relu6", "mlp_tanh", "mlp_softsign", "mlp_threshold"),  # they saturate
@@ -54,15 +56,38 @@ def ordered(names: Iterable[str], known: Iterable[str]) -> list[str]:
     return sorted(set(names), key=lambda name: (places.get(_head(name, places), len(places)), name))
 
 
+def natural(name: str) -> list:
+    """A sorting key in which 9 comes before 10.
+
+    >>> sorted(["hidden=[10]", "hidden=[9]"], key=natural)
+    ['hidden=[9]', 'hidden=[10]']
+    """
+    return [
+        (0, float(part), "") if part[:1].isdecimal() else (1, 0.0, part) for part in re.split(r"(\d+(?:\.\d+)?)", name)
+    ]
+
+
+def spoken(intervals: str) -> str:
+    """Intervals as people say them.
+
+    >>> spoken("[-20, -5] ∪ [5, 20]"), spoken("a [0, inf], b {0, 5, …, 95}")
+    ('−20 to −5 or 5 to 20', 'a 0 to ∞, b 0, 5, …, 95')
+    """
+    told = re.sub(r"\[([^],]*), ([^]]*)\]", r"\1 to \2", intervals).replace(" ∪ ", " or ").replace("inf", "∞")
+    return re.sub(r"[{}]", "", told).replace("-", "−")
+
+
 def _head(name: str, known: Iterable[str]) -> str:
     """The longest known name that a name is or begins with, a whole word; "" if there is none."""
     return max((one for one in known if f"{name}_".startswith(f"{one}_")), key=len, default="")
 
 
 def latex(text: str) -> str:
-    """The text with its special characters as LaTeX writes them.
+    """The text, on one line, with its special characters as LaTeX writes them.
 
     >>> latex("NAC• 98%")
     'NAC$_\\\\bullet$ 98\\\\%'
     """
-    return re.sub("|".join(map(re.escape, LATEX)), lambda found: LATEX[found[0]], text)
+    # A row that begins with a bracket or a star would be read as an option of the row break before it.
+    guard = "{}" if text[:1] in ("[", "*") else ""
+    return guard + re.sub("|".join(map(re.escape, LATEX)), lambda found: LATEX[found[0]], plain(text))

@@ -10,9 +10,10 @@ import pandas as pd
 from tabulate import tabulate
 
 from benchmark.asked.replicas import CELL
+from benchmark.errors import plain
 from benchmark.results.agreement import RATES
 from benchmark.results.statistics import VERDICTS
-from benchmark.showing.names import MODELS, TASKS, label, latex, ordered
+from benchmark.showing.names import MODELS, TASKS, label, latex, natural, ordered
 
 # The metrics of a report, or of a table that has none of the first three; and whether more of it is better.
 SHOWN = {"success_rate": True, "relative_extrapolation": False, "horizon": True}
@@ -42,9 +43,9 @@ MEANINGS = {
 
 
 def say(text: str) -> None:
-    """Print; whoever closed the pipe (`| head`) does not want to hear the rest."""
+    """Print, control characters as escapes; whoever closed the pipe (`| head`) does not want to hear the rest."""
     try:
-        print(text, flush=True)
+        print("\n".join(map(plain, text.split("\n"))), flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -64,11 +65,43 @@ def number(value: float) -> str:
 
 def table(rows: list[dict[str, str]]) -> str:
     """Aligned columns under a header, for the terminal."""
-    return tabulate(rows, headers="keys", disable_numparse=True)
+    shown = [{plain(name): plain(text) for name, text in row.items()} for row in rows]
+    return tabulate(shown, headers="keys", disable_numparse=True)
+
+
+def in_markdown(text: str) -> str:
+    """The text, on one line, with the characters that would be markup in Markdown or HTML escaped.
+
+    >>> in_markdown("mlp_relu | <b> `x` [a](b)")
+    'mlp_relu \\\\| \\\\<b\\\\> \\\\`x\\\\` [a]\\\\(b)'
+    """
+    return re.sub(r"[\\`*<>|~&$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<=\])[(\[:]", r"\\\g<0>", plain(text))
+
+
+def in_code(text: str) -> str:
+    """The text, on one line, as a span of code in Markdown.
+
+    >>> in_code("nac"), in_code("a`b")
+    ('`nac`', '`` a`b ``')
+    """
+    shown = plain(text)
+    fence = _fence(shown, 1)
+    return f"{fence}{shown}{fence}" if fence == "`" else f"{fence} {shown} {fence}"
+
+
+def code_block(text: str) -> str:
+    """Lines as a block of code in Markdown."""
+    fence = _fence(text, 3)
+    return "\n".join([f"{fence}text", *map(plain, text.split("\n")), fence])
+
+
+def _fence(text: str, least: int) -> str:
+    """More backticks than stand next to each other in the text."""
+    return "`" * max(least, 1 + max(map(len, re.findall("`+", text)), default=0))
 
 
 def markdown(frame: pd.DataFrame) -> str:
-    """A Markdown table, aligned for those who read it as text."""
+    """A Markdown table, aligned for those who read it as text; its cells are Markdown (see `in_markdown`)."""
     return frame.to_markdown(index=False, disable_numparse=True)
 
 
@@ -104,7 +137,9 @@ def matrix(summary: pd.DataFrame, metric: str, bold: str, write: Callable[[str],
 
 def matrices(summary: pd.DataFrame) -> list[tuple[tuple[str, str, str], str, pd.DataFrame]]:
     """((range, protocol, overrides), metric, rows) of every table that a summary gives."""
-    groups = summary.groupby(["range", "protocol", "overrides"], sort=False)
+    groups = list(summary.groupby(["range", "protocol", "overrides"], sort=False))
+    places = {range_: place for place, range_ in enumerate(summary["range"].unique())}
+    groups.sort(key=lambda group: (places[group[0][0]], *map(natural, group[0][1:])))
     shown = SHOWN if summary["metric"].isin(SHOWN).any() else OTHERWISE
     return [
         (names, metric, rows[rows["metric"] == metric])
@@ -118,8 +153,8 @@ def markdown_tables(summary: pd.DataFrame) -> str:
     """Model × task tables of the metrics a report shows, each under its heading, the best of each task in bold."""
     parts = []
     for (range_, protocol, overrides), metric, rows in matrices(summary):
-        where = " · ".join(filter(None, (range_, protocol, overrides)))
-        frame = matrix(rows, metric, "**{}**").rename_axis("model").reset_index()
+        where = in_markdown(" · ".join(filter(None, (range_, protocol, overrides))))
+        frame = matrix(rows, metric, "**{}**", write=in_markdown).rename_axis("model").reset_index()
         parts.append(f"**{where}**: {HEADINGS[metric]}\n\n{markdown(frame)}")
     return "\n\n".join(parts)
 

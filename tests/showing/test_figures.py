@@ -1,14 +1,17 @@
 """The figures show the numbers of their tables, mark what they promise to mark, and can be read at any size."""
 
+import gc
 import re
+import weakref
 from itertools import combinations, product
+from xml.etree import ElementTree
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.colors import same_color, to_rgb
-from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from benchmark.results.statistics import VERDICTS
@@ -23,16 +26,19 @@ from benchmark.showing.figures import (
     initialisation,
     label,
     learning_curves,
+    left_out,
+    looks,
     operand_plane,
     save,
-    style,
     success_by_range,
     success_by_setting,
     success_heatmap,
     verdict_bars,
 )
+from benchmark.showing.figures.look import FAMILIES, OTHERS
 from benchmark.showing.figures.ranges import BY_SETTING, several_settings
 from benchmark.showing.figures.verdicts import LOOKS, MEANINGS
+from benchmark.showing.names import MODELS
 
 NARROW = "* on the part of the range where the task is defined"
 KEY = ["model", "task", "range", "protocol", "overrides"]
@@ -175,6 +181,12 @@ def differences(models, tasks, ranges):
     return pd.DataFrame(rows)
 
 
+def one(figures):
+    """The only page of a figure."""
+    (figure,) = figures
+    return figure
+
+
 def texts(axes, named=None):
     """The annotations of a heatmap by (model label, task label); only the leftmost panels name their models."""
     rows = [tick.get_text() for tick in (named or axes).get_yticklabels()]
@@ -183,17 +195,28 @@ def texts(axes, named=None):
 
 
 def hatched(axes):
-    return {patch.get_xy() for patch in axes.patches if isinstance(patch, Rectangle) and patch.get_hatch()}
+    """The lower left corners of hatched cells."""
+    paths = [path for patches in axes.collections if patches.get_hatch() for path in patches.get_paths()]
+    return {tuple(path.get_extents().min) for path in paths}
 
 
 def panels(figure):
     return [axes for axes in figure.axes if axes.get_title()]
 
 
-def lines(axes, model):
-    return [
-        line for line in axes.lines if same_color(line.get_color(), style(model)["color"]) and len(line.get_xdata())
-    ]
+def lines(axes, model, among):
+    color = looks(among)[model]["color"]
+    return [line for line in axes.lines if same_color(line.get_color(), color) and len(line.get_xdata())]
+
+
+def bands(axes):
+    """The grey bands of models that have no line of their own."""
+    return [band for band in axes.collections if band.get_alpha() == OTHERS["alpha"]]
+
+
+def named(axes):
+    """The models whose lines are named, from the lowest name."""
+    return [text.get_text() for text in axes.texts]
 
 
 def title(axes):
@@ -213,28 +236,30 @@ def identity():
 @pytest.mark.parametrize("size", SIZES)
 def test_every_size_has_its_figures_and_no_text_overlaps_or_is_cut(size):
     models, tasks, ranges = SIZES[size]
-    figures = dict(draw(tables(*SIZES[size], seeds=2) | {"comparison": comparison(models)}))
+    made = tables(*SIZES[size], seeds=2)
+    pages = dict(draw(made | {"comparison": comparison(models)}))
+    count = len(ranges) * len(tasks)
+    first = [stem for stem in pages if not re.search(r"-\d$", stem)]
     by_range = ["success_by_range"] if size == "full" else []
     inputs = ["error_by_input", "error_by_input_heatmap"] if set(tasks) & set(TARGET) else []
     planes = [f"plane_{task}_{name}" for task, name in product(tasks, ranges) if task in OF_TWO]
-    wanted = ["success", "error", "verdicts", "horizon", *by_range, "error_by_distance", *inputs, "learning_curves"]
-    assert list(figures) == [*wanted, "initialisation", *planes]
-    figures["differences"] = difference_heatmap(differences(*SIZES[size]))
-    for stem in ("success", "horizon"):
-        assert len(panels(figures[stem])) == len(ranges)
-    for stem in ("error", "initialisation", "differences"):
-        assert len(panels(figures[stem])) == 2 * len(ranges)
-    for stem in ("verdicts", "error_by_distance", "learning_curves"):
-        assert len(panels(figures[stem])) == len(ranges) * len(tasks)
-    for stem in planes:
-        assert len(panels(figures[stem])) == len(models)
-    for stem in planes[len(ranges) :]:
-        del figures[stem]  # of another task, like those of the first
+    wanted = ["success", "verdicts", "error", "horizon", *by_range, "error_by_distance", *inputs, "learning_curves"]
+    wanted += ["initialisation", *planes]
+    told = {sentence.split()[2].strip(":") for sentence in left_out(made)}
+    assert first == [kind for kind in wanted if kind not in told] and told <= set(wanted)
+    of = lambda kind: [pages[stem] for stem in pages if re.fullmatch(rf"{kind}(-\d+)?", stem)]
+    for kind, number in {"success": len(ranges), "error": 2 * len(ranges), "error_by_distance": count}.items():
+        assert sum(len(panels(page)) for page in of(kind)) == (number if kind in pages else 0)
+    assert all(sum(len(panels(page)) for page in of(kind)) == len(models) for kind in planes)
     assert not plt.get_fignums()
-    for stem, figure in figures.items():
-        assert figure.get_figwidth() <= 7.2, f"{stem} is wider than a page"
+    for stem in [stem for stem in pages if re.match("plane_(?!add)", stem)]:
+        del pages[stem]  # of another task, like those of the first
+    pages |= {f"differences-{i}": page for i, page in enumerate(difference_heatmap(differences(*SIZES[size])))}
+    for stem, figure in pages.items():
+        assert figure.get_figwidth() <= 7.2 and figure.get_figheight() <= 9, f"{stem} is larger than a page"
+        assert len(panels(figure)) <= 9
         figure.draw_without_rendering()
-        assert all(axes.has_data() for axes in figure.axes), f"{stem} has an empty panel"
+        assert all(axes.has_data() or axes.collections for axes in figure.axes), f"{stem} has an empty panel"
         seen = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
         # Ticks beyond the limits exist, too, but are not drawn.
         ticks = {
@@ -244,7 +269,7 @@ def test_every_size_has_its_figures_and_no_text_overlaps_or_is_cut(size):
             id(t.label1) for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) for t in axis._update_ticks()
         }
         seen = [text for text in seen if id(text) not in ticks or id(text) in drawn]
-        names, boxes = [text.get_text() for text in seen], [text.get_window_extent() for text in seen]
+        names, boxes = [text.get_text() for text in seen], [Text.get_window_extent(text) for text in seen]
         for name, box in zip(names, boxes, strict=True):
             inside = box.x0 >= -1 and box.y0 >= -1 and box.x1 <= figure.bbox.x1 + 1 and box.y1 <= figure.bbox.y1 + 1
             assert inside, f"{stem} cuts {name!r}"
@@ -253,7 +278,23 @@ def test_every_size_has_its_figures_and_no_text_overlaps_or_is_cut(size):
         )
         overlaps = np.argwhere(np.triu((low[:, None] <= high).all(-1) & (low <= high[:, None]).all(-1), 1))
         assert not overlaps.size, f"{stem}: {[(names[one], names[other]) for one, other in overlaps]} overlap"
-        assert min(text.get_fontsize() for text in seen) >= 7 * 0.7  # the exponents of a power are 0.7 of its size
+        assert min(text.get_fontsize() for text in seen) >= 7
+        assert not any("$" in name for name in names)
+
+
+def test_many_panels_go_to_further_pages_that_are_freed_one_after_the_other():
+    made = tables([*MODELS[:40], *(f"own_{i}" for i in range(8))], ["add"], [f"pos_{i}" for i in range(12)], seeds=1)
+    alive, shown, most = [], [], 0
+    for stem, figure in draw(made | {"plane": made["plane"][:0]}):
+        assert len(panels(figure)) <= 9 and figure.get_figheight() <= 9
+        if stem.startswith("success"):
+            shown += [(title(axes), len(axes.texts)) for axes in panels(figure)]
+        alive.append(weakref.ref(figure))
+        del figure
+        gc.collect()
+        most = max(most, sum(one() is not None for one in alive))
+    assert len(alive) > 9 and most <= 1
+    assert sum(number for _, number in shown) == 12 * 48
 
 
 def test_success_heatmap_shows_percent_hatches_and_gaps(full):
@@ -265,11 +306,11 @@ def test_success_heatmap_shows_percent_hatches_and_gaps(full):
     cells.loc[
         (cells["model"] == "linear") & (cells["task"] == "mul") & (cells["range"] == "positive"), "representable"
     ] = "no"
-    figure = success_heatmap(summary, cells)
-    symmetric, positive = panels(figure)
-    assert title(symmetric) == "symmetric: trained on [-5, 5],\njudged on [-20, -5] ∪ [5, 20]"  # not the [0, 5] of √
-    assert title(positive) == "positive: trained on [1, 2],\njudged on [2, 6]"
-    shown = texts(symmetric)
+    figure = one(success_heatmap(summary, cells))
+    positive, symmetric = panels(figure)
+    assert title(symmetric) == "-5 to 5 → -20 to -5 or 5 to 20"  # not the [0, 5] of √
+    assert title(positive) == "1 to 2 → 2 to 6"
+    shown = texts(symmetric, named=positive)
     assert shown["NMU", "a × b"] == "40%" and shown["MLP ReLU", "a × b"] == "0%"
     assert ("novel", "a ÷ b") not in shown and len(shown) == len(MANY) * 6 - 1
     assert hatched(symmetric) == set() and hatched(positive) == {(2, 0)}  # column ×, row linear
@@ -278,41 +319,80 @@ def test_success_heatmap_shows_percent_hatches_and_gaps(full):
 
 
 def test_rows_and_columns_have_the_fixed_order_and_narrowed_tasks_a_star(full):
-    axes, positive = panels(success_heatmap(full["summary"].sample(frac=1, random_state=0), full["cells"]))
-    order = [tick.get_text() for tick in axes.get_yticklabels()]
+    positive, symmetric = panels(one(success_heatmap(full["summary"].sample(frac=1, random_state=0), full["cells"])))
+    order = [tick.get_text() for tick in positive.get_yticklabels()]
     assert order[0] == "linear" and order[-5:] == ["NAC", "NAC•", "NALU", "NMU", "novel"]
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["a + b", "a − b", "a × b", "a ÷ b", "a²", "√a*"]
+    tasks = [tick.get_text() for tick in symmetric.get_xticklabels()]
+    assert tasks == ["a + b", "a − b", "a × b", "a ÷ b", "a²", "√a*"]
     assert not any("*" in tick.get_text() for tick in positive.get_xticklabels())
 
 
-def test_error_heatmap_shows_the_log_of_the_median_and_infinity(full):
+def test_ranges_stand_by_sign_and_size():
+    intervals = {"b": (-2, -1), "far": (10, 20), "c": (-3, 3), "near": (1, 2), "a": (-20, -10)}
+    cells = pd.DataFrame([
+        {"model": "nac", "task": "add", "range": name, "trained": f"[{low}, {high}]", "judged": "[0, 1]",
+         "middle": (low + high) / 2, "half_width": (high - low) / 2, "representable": "yes"}
+        for name, (low, high) in intervals.items()
+    ])  # fmt: skip
+    summary = cells.assign(metric="success_rate", value=0.5)
+    titles = [title(axes).partition(" →")[0] for axes in panels(one(success_heatmap(summary, cells)))]
+    assert titles == ["1 to 2", "10 to 20", "-3 to 3", "-2 to -1", "-20 to -10"]
+
+
+def test_ranges_of_the_same_intervals_are_told_apart_and_those_judged_where_trained_say_so():
+    cells = tables(["nac"], ["add"], ["exponential_1", "exponential_2"])["cells"]
+    cells = cells.assign(trained="[0, inf]", judged="[0, inf]")
+    summary = cells.assign(metric="success_rate", value=0.5)
+    titles = [axes.get_title().replace("\n", " ") for axes in panels(one(success_heatmap(summary, cells)))]
+    assert titles == [f"0 to ∞, judged there (exponential_{i})" for i in (1, 2)]
+
+
+def test_error_heatmap_shows_percent_multiples_and_infinity(full):
     outcomes = full["outcomes"].copy()
     here = (outcomes["range"] == "symmetric") & (outcomes["task"] == "add")
     for model, errors in {
         "nac": [1e-3, 1e-2, np.inf],
         "nalu": [1, np.inf, np.inf],
-        "nmu": [1e40] * 3,
+        "nmu": [3e7] * 3,
         "linear": [0] * 3,
     }.items():
         outcomes.loc[here & (outcomes["model"] == model), "relative_extrapolation"] = errors
     outcomes.loc[here & (outcomes["model"] == "nac"), "relative_interpolation"] = [1e-5, 1e-4, 1]
-    inside, outside, *_ = panels(error_heatmap(outcomes, full["cells"]))
-    assert title(inside) == "symmetric: inside,\ntrained on [-5, 5]"
-    assert title(outside) == "symmetric: outside,\njudged on [-20, -5] ∪ [5, 20]"
-    assert texts(inside)["NAC", "a + b"] == "−4.0"
+    pages = list(error_heatmap(outcomes, full["cells"]))
+    inside, outside = panels(pages[-1])
+    assert title(inside) == "inside: -5 to 5"
+    assert title(outside) == "outside: -20 to -5 or 5 to 20"
+    assert texts(inside)["NAC", "a + b"] == "0.01%"
     shown = {model: texts(outside, named=inside)[model, "a + b"] for model in ("NAC", "NALU", "NMU", "linear")}
-    assert shown == {"NAC": "−2.0", "NALU": "∞", "NMU": "40", "linear": "−∞"}
-    assert outside.collections[0].get_clim() == inside.collections[0].get_clim() == (-7, 1)
+    assert shown == {"NAC": "1%", "NALU": "∞", "NMU": "×30M", "linear": "0%"}
+    assert outside.collections[0].get_clim() == inside.collections[0].get_clim() == (1e-6, 10)
 
 
-def test_error_by_input_draws_the_profile_and_the_training_range(identity):
-    profile, cells = identity["profile"].copy(), identity["cells"]
+def test_dark_is_good_in_every_heatmap(full, identity):
+    two = tables(["nac", "nalu"], ["add"], ["symmetric"])
+    darkest = lambda mesh, value: np.dot(mesh.cmap(mesh.norm(value))[:3], (0.299, 0.587, 0.114))
+    for figure, good, bad in (
+        (one(success_heatmap(full["summary"], full["cells"])), 1, 0),
+        (next(error_heatmap(full["outcomes"], full["cells"])), 1e-6, 1),
+        (one(horizon_heatmap(full["summary"], full["profile"], full["cells"])), 1, 0),
+        (one(error_by_input_heatmap(identity["profile"], identity["cells"])), 1e-4, 1),
+        (one(operand_plane(two["plane"], two["cells"])), 1e-5, 1),
+    ):
+        mesh = panels(figure)[0].collections[0]
+        assert darkest(mesh, good) < 0.2 and darkest(mesh, bad) > 0.6
+        words = [text.get_text() for text in figure.axes[-1].texts]
+        assert words == (["bad", "good"] if good > bad else ["good", "bad"])
+
+
+def test_error_by_input_draws_the_profile_and_the_training_range():
+    made = tables(["mlp_relu", "mlp_tanh"], ["identity"], ["symmetric"])
+    profile, cells = made["profile"].copy(), made["cells"]
     profile.loc[(profile["model"] == "mlp_relu") & (profile["x"] > 15), "error"] = np.inf
-    (axes,) = panels(error_by_input(profile.sample(frac=1, random_state=0), cells))
-    (line,) = lines(axes, "mlp_tanh")
+    (axes,) = panels(one(error_by_input(profile.sample(frac=1, random_state=0), cells)))
+    (line,) = lines(axes, "mlp_tanh", cells["model"])
     wanted = profile[profile["model"] == "mlp_tanh"]
     np.testing.assert_allclose(line.get_xydata(), wanted[["x", "error"]])
-    (run_out,) = lines(axes, "mlp_relu")
+    (run_out,) = lines(axes, "mlp_relu", cells["model"])
     assert run_out.get_ydata()[-1] > axes.get_ylim()[1] and np.isfinite(run_out.get_ydata()).all()
     (trained,) = axes.patches
     assert (trained.get_x(), trained.get_x() + trained.get_width()) == (-5, 5)
@@ -321,71 +401,84 @@ def test_error_by_input_draws_the_profile_and_the_training_range(identity):
 
 def test_error_axis_lies_between_a_constant_and_a_zero_network():
     made = tables(["nac"], ["square", "identity"], ["symmetric"])
-    exact = made["profile"].assign(error=0.0)
-    tops = [axes.get_ylim()[1] for axes in panels(error_by_input(exact, made["cells"]))]
-    assert tops == pytest.approx([1.05 * 375, 1.05 * 15])
-    awful = made["profile"].assign(error=1e9)
-    assert [axes.get_ylim()[1] for axes in panels(error_by_input(awful, made["cells"]))] == [400, 20]
+    tops = lambda profile: [axes.get_ylim()[1] for axes in panels(one(error_by_input(profile, made["cells"])))]
+    assert tops(made["profile"].assign(error=0.0)) == pytest.approx([1.05 * 375, 1.05 * 15])
+    assert tops(made["profile"].assign(error=1e9)) == [400, 20]
 
 
-def test_legend_is_in_the_order_of_the_line_ends(identity):
-    (legend,) = error_by_input(identity["profile"], identity["cells"]).legends
-    far = identity["profile"].query("abs(x) == 20").groupby("model")["error"].mean().sort_values(ascending=False)
-    assert [text.get_text() for text in legend.get_texts()] == [label(model) for model in far.index]
+@pytest.mark.parametrize(
+    ("function", "table", "place", "error"),
+    [
+        (error_by_input, "profile", "x", "error"),
+        (error_by_distance, "profile", "x", "relative"),
+        (learning_curves, "curves", "step", "extrapolation"),
+    ],
+)
+def test_of_many_models_the_best_and_the_worst_have_named_lines_and_the_others_a_band(function, table, place, error):
+    made = tables(MLPS, ["identity"], ["symmetric"], seeds=1)
+    shown = made[table]
+    figure = one(function(shown, made["cells"]))
+    (axes,) = panels(figure)
+    ends = (
+        shown[shown[place].abs() == shown[place].abs().max()]
+        .groupby("model")[error]
+        .agg("mean" if error == "error" else "max")
+    )
+    order = list(ends.sort_values().index)
+    wanted = {label(model) for model in [*order[:3], *order[-3:]]}
+    assert set(named(axes)) == wanted and len(bands(axes)) == 1
+    assert [t.get_text() for t in figure.legends[0].get_texts()][-1] == f"{len(MLPS) - 6} other models"
+    heights = [text.xyann[1] for text in axes.texts]
+    assert heights == sorted(heights)
+    few = tables(MLPS[:6], ["identity"], ["symmetric"], seeds=1)
+    (roomy,) = panels(one(function(few[table], few["cells"])))
+    assert len(named(roomy)) == 6 and not bands(roomy)
 
 
-def test_published_values_get_a_panel_where_they_fit(identity):
-    figure = error_by_input(identity["profile"], identity["cells"], comparison(MLPS))
-    measured, theirs = panels(figure)
-    assert measured.get_ylim() == theirs.get_ylim() and "Trask et al. 2018,\ndigitised" in theirs.get_title()
-    left, right = lines(theirs, "mlp_hardtanh")
+def test_published_values_get_a_panel_where_they_fit():
+    models = ["mlp_hardtanh", "mlp_relu"]
+    made = tables(models, ["identity"], ["symmetric"])
+    measured, theirs = panels(one(error_by_input(made["profile"], made["cells"], comparison(models))))
+    assert measured.get_ylim() == theirs.get_ylim() and "Trask et al. 2018, digitised" in theirs.get_title()
+    left, right = lines(theirs, "mlp_hardtanh", models)
     np.testing.assert_allclose(left.get_xdata(), [-19.5, -15, -10])
     np.testing.assert_allclose(right.get_ydata(), [5, 10, 14.5])
     both = tables(["nac"], ["identity"], ["positive", "symmetric"])
-    assert len(panels(error_by_input(both["profile"], both["cells"], comparison(["nac"])))) == 3
+    assert len(panels(one(error_by_input(both["profile"], both["cells"], comparison(["nac"]))))) == 3
     unpublished = comparison(["nac"]).assign(published=np.nan)
     for nothing in (None, unpublished, unpublished.drop(columns="x"), comparison(["nac"], "elsewhere")):
-        assert len(panels(error_by_input(both["profile"], both["cells"], nothing))) == 2
+        assert len(panels(one(error_by_input(both["profile"], both["cells"], nothing)))) == 2
 
 
 @pytest.mark.parametrize("models", [MLPS, ["mlp_tanh"]])
-def test_error_by_input_heatmap_sorts_outlines_and_colours_even_one_row(models):
+def test_error_by_input_heatmap_outlines_and_colours_even_one_row(models):
     made = tables(models, ["identity"], ["symmetric"])
-    (axes,) = panels(error_by_input_heatmap(made["profile"], made["cells"]))
-    ends = made["profile"].query("abs(x) == 20").groupby("model")["error"].mean().sort_values(ascending=False)
-    assert [tick.get_text() for tick in axes.get_yticklabels()] == [label(model) for model in ends.index]
+    (axes,) = panels(one(error_by_input_heatmap(made["profile"], made["cells"])))
+    names = [tick.get_text() for tick in axes.get_yticklabels()]
+    assert names == [label(model) for model in MODELS if model in models]
     assert axes.yaxis_inverted()
     assert [line.get_xdata()[0] for line in axes.lines] == [-5, 5]
     mesh = axes.collections[0]
-    worst = made["profile"][made["profile"]["model"] == ends.index[0]].sort_values("x")["error"]
-    np.testing.assert_allclose(mesh.get_array()[0], worst.clip(*mesh.get_clim()))
+    first = next(model for model in MODELS if model in models)
+    errors = made["profile"][made["profile"]["model"] == first].sort_values("x")["error"]
+    (top,) = {axes.get_ylim()[1] for axes in panels(one(error_by_input(made["profile"], made["cells"])))}
+    np.testing.assert_allclose(mesh.get_array()[0], (errors / top).clip(*mesh.get_clim()))
     assert np.ptp(mesh.get_coordinates()[..., 1]) == len(models)
 
 
 def test_learning_curves_draw_medians_sides_threshold_and_survive_infinity():
     made = tables(["nac", "nalu"], ["add"], ["positive"])
-    curves = made["curves"]
+    curves, among = made["curves"], ["nac", "nalu"]
     curves.loc[(curves["model"] == "nalu") & (curves["step"] > 5000) & (curves["seed"] < 4), "extrapolation"] = np.inf
-    (axes,) = panels(learning_curves(curves, made["cells"]))
-    outside, inside = lines(axes, "nac")
+    (axes,) = panels(one(learning_curves(curves, made["cells"])))
+    outside, inside = lines(axes, "nac", among)
     medians = curves[curves["model"] == "nac"].groupby("step")[["extrapolation", "interpolation"]].median()
     np.testing.assert_allclose(outside.get_ydata(), medians["extrapolation"])
     np.testing.assert_allclose(inside.get_ydata(), medians["interpolation"])
     assert (outside.get_linestyle(), inside.get_linestyle()) == ("-", "--")
-    assert lines(axes, "nalu")[0].get_ydata()[-1] > axes.get_ylim()[1]
+    assert lines(axes, "nalu", among)[0].get_ydata()[-1] > axes.get_ylim()[1]
     assert [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == ":"] == [1e-4]
     assert len(axes.collections) == 4  # a quartile band for each line
-    many = tables(MLPS, ["add"], ["positive"], seeds=2)
-    (crowded,) = panels(learning_curves(many["curves"], many["cells"]))
-    assert not crowded.collections and not [line for line in crowded.lines if line.get_linestyle() == ":"]
-
-
-def test_dashed_curves_have_the_models_marks_hollow():
-    made = tables(["nac", "nalu"], ["add"], ["positive"])
-    (axes,) = panels(learning_curves(made["curves"], made["cells"]))
-    outside, inside = lines(axes, "nalu")
-    assert inside.get_marker() == outside.get_marker() == style("nalu")["marker"]
-    assert inside.get_markerfacecolor() == "white" and inside.get_markersize() < outside.get_markersize()
 
 
 def test_horizon_heatmap_says_at_least_where_the_profile_ends():
@@ -400,11 +493,12 @@ def test_horizon_heatmap_says_at_least_where_the_profile_ends():
     }.items():
         here = (summary["model"] == model) & (summary["task"] == task) & (summary["range"] == name)
         summary.loc[horizon & here, "value"] = value
-    symmetric, positive = panels(horizon_heatmap(summary, profile, made["cells"]))
-    assert texts(symmetric)["NAC", "a + b"] == "≥4.0" and texts(symmetric)["NALU", "a + b"] == "3.9"
-    shown = texts(positive, named=symmetric)
-    assert shown["NAC", "a²"] == "≥9.0" and shown["NALU", "a²"] == "4.0"
-    assert symmetric.collections[0].get_clim() == positive.collections[0].get_clim() == (0, 9)
+    positive, symmetric = panels(one(horizon_heatmap(summary, profile, made["cells"])))
+    shown = texts(symmetric, named=positive)
+    assert shown["NAC", "a + b"] == "≥4.0" and shown["NALU", "a + b"] == "3.9"
+    assert texts(positive)["NAC", "a²"] == "≥9.0" and texts(positive)["NALU", "a²"] == "4.0"
+    reached = positive.collections[0].get_array()
+    assert reached[1, 1] == 1 and reached[2, 1] == pytest.approx(4 / 9)  # colours: a share of the reach
 
 
 @pytest.mark.parametrize(("name", "square"), [("symmetric", (-5, -5, 10, 10)), ("positive", (1, 1, 1, 1))])
@@ -413,26 +507,18 @@ def test_operand_plane_draws_the_errors_where_they_are_and_outlines_the_training
     plane = made["plane"].sample(frac=1, random_state=0)
     plane.loc[(plane["model"] == "nalu") & (plane["a"] == 19) & (plane["b"] == -3), "error"] = np.inf
     plane.loc[(plane["model"] == "nalu") & (plane["a"] == -19) & (plane["b"] == -3), "error"] = 0
-    linear, nalu = panels(operand_plane(plane, made["cells"]))
+    linear, nalu = panels(one(operand_plane(plane, made["cells"])))
     assert (linear.get_title(), nalu.get_title()) == ("linear", "NALU")
     for axes in (linear, nalu):
         (patch,) = axes.patches
         assert (*patch.get_xy(), patch.get_width(), patch.get_height()) == square
         (mesh,) = axes.collections
-        assert mesh.get_clim() == pytest.approx((361e-5, 361))  # 19 × 19, and five decades
+        assert mesh.get_clim() == pytest.approx((1e-5, 1))  # of 19 × 19, the largest target
         np.testing.assert_array_equal(mesh.get_coordinates()[0, :, 0], np.arange(-20, 21, 2))
     errors = nalu.collections[0].get_array()  # [b, a]
-    assert errors[8, -1] == pytest.approx(361) and errors[8, 0] == pytest.approx(361e-5)
-    wanted = plane.query("model == 'nalu' and a == 7 and b == 1")["error"].item()
-    assert errors[PLANE == 1, PLANE == 7] == pytest.approx(max(wanted, 361e-5))
-
-
-def test_inputs_at_which_every_network_is_infinitely_wrong_are_drawn(identity):
-    cells = identity["cells"].assign(judged=identity["cells"]["trained"])
-    half = cells["half_width"].iloc[0]
-    inside = identity["profile"][identity["profile"]["x"].abs() <= half].assign(error=np.inf)
-    for figure in (error_by_input, error_by_input_heatmap):
-        assert panels(figure(inside, cells))
+    assert errors[8, -1] == pytest.approx(1) and errors[8, 0] == pytest.approx(1e-5)
+    wanted = plane.query("model == 'nalu' and a == 7 and b == 1")["error"].item() / 361
+    assert errors[PLANE == 1, PLANE == 7] == pytest.approx(max(wanted, 1e-5))
 
 
 def test_error_by_distance_folds_signed_inputs_and_keeps_the_worse_side():
@@ -440,8 +526,8 @@ def test_error_by_distance_folds_signed_inputs_and_keeps_the_worse_side():
     cells, key = made["cells"], made["profile"].iloc[0][KEY]
     x, relative = np.linspace(-20, 20, 5), np.array([0.5, 1e-3, np.nan, 2e-3, np.inf])
     profile = pd.DataFrame({"x": x, "relative": relative, "median": 10 * relative, "low": 5 * relative, "high": np.inf})
-    (axes,) = panels(error_by_distance(profile.assign(**key), cells[cells["task"] == "identity"]))
-    (line,) = lines(axes, "nac")
+    (axes,) = panels(one(error_by_distance(profile.assign(**key), cells[cells["task"] == "identity"])))
+    (line,) = lines(axes, "nac", ["nac"])
     np.testing.assert_allclose(line.get_xdata(), [2, 4])
     assert line.get_ydata()[0] == 2e-3 and line.get_ydata()[1] > axes.get_ylim()[1]
     (shaded,) = axes.patches
@@ -451,30 +537,27 @@ def test_error_by_distance_folds_signed_inputs_and_keeps_the_worse_side():
 
 def test_error_by_distance_bands_are_the_quartiles_relative_to_the_target():
     made = tables(["nac"], ["add"], ["symmetric"])
-    (axes,) = panels(error_by_distance(made["profile"], made["cells"]))
-    (line,), (band,) = lines(axes, "nac"), axes.collections
+    (axes,) = panels(one(error_by_distance(made["profile"], made["cells"])))
+    (line,), (band,) = lines(axes, "nac", ["nac"]), axes.collections
     np.testing.assert_allclose(line.get_xydata(), made["profile"][["x", "relative"]])
     edges = band.get_paths()[0].get_extents()
     ends = made["profile"]["relative"].min() / 2, made["profile"]["relative"].max() * 2
     assert (edges.y0, edges.y1) == pytest.approx(ends)
-    many = tables(MLPS, ["add"], ["symmetric"])
-    (crowded,) = panels(error_by_distance(many["profile"], many["cells"]))
-    assert not crowded.collections
 
 
 def test_success_by_range_shows_who_solved_something_and_counts_the_others(full):
-    figure = success_by_range(full["summary"], full["cells"])
+    figure = one(success_by_range(full["summary"], full["cells"]))
     rate, step, sparsity, *second = figure.axes
-    assert rate.get_title(loc="left") == f"add (a + b); {len(MANY) - 2} other models: 0%"
-    assert second[0].get_title(loc="left") == f"mul (a × b); {len(MANY) - 1} other models: 0%" and len(second) == 3
+    assert rate.get_title(loc="left") == f"a + b; {len(MANY) - 2} other models: 0%"
+    assert second[0].get_title(loc="left") == f"a × b; {len(MANY) - 1} other models: 0%" and len(second) == 3
     rates = full["summary"].query("task == 'add' and metric == 'success_rate'").set_index(["model", "range"])["value"]
     for model in ("linear", "nac"):
-        (points,) = lines(rate, model)
-        np.testing.assert_allclose(points.get_ydata(), rates[model][["symmetric", "positive"]])
-        assert list(points.get_xdata().round()) == [0, 1]
-    (bars, _) = rate.collections
+        points = next(line for line in lines(rate, model, MANY) if len(line.get_xdata()) == 2)
+        np.testing.assert_allclose(points.get_ydata(), rates[model][["positive", "symmetric"]])
+        assert np.round(points.get_xdata().astype(float)).tolist() == [0, 1]
+    bars = rate.collections[0]
     assert bars.get_segments()[0][:, 1].tolist() == [pytest.approx(0, abs=1e-7), 1]
-    assert [name.get_text() for name in second[0].get_xticklabels()] == ["symmetric\n[−5, 5]", "positive\n[1, 2]"]
+    assert [name.get_text() for name in second[0].get_xticklabels()] == ["1 to 2", "−5 to 5"]
     assert [axes.get_ylabel() for axes in (rate, step, sparsity)] == [
         "success rate",
         "solved at step",
@@ -485,13 +568,18 @@ def test_success_by_range_shows_who_solved_something_and_counts_the_others(full)
     assert "95% intervals" in legend.get_title().get_text()
 
 
-def test_success_by_range_has_room_for_nine_ranges():
-    ranges = [f"neg_1p{i}_1p1" for i in range(9)]
+def test_success_by_range_has_room_for_many_ranges_and_further_pages():
+    ranges = [f"neg_1p{i:02}_1p1" for i in range(20)]
     made = tables(MANY[-8:], ["add", "mul"], ranges)
-    figure = success_by_range(made["summary"], made["cells"])
-    figure.draw_without_rendering()
-    names = [text.get_window_extent() for text in figure.axes[3].get_xticklabels()]
-    assert len(names) == 9 and not any(one.overlaps(other) for one, other in combinations(names, 2))
+    pages = list(success_by_range(made["summary"], made["cells"]))
+    told = []
+    for figure in pages:
+        figure.draw_without_rendering()
+        labels = figure.axes[3].get_xticklabels()
+        names = [text.get_window_extent() for text in labels]
+        assert not any(one.overlaps(other) for one, other in combinations(names, 2))
+        told += [text.get_text() for text in labels]
+    assert len(pages) == 2 and len(told) == 20
 
 
 def test_verdict_bars_are_as_wide_as_the_shares():
@@ -504,17 +592,26 @@ def test_verdict_bars_are_as_wide_as_the_shares():
         "near_miss",
         "interpolates",
     ]
-    figure = verdict_bars(outcomes, made["cells"])
+    figure = one(verdict_bars(outcomes, made["cells"]))
     (axes,) = panels(figure)
-    widths = {name: [bar[row].get_width() for bar in axes.containers] for row, name in enumerate(("nac", "nalu"))}
-    assert widths == {"nac": [0.75, 0, 0, 0, 0, 0, 0, 0.25], "nalu": [0, 0.25, 0, 0, 0.25, 0.25, 0.25, 0]}
-    assert [bar[0].get_x() for bar in axes.containers] == [0, *[0.75] * 7]
+    corners = lambda bars: [path.get_extents() for path in bars.get_paths()]
+    bars = {
+        (verdict, round(box.y0 + 0.4)): (box.x0, box.width)
+        for verdict, drawn in zip(LOOKS, axes.collections, strict=True)
+        for box in corners(drawn)
+    }
+    assert bars == {
+        ("solved", 0): (0, 0.75), ("diverged", 0): (0.75, 0.25), ("near_miss", 1): (0, 0.25),
+        ("interpolates", 1): (0.25, 0.25), ("not_learned", 1): (0.5, 0.25), ("cannot_represent", 1): (0.75, 0.25),
+    }  # fmt: skip
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["NAC", "NALU"] and axes.yaxis_inverted()
     meanings = [text.get_text() for text in figure.legends[0].get_texts()]
     assert [meaning.split(" (")[0] for meaning in meanings] == [
         "solved", "near miss", "inexact", "below that limit, no threshold exists", "interpolates", "not learned",
         "cannot represent the task", "diverged",
     ]  # fmt: skip
+    solved = one(verdict_bars(outcomes[outcomes["verdict"] == "solved"], made["cells"]))
+    assert [text.get_text() for text in solved.legends[0].get_texts()] == ["solved"]  # of the verdicts that are there
 
 
 def test_every_verdict_has_its_look_and_grey_print_tells_them_apart():
@@ -532,51 +629,68 @@ def test_initialisation_groups_tasks_by_their_inputs_and_spans_the_targets():
     nalu = table["model"] == "nalu"
     columns = ["saturation", "output_low", "output", "output_high"]
     table.loc[nalu, columns] = [[0.2, 0.5, 1.0, 2.0], [0.4, 2.0, 3.0, 4.0], [0.9, 6.0, 7.0, 8.0]]
-    saturation, output = panels(initialisation(table, made["cells"]))
-    assert [tick.get_text() for tick in saturation.get_yticklabels()] == ["linear", "NALU"]
-    one, two = saturation.lines
-    assert (one.get_marker(), two.get_marker()) == ("o", "s")
-    assert one.get_xdata()[1] == 0.9 and two.get_xdata()[1] == pytest.approx(0.3)
+    output, saturation = panels(one(initialisation(table, made["cells"])))
+    assert [tick.get_text() for tick in output.get_yticklabels()] == ["linear", "NALU"]
+    few, two = saturation.lines
+    assert (few.get_marker(), two.get_marker()) == ("o", "s")
+    assert few.get_xdata()[1] == 0.9 and two.get_xdata()[1] == pytest.approx(0.3)
     assert [round(float(y)) for y in two.get_ydata()] == [0, 1]
     assert [line.get_xdata()[1] for line in output.lines if len(line.get_xdata()) == 2] == [7.0, 2.0]
     (targets,) = output.patches
     assert (targets.get_x(), targets.get_width()) == (4, 5)
+    assert len(panels(one(initialisation(table.assign(saturation=0.001), made["cells"])))) == 1  # nothing saturates
 
 
-def test_success_by_setting_shows_each_setting_in_its_place(full):
-    settings = ["", "protocol.hidden=[9]", "protocol.hidden=[10]"]
-    parts = [tables(["nac", "nalu"], ["add"], ["positive"], overrides=o, seeds=3) for o in settings[::-1]]
-    summary, cells = (pd.concat([part[name] for part in parts]) for name in ("summary", "cells"))
-    figure = success_by_setting(several_settings(summary), cells)
-    rate, step, error = figure.axes
-    assert [tick.get_text() for tick in error.get_xticklabels()] == ["as it is", "hidden=[9]", "hidden=[10]"]
-    assert (rate.get_ylabel(), step.get_ylabel(), error.get_ylabel()) == tuple(BY_SETTING.values())
+def sweep(settings, models=("nac", "nalu"), tasks=("add",)):
+    parts = [tables(list(models), list(tasks), ["positive"], overrides=o, seeds=3) for o in settings]
+    return {name: pd.concat([part[name] for part in parts]) for name in parts[0]}
+
+
+def test_success_by_setting_has_an_axis_of_the_swept_numbers_and_marks_what_changes_along(full):
+    settings = ["protocol.hidden=[9]", "protocol.hidden=[10]", "protocol.hidden=[12];protocol.steps=5"]
+    made = sweep(settings[::-1])
+    summary, cells = made["summary"], made["cells"]
+    figure = one(success_by_setting(several_settings(summary), cells))
+    rate, step = figure.axes  # none has an error outside
+    assert [axes.get_xlabel() for axes in (rate, step)] == ["hidden"] * 2
+    assert (rate.get_ylabel(), step.get_ylabel()) == tuple(BY_SETTING.values())[:2]
     values = summary[summary["metric"] == "success_rate"].set_index(["model", "overrides"])["value"]
     for line, model in zip(rate.containers, ("nac", "nalu"), strict=True):
-        expected = [values[model, setting] for setting in settings]
-        assert line.lines[0].get_ydata().tolist() == pytest.approx(expected, abs=1e-7)
+        assert line.lines[0].get_ydata().tolist() == [values[model, setting] for setting in settings]
+        assert np.round(line.lines[0].get_xdata().astype(float)).tolist() == [9, 10, 12]
+    assert [line.get_xdata()[0] for line in rate.lines if line.get_linestyle() == ":"] == [11]
+    assert [text.get_text().strip() for text in rate.texts] == ["steps=5 →"]
     assert several_settings(full["summary"]).empty
+    wide = sweep([f"protocol.inputs={n}" for n in (4, 100)])
+    assert one(success_by_setting(wide["summary"], wide["cells"])).axes[0].get_xscale() == "log"
+
+
+def test_success_by_setting_has_a_place_for_each_setting_that_is_no_number():
+    made = sweep(["protocol.hidden=[9]", "", "protocol.hidden=[10]"])
+    figure = one(success_by_setting(several_settings(made["summary"]), made["cells"]))
+    assert [tick.get_text() for tick in figure.axes[-1].get_xticklabels()] == ["as it is", "hidden=[9]", "hidden=[10]"]
 
 
 def test_success_by_setting_draws_errors_beyond_its_axis_at_its_end():
-    parts = [tables(["nac"], ["add"], ["positive"], overrides=o, seeds=3) for o in ("", "protocol.hidden=[9]")]
-    summary, cells = (pd.concat([part[name] for part in parts]) for name in ("summary", "cells"))
-    beyond = {"metric": "relative_extrapolation", "low": 0.1, "value": np.inf, "high": np.inf}
-    errors = summary[summary["metric"] == "success_rate"].assign(**beyond)
-    figure = success_by_setting(pd.concat([summary, errors]), cells)
+    made = sweep(["", "protocol.hidden=[9]"], ["nac"])
+    summary = made["summary"]
+    beyond = {"metric": "relative_extrapolation", "low": 0.1, "high": np.inf}
+    errors = summary[summary["metric"] == "success_rate"].assign(**beyond, value=[5e3, np.inf])
+    figure = one(success_by_setting(pd.concat([summary, errors]), made["cells"]))
     (points,) = figure.axes[-1].containers
     assert points.lines[0].get_ydata().tolist() == [1e3, 1e3]
-    assert figure.legends[0].get_title().get_text().endswith("Errors above 1,000 are drawn there.")
+    assert "Errors above × 1,000 are drawn there" in figure.legends[0].get_title().get_text().replace("\n", " ")
 
 
 def test_rates_that_were_tested_against_published_ones_make_an_agreement_heatmap():
     made = tables(["nalu", "nac"], ["add"], ["positive"])
     rates = differences(["nalu", "nac"], ["add"], ["positive"])
     both = rates.assign(p=[0.5, np.nan, 0.01, np.nan])
-    figures = dict(draw(made | {"comparison": both}))
-    (panel,) = panels(figures["agreement"])
+    figure = dict(draw(made | {"comparison": both}))["agreement"]
+    (panel,) = panels(figure)
     assert title(panel) == "success rate, positive"
     assert len(texts(panel)) == 2
+    assert "ours is higher" in figure.legends[0].get_texts()[0].get_text()
     assert "agreement" not in dict(draw(made | {"comparison": both.assign(p=np.nan)}))
 
 
@@ -584,8 +698,7 @@ def test_difference_heatmap_annotates_differences_and_verdicts():
     table = differences(["nalu", "nac"], ["add", "mul"], ["positive"])
     table["difference"] = [-0.25, -4.2, 1.0, np.inf, 0.0, np.nan, 0.5, 0.26]
     table["verdict"] = ["worse", "better", "better", "worse", "same", "same", "inconclusive", "inconclusive"]
-    figure = difference_heatmap(table)
-    rate, error = panels(figure)
+    rate, error = (panels(figure)[0] for figure in difference_heatmap(table))
     assert (title(rate), title(error)) == ("success rate, positive", "relative error outside, positive")
     plain = {place: text.replace("\N{THIN SPACE}", "") for place, text in texts(rate).items()}
     assert plain == {
@@ -593,7 +706,7 @@ def test_difference_heatmap_annotates_differences_and_verdicts():
     }  # fmt: skip
     plain = {place: text.replace("\N{THIN SPACE}", "") for place, text in texts(error).items()}
     assert plain == {
-        ("NALU", "a + b"): "−4.2▲", ("NALU", "a × b"): "∞▼", ("NAC", "a + b"): "=", ("NAC", "a × b"): "0.3?",
+        ("NALU", "a + b"): "÷16k▲", ("NALU", "a × b"): "×∞▼", ("NAC", "a + b"): "=", ("NAC", "a × b"): "×1.8?",
     }  # fmt: skip
     assert rate.collections[0].get_clim() == (-100, 100) and error.collections[0].get_clim() == (-3, 3)
     # Blue, the colour of what is better for A, is the end of the one map and the start of the other.
@@ -614,50 +727,118 @@ def test_difference_heatmap_annotates_differences_and_verdicts():
 def test_difference_heatmap_takes_the_key_that_the_results_share(missing, rows, columns, count):
     key = [name for name in KEY if name not in missing]
     table = differences(["nalu", "nac"], ["add", "mul"], ["symmetric", "positive"]).drop(columns=missing)
-    shown = panels(difference_heatmap(table.drop_duplicates([*key, "metric"])))
+    shown = [axes for page in difference_heatmap(table.drop_duplicates([*key, "metric"])) for axes in panels(page)]
     assert len(shown) == count
     assert [tick.get_text() for tick in shown[0].get_yticklabels()] == rows
     assert [tick.get_text() for tick in shown[0].get_xticklabels()] == columns
 
 
-def test_one_look_per_model_everywhere():
-    one, two = (
-        tables(["nalu", "novel"], ["identity"], ["symmetric"]),
-        tables(["novel", "nac", "nalu"], ["identity"], ["symmetric"]),
-    )
-    for made, model in product((one, two), ("nalu", "novel")):
-        (by_input,) = panels(error_by_input(made["profile"], made["cells"]))
-        (learning,) = panels(learning_curves(made["curves"], made["cells"]))
-        assert len(lines(by_input, model)) == 1 and len(lines(learning, model)) == 2
-    looks = [(str(style(model)["linestyle"]), style(model)["marker"]) for model in MANY if model != "novel"]
-    assert len(set(looks)) == len(looks)  # grey print tells them apart
+def test_one_look_per_model_and_one_hue_a_family():
+    families = {name: members for name, (_, members) in FAMILIES.items()}
+    assert sorted(model for members in families.values() for model in members) == sorted(MODELS)
+    assert len({hue for hue, _ in FAMILIES.values()}) == len(FAMILIES)
+    own = ["mine", "nac_mul_uniform", "nac_mul_stable", "other"]
+    every = looks([*MODELS, *own])
+    for members in families.values():  # dashes and markers tell a family's members apart in grey print
+        assert len({(str(every[model]["linestyle"]), every[model]["marker"]) for model in members}) == len(members)
+    assert looks(["nalu", "nac"])["nalu"] == every["nalu"]  # whoever stands beside it
+    assert every["nac_mul_uniform"] != every["nac_mul_stable"] != every["nac_mul"]
+    assert every["mine"] != every["other"]
 
 
 def test_draw_separates_protocols_and_skips_what_does_not_apply():
     several = [
-        tables(["nac"], ["add"], ["positive"], protocol=p, overrides=o)
-        for p, o in (("a", ""), ("a", "protocol.lr=0.1/x"))
+        tables(["nac", "nalu"], ["add", "mul"], ["positive"], protocol=p, overrides=o)
+        for p, o in (("a", "protocol.lr=0.1/x"), ("a", "protocol.lr=2;protocol.steps=5"))
     ]
     together = {name: pd.concat([made[name] for made in several]) for name in several[0]}
     figures = dict(draw(together))
-    kinds = ("success", "error", "verdicts", "horizon", "error_by_distance", "learning_curves", "initialisation")
-    kinds = (*kinds, "plane_add_positive")
-    first, second = list(figures)[: len(kinds)], list(figures)[len(kinds) : -1]
-    assert first == list(kinds)
-    assert list(figures)[-1] == "success_by_setting_add"
-    assert all(re.fullmatch(rf"{kind}-lr=0.1-x-[0-9a-f]{{8}}", stem) for kind, stem in zip(kinds, second, strict=True))
-    assert figures[second[1]].get_suptitle() == "a · protocol.lr=0.1/x"
-    assert figures[second[-1]].get_suptitle().startswith("a · protocol.lr=0.1/x\nadd (a + b), positive:")
-    other = tables(["nac"], ["add"], ["positive"], protocol="b/quick", overrides="")
-    both = dict(draw({name: pd.concat([several[0][name], other[name]]) for name in other}))
-    assert list(both) == [f"{kind}-{protocol}" for protocol in ("a", "b-quick") for kind in kinds]
-    empty = {name: several[0][name][:0] for name in ("curves", "plane", "profile", "initialisation")}
-    alone = several[0] | empty | {"other": pd.DataFrame({"x": [1]})}
+    kinds = ("success", "verdicts", "error", "horizon", "error_by_distance", "learning_curves", "initialisation")
+    kinds = (*kinds, "plane_add_positive", "plane_mul_positive")
+    ends = ["lr-0.1-x", "lr-2-steps-5"]
+    assert list(figures) == ["success_by_setting", *(f"{kind}-{end}" for end in ends for kind in kinds)]
+    assert figures["error-lr-0.1-x"].get_suptitle() == "a · protocol.lr=0.1/x"
+    assert figures["plane_add_positive-lr-0.1-x"].get_suptitle() == "a · protocol.lr=0.1/x\na + b, 1 to 2 → 2 to 6"
+    other = tables(["nac", "nalu"], ["add", "mul"], ["positive"], protocol="b/quick", overrides="")
+    first = tables(["nac", "nalu"], ["add", "mul"], ["positive"], protocol="b-quick", overrides="")
+    both = dict(draw({name: pd.concat([first[name], other[name]]) for name in other}))
+    assert list(both) == [f"{kind}-b-quick{end}" for end in ("", "_") for kind in kinds]
+    empty = {name: other[name][:0] for name in ("curves", "plane", "profile", "initialisation")}
+    alone = other | empty | {"other": pd.DataFrame({"x": [1]})}
     alone["summary"] = alone["summary"].query("metric == 'success_rate'")
-    assert list(dict(draw(alone))) == ["success", "error", "verdicts"]
+    assert list(dict(draw(alone))) == ["success", "verdicts", "error"]
     del alone["outcomes"]
     assert list(dict(draw(alone))) == ["success"]
-    assert dict(draw({name: table[:0] for name, table in several[0].items()})) == {}
+    assert dict(draw({name: table[:0] for name, table in other.items()})) == {}
+
+
+@pytest.mark.parametrize("value", [0.0, 0.25, np.inf])
+def test_no_figure_shows_nothing_or_one_number_everywhere_and_each_left_out_is_told(value):
+    settings = [("", "protocol.hidden=[9]"), ("nac", "nalu"), ("add", "square")]
+    parts = [
+        tables(settings[1], settings[2], ["positive", "symmetric"], overrides=overrides, seeds=2)
+        for overrides in settings[0]
+    ]
+    made = {name: pd.concat([part[name] for part in parts]) for name in parts[0]}
+    numbers = {"value", "error", "relative", "median", "interpolation", "extrapolation", "output"}
+    numbers |= {"relative_interpolation", "relative_extrapolation", "low", "high", "difference"}
+    rates = differences(["nac", "nalu"], ["add"], ["positive"]).assign(overrides="", p=0.5)
+    made |= {"comparison": rates[rates["metric"] == "success_rate"]}
+    for name, table in made.items():
+        if name != "cells":
+            made[name] = table.assign(**{column: value for column in numbers & set(table)})
+    made["outcomes"] = made["outcomes"].assign(verdict="diverged")
+    drawn = dict(draw(made))
+    kinds = {"success_by_setting", "agreement", "success", "verdicts", "error", "horizon", "error_by_distance"}
+    kinds |= {"error_by_input", "error_by_input_heatmap", "learning_curves", "initialisation", "plane"}
+    if value > 0:
+        kinds |= {"success_by_range"}
+    assert drawn == {}
+    told = left_out(made)
+    assert kinds - {re.sub(r"(plane)_.*", r"\1", sentence.split()[2].strip(":")) for sentence in told} == set()
+    assert all(sentence.startswith("No figure ") and sentence.endswith(".") for sentence in told)
+
+
+def test_a_panel_without_a_finite_number_is_left_out_and_told():
+    made = tables(["nac", "nalu"], ["square", "identity"], ["symmetric"])
+    made["profile"].loc[made["profile"]["task"] == "square", ["error", "relative"]] = np.inf
+    figures = dict(draw(made))
+    for kind in ("error_by_input", "error_by_input_heatmap", "error_by_distance"):
+        assert len(panels(figures[kind])) == 1
+    assert left_out(made)[:1] == ["No panel of square on symmetric in error_by_distance: nothing is finite there."]
+
+
+def test_a_users_settings_of_matplotlib_neither_reach_the_figures_nor_change(tmp_path, identity):
+    def pictures():
+        save(next(error_heatmap(identity["outcomes"], identity["cells"])), tmp_path / "a")
+        return [path.read_bytes() for path in sorted(tmp_path.iterdir())]
+
+    plain = pictures()
+    with mpl.rc_context({"text.usetex": True, "font.size": 20, "axes.facecolor": "red", "svg.fonttype": "none"}):
+        before = dict(mpl.rcParams)
+        assert pictures() == plain
+        assert dict(mpl.rcParams) == before
+
+
+@pytest.mark.filterwarnings("error")
+def test_names_from_a_strangers_folder_stay_text_in_every_figure(tmp_path):
+    models = [r"$\frac{$", "\x1b[2J\0", "<script>&", "a\nb"]
+    made = [tables(models, ["add", "square"], models[:2], 2, models[0], o) for o in ("$x$=1", "<b>=\x07")]
+    made = {name: pd.concat([part[name] for part in made]) for name in made[0]}
+    made["cells"] = made["cells"].assign(trained=models[1], judged=models[2])
+    made["summary"] = made["summary"].assign(value=np.linspace(0, 1, len(made["summary"])))
+    published = comparison(models, models[0]).assign(task="square", source=models[0], protocol=models[0])
+    published = published.assign(overrides="$x$=1")
+    figures = dict(draw(made | {"comparison": published}))
+    both = difference_heatmap(differences(models, models, models))
+    figures |= {f"differences{i}": page for i, page in enumerate(both)}
+    kinds = {re.sub(r"(?<=plane).*|-.*|\d$", "", stem) for stem in figures}
+    assert {"success", "error", "success_by_setting", "error_by_input", "plane", "differences"} <= kinds
+    for kind in sorted(kinds):
+        stem = next(stem for stem in figures if re.sub(r"(?<=plane).*|-.*|\d$", "", stem) == kind)
+        save(figures[stem], tmp_path / kind)
+        ElementTree.parse(tmp_path / f"{kind}.svg")
+    assert all(re.fullmatch(r"[\w.-]+", stem, re.ASCII) for stem in figures)
 
 
 def test_saved_files_are_reproducible(tmp_path, identity):
@@ -673,8 +854,8 @@ def test_saved_files_are_reproducible(tmp_path, identity):
         (operand_plane, "plane", two),
         (verdict_bars, "outcomes", two),
     ):
-        figure = function(made[table], made["cells"])
+        figure = one(function(made[table], made["cells"]))
         first = pictures(figure)
         assert list(first) == ["a.b.png", "a.b.svg"]
-        assert first == pictures(figure) == pictures(function(made[table], made["cells"]))
+        assert first == pictures(figure) == pictures(one(function(made[table], made["cells"])))
         assert b"<dc:date>" not in first["a.b.svg"] and b"Matplotlib v" not in first["a.b.svg"] + first["a.b.png"]

@@ -1,17 +1,20 @@
-"""The figures of the benchmark: each function turns tables of one protocol and one set of overrides into a Figure.
+"""The figures of the benchmark: each function turns tables of one protocol and one set of overrides into Figures.
 
-Only `save` touches a file, and no figure enters pyplot's registry.
+A figure is a page: of many panels a function makes several. Only `save` touches a file, and no figure enters pyplot's
+registry.
 """
 
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from zlib import crc32
+from typing import NamedTuple
 
-import matplotlib as mpl
+import numpy as np
 import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from benchmark.errors import unexpected
@@ -21,13 +24,13 @@ from benchmark.showing.figures.differences import difference_heatmap
 from benchmark.showing.figures.distance import error_by_distance
 from benchmark.showing.figures.heatmaps import error_heatmap, horizon_heatmap, success_heatmap
 from benchmark.showing.figures.inputs import error_by_input, error_by_input_heatmap, one_operand
-from benchmark.showing.figures.look import COMBINATION, style
+from benchmark.showing.figures.look import COMBINATION, as_text, looks, paper, wrapped
 from benchmark.showing.figures.plane import operand_plane
 from benchmark.showing.figures.ranges import several_settings, solved_somewhere, success_by_range, success_by_setting
 from benchmark.showing.figures.representable import representable_heatmap
 from benchmark.showing.figures.untrained import initialisation
 from benchmark.showing.figures.verdicts import verdict_bars
-from benchmark.showing.names import label
+from benchmark.showing.names import label, natural
 
 __all__ = [
     "difference_heatmap",
@@ -40,108 +43,235 @@ __all__ = [
     "initialisation",
     "label",
     "learning_curves",
+    "left_out",
+    "looks",
+    "numbered",
     "operand_plane",
     "representable_heatmap",
     "save",
-    "style",
     "success_by_range",
     "success_by_setting",
     "success_heatmap",
     "verdict_bars",
 ]
+Tables = Mapping[str, pd.DataFrame]
 
 
-def draw(tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, Figure]]:
-    """Every figure that the tables allow, as (file stem, Figure): one set per protocol and overrides.
+class Kind(NamedTuple):
+    """A kind of figure: its stem, the tables it takes, what it shows in words, the columns and rows of that, its pages.
 
-    Where there is more than one set, the stem ends in what tells it apart, its protocol and overrides, and the figure's
-    title names them.
+    rows: of the tables by name; none where the kind does not apply. by_panel: whether a task and range without a finite
+    number have no panel.
     """
-    tables = {name: table for name, table in tables.items() if set(COMBINATION) <= set(table)}
-    if "cells" not in tables:  # every figure says where its models were trained
-        return
-    sets = tables["cells"][COMBINATION].drop_duplicates().to_numpy().tolist()
-    several = len({protocol for protocol, _ in sets}) > 1
-    for combination in sets:
-        part = {name: table[table[COMBINATION].eq(combination).all(axis=1)] for name, table in tables.items()}
-        for stem, figure in _draw_set(part):
-            if len(sets) > 1:
-                names = " · ".join(filter(None, combination)).replace(",", ", ")
-                title = "\n".join(filter(None, [names, figure.get_suptitle()]))
-                figure.suptitle(title, fontsize=9, wrap=True)
-                figure.set_figheight(figure.get_figheight() + 0.25)
-                protocol, overrides = combination
-                stem = _stem(stem, protocol.replace("/", "-") if several else "", overrides.replace("protocol.", ""))
-            yield stem, figure
-    if "summary" in tables:
-        for (protocol, task), part in several_settings(tables["summary"]).groupby(["protocol", "task"], sort=False):
-            figure = success_by_setting(part, tables["cells"])
-            figure.suptitle(str(protocol), fontsize=9)
-            yield _stem(f"success_by_setting_{task}", str(protocol).replace("/", "-") if several else ""), figure
+
+    stem: str
+    takes: tuple[str, ...]
+    what: str
+    columns: tuple[str, ...]
+    rows: Callable[[Tables], pd.DataFrame]
+    pages: Callable[..., Iterator[Figure]]
+    by_panel: bool = False
 
 
-def _draw_set(tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, Figure]]:
-    """The figures of one protocol and one set of overrides."""
-    cells = tables["cells"]
+class Drawing(NamedTuple):
+    """A figure to be drawn, in as many pages as it takes; why it is not worth one, and which panels are not."""
 
-    def of(metric: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
-        return lambda summary: summary[(summary["metric"] == metric) & summary["value"].notna()]
-
-    by_input = partial(error_by_input, comparison=tables.get("comparison"))
-    if not (rates := _tested_rates(tables.get("comparison"))).empty:
-        yield "agreement", difference_heatmap(rates, names=("ours", "published"))
-    # The tables that a figure takes, the first of which must have such rows.
-    figures: list[tuple[str, Callable[..., Figure], list[str], Callable[[pd.DataFrame], pd.DataFrame]]] = [
-        ("success", success_heatmap, ["summary"], of("success_rate")),
-        ("error", error_heatmap, ["outcomes"], pd.DataFrame),
-        ("verdicts", verdict_bars, ["outcomes"], pd.DataFrame),
-        ("horizon", horizon_heatmap, ["summary", "profile"], of("horizon")),
-        ("success_by_range", success_by_range, ["summary"], solved_somewhere),
-        ("error_by_distance", error_by_distance, ["profile"], pd.DataFrame),
-        ("error_by_input", by_input, ["profile"], partial(one_operand, cells=cells)),
-        ("error_by_input_heatmap", error_by_input_heatmap, ["profile"], partial(one_operand, cells=cells)),
-        ("learning_curves", learning_curves, ["curves"], pd.DataFrame),
-        ("initialisation", initialisation, ["initialisation"], pd.DataFrame),
-    ]
-    for stem, figure, names, rows in figures:
-        if set(names) <= set(tables) and not rows(tables[names[0]]).empty:
-            yield from _drawn(stem, partial(figure, *(tables[name] for name in names), cells))
-    if "plane" in tables:
-        for (task, name), part in tables["plane"].groupby(["task", "range"], sort=False):
-            yield from _drawn(_stem(f"plane_{task}_{name}"), partial(operand_plane, part, cells))
+    stem: str
+    kind: str
+    title: str
+    pages: Callable[[], Iterator[Figure]]
+    nothing: str
+    panels: list[str]
 
 
-def _drawn(stem: str, figure: Callable[[], Figure]) -> Iterator[tuple[str, Figure]]:
-    """The figure, or a warning: no figure is worth a run."""
-    try:
-        yield stem, figure()
-    except Exception as error:
-        warnings.warn(f"The figure {stem} cannot be drawn. {unexpected(error)}", stacklevel=2)
+def _of(metric: str) -> Callable[[Tables], pd.DataFrame]:
+    return lambda tables: tables["summary"][tables["summary"]["metric"] == metric].dropna(subset="value")
 
 
-def _tested_rates(comparison: pd.DataFrame | None) -> pd.DataFrame:
+def _medians(tables: Tables) -> pd.DataFrame:
+    return tables["outcomes"].groupby(["model", "task", "range"])[list(SIDES)].median()
+
+
+def _one_operand(tables: Tables) -> pd.DataFrame:
+    return one_operand(tables["profile"], tables["cells"])
+
+
+def _tested_rates(tables: Tables) -> pd.DataFrame:
     """The rows of a comparison with published numbers in which success rates were tested for agreement."""
-    if comparison is None or not {"metric", "p"} <= set(comparison):
-        return pd.DataFrame()
+    comparison = tables["comparison"]
+    if not {"metric", "p"} <= set(comparison):
+        return pd.DataFrame(columns=["difference"])
     return comparison[(comparison["metric"] == "success_rate") & comparison["p"].notna()]
 
 
+def _agreement(comparison: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figure]:
+    words = ("higher", "lower", "as published")
+    return difference_heatmap(_tested_rates({"comparison": comparison}), ("ours", "published"), words)
+
+
+SIDES = ("relative_interpolation", "relative_extrapolation")
+CURVES = ("interpolation", "extrapolation")
+SWEEP = Kind(
+    "success_by_setting", ("summary",), "success rates and errors by setting", ("value",),
+    lambda tables: several_settings(tables["summary"]).dropna(subset="value"), success_by_setting,
+)  # fmt: skip
+KINDS = [
+    Kind(
+        "agreement", ("comparison",), "differences from published rates", ("difference",), _tested_rates, _agreement,
+    ),
+    Kind("success", ("summary",), "success rates", ("value",), _of("success_rate"), success_heatmap),
+    Kind("verdicts", ("outcomes",), "verdicts", ("verdict",), lambda tables: tables["outcomes"], verdict_bars),
+    Kind("error", ("outcomes",), "median relative errors", SIDES, _medians, error_heatmap),
+    Kind("horizon", ("summary", "profile"), "horizons", ("value",), _of("horizon"), horizon_heatmap),
+    Kind(
+        "success_by_range", ("summary",), "success rates by range", ("value",),
+        lambda tables: solved_somewhere(tables["summary"]).dropna(subset="value"), success_by_range,
+    ),
+    Kind(
+        "error_by_distance", ("profile",), "relative errors", ("relative",), lambda tables: tables["profile"],
+        error_by_distance, by_panel=True,
+    ),
+    Kind("error_by_input", ("profile",), "errors", ("error",), _one_operand, error_by_input, by_panel=True),
+    Kind(
+        "error_by_input_heatmap", ("profile",), "errors", ("error",), _one_operand, error_by_input_heatmap,
+        by_panel=True,
+    ),
+    Kind(
+        "learning_curves", ("curves",), "errors during training", CURVES, lambda tables: tables["curves"],
+        learning_curves, by_panel=True,
+    ),
+    Kind(
+        "initialisation", ("initialisation",), "outputs before training", ("output",),
+        lambda tables: tables["initialisation"], initialisation,
+    ),
+]  # fmt: skip
+PLANE = Kind("plane", ("plane",), "errors", ("error",), lambda tables: tables["plane"], operand_plane)
+
+
+def draw(tables: Tables) -> Iterator[tuple[str, Figure]]:
+    """Every figure that the tables allow, as (file stem, Figure): one set per protocol and overrides.
+
+    Where there is more than one set, the stem ends in what tells it apart, its protocol and overrides, and the figure's
+    title names them. A figure is made when it is asked for, so that a reader who drops it holds one at a time.
+    """
+    for drawing in _drawings(tables):
+        if drawing.nothing:
+            continue
+        try:
+            for stem, figure in numbered(drawing.stem, drawing.pages()):
+                _entitle(figure, drawing.title)
+                yield stem, figure
+        except Exception as error:  # no figure is worth a run
+            warnings.warn(f"The figure {drawing.stem} cannot be drawn. {unexpected(error)}", stacklevel=2)
+
+
+@paper()
+def _entitle(figure: Figure, title: str) -> None:
+    """The name of a set above what a figure says, in a line or two of its own."""
+    if title:
+        lines = wrapped(title, 0.9 * figure.get_figwidth()).splitlines()
+        figure.suptitle("\n".join([*lines, figure.get_suptitle()]).rstrip(), fontsize=8)
+        figure.set_figheight(figure.get_figheight() + 0.17 * len(lines))
+
+
+def left_out(tables: Tables) -> list[str]:
+    """A sentence about each kind of figure that would show nothing, or one number everywhere, and where that is so."""
+    told: dict[tuple[str, str], list[str]] = {}
+    for drawing in _drawings(tables):
+        if drawing.nothing:
+            told.setdefault((f"No figure {drawing.kind}", drawing.nothing), []).append(drawing.title)
+            continue
+        for panel in drawing.panels:
+            what = f"No panel {panel} in {drawing.kind}"
+            told.setdefault((what, "nothing is finite there"), []).append(drawing.title)
+    return [
+        f"{what}{' for ' if any(where) else ''}{'; '.join(filter(None, dict.fromkeys(where)))}: {nothing}."
+        for (what, nothing), where in told.items()
+    ]
+
+
+def numbered(stem: str, figures: Iterable[Figure]) -> Iterator[tuple[str, Figure]]:
+    """A stem for each page: success, success-2, success-3."""
+    for number, figure in enumerate(figures, 1):
+        yield (stem if number == 1 else f"{stem}-{number}"), figure
+
+
+def _drawings(tables: Tables) -> Iterator[Drawing]:
+    """What there is to draw, in its order: first how a protocol does under several settings, where it has some."""
+    tables = {name: as_text(table) for name, table in tables.items() if set(COMBINATION) <= set(table)}
+    if "cells" not in tables:  # every figure says where its models were trained
+        return
+    sets = tables["cells"][COMBINATION].drop_duplicates().to_numpy().tolist()
+    sets.sort(key=lambda names: [natural(name) for name in names])
+    protocols = list(dict.fromkeys(protocol for protocol, _ in sets))
+    stems: set[str] = set()
+    for protocol in protocols:
+        part = {name: table[table["protocol"] == protocol] for name, table in tables.items()}
+        end = protocol if len(protocols) > 1 else ""
+        yield from _of_kinds([SWEEP], part, protocol if len(sets) > 1 else "", [end], stems)
+    for protocol, overrides in sets:
+        part = {name: table[table[COMBINATION].eq([protocol, overrides]).all(axis=1)] for name, table in tables.items()}
+        title, ends = "", [""]
+        if len(sets) > 1:
+            title = " · ".join(filter(None, (protocol, overrides.replace(";", ", "))))
+            ends = [protocol if len(protocols) > 1 else "", overrides.replace("protocol.", "")]
+        yield from _of_kinds(KINDS, part, title, ends, stems)
+        if "plane" in part:
+            for (task, name), plane in part["plane"].groupby(["task", "range"], sort=False):
+                kind = PLANE._replace(stem=f"{PLANE.stem}_{task}_{name}")
+                yield from _of_kinds([kind], part | {"plane": plane}, title, ends, stems)
+
+
+def _of_kinds(kinds: Iterable[Kind], tables: Tables, title: str, ends: list[str], stems: set[str]) -> Iterator[Drawing]:
+    """The drawings of kinds that these tables allow, under stems that no other has."""
+    for kind in kinds:
+        if not set(kind.takes) <= set(tables) or any(tables[name].empty for name in kind.takes):
+            continue
+        if (rows := kind.rows(tables)).empty:
+            continue
+        stem = _stem(kind.stem, *ends)
+        while stem.casefold() in stems:
+            stem += "_"
+        stems.add(stem.casefold())
+        panels = []
+        if kind.by_panel:
+            finite = np.isfinite(rows[list(kind.columns)]).any(axis=1).groupby([rows["task"], rows["range"]]).any()
+            panels = [f"of {task} on {name}" for task, name in finite.index[~finite]]
+        taken = [*(tables[name] for name in kind.takes), tables["cells"]]
+        more = {"comparison": tables.get("comparison")} if kind.pages is error_by_input else {}
+        nothing = _nothing(kind.what, pd.concat([rows[column] for column in kind.columns]))
+        yield Drawing(stem, kind.stem, title, partial(kind.pages, *taken, **more), nothing, panels)
+
+
+def _nothing(what: str, shown: pd.Series) -> str:
+    """Why what would be shown is not worth a picture; "" if it is."""
+    numeric = pd.api.types.is_numeric_dtype(shown)
+    if numeric and not np.isfinite(shown).any():
+        return f"none of the {what} is finite"
+    if shown.nunique() == 1:
+        return f"all {what} are {shown.iloc[0]:.3g}" if numeric else f"all {what} are {shown.iloc[0]}"
+    return ""
+
+
 def _stem(*parts: str) -> str:
-    """A file name that every system takes: long or odd ones end in a number of their own."""
-    whole = "-".join(filter(None, parts))
-    plain = re.sub(r"[^A-Za-z0-9_.=-]+", "-", whole)
-    return plain if plain == whole and len(plain) <= 80 else f"{plain[:80]}-{crc32(whole.encode()):08x}"
+    """A file name that every system takes."""
+    plain = [re.sub(r"[^A-Za-z0-9_.]+", "-", part).strip("-.") for part in parts]
+    return "-".join(filter(None, plain))[:80]
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:
     """`stem`.png (150 dpi) and `stem`.svg, written, never half written; the same figure gives the same bytes."""
-    # The layout depends a little on the format's resolution and on the layout before it: settle it once.
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    for suffix, nothing in {".png": ["Software"], ".svg": ["Date", "Creator"]}.items():
-        with (
-            mpl.rc_context({"svg.hashsalt": "benchmark"}),
-            replacing(stem.with_name(stem.name + suffix)) as temporary,
-        ):
-            figure.savefig(temporary, format=suffix[1:], dpi=150, metadata=dict.fromkeys(nothing))
+    with paper():  # ticks are made when drawn
+        # The layout depends a little on the format's resolution and on the layout before it: settle it once.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        for suffix, nothing in {".png": ["Software"], ".svg": ["Date", "Creator"]}.items():
+            figure.dpi = 150
+            # A canvas of the format draws once; `savefig` draws twice, for a layout that is settled.
+            metadata = dict.fromkeys(nothing)
+            with replacing(stem.with_name(stem.name + suffix)) as temporary:
+                if suffix == ".png":
+                    FigureCanvasAgg(figure).print_png(temporary, metadata=metadata)
+                else:
+                    FigureCanvasSVG(figure).print_svg(temporary, metadata=metadata)
     return [stem.with_name(stem.name + suffix) for suffix in (".png", ".svg")]

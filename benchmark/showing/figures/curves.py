@@ -1,58 +1,65 @@
 """Error against the training step."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from benchmark.showing.figures.layout import grid, model_legend, worst_first
-from benchmark.showing.figures.look import FEW, by_task_and_range, panel_title, paper, style
+from benchmark.showing.figures.layout import grid, legend, name_lines, others, pages, with_lines
+from benchmark.showing.figures.look import FEW, by_task_and_range, log_axis, looks, panel_title, paper, power
+
+WIDTH, HEIGHT, AROUND = 3.4, 2.0, (0.3, 0.7)
+SIDES: dict[str, dict[str, Any]] = {"extrapolation": {"linestyle": "-"}, "interpolation": {"linestyle": "--"}}
 
 
-@paper
-def learning_curves(curves: pd.DataFrame, cells: pd.DataFrame) -> Figure:
+def learning_curves(curves: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figure]:
     """Mean squared error against the training step, median over seeds, one panel per task × training range.
 
-    Solid is outside the training range and dashed, with hollow marks, inside; dotted is the threshold of success. Up to
-    six models have their quartile bands. The axis ends at a thousand times the median error before training:
-    diverged runs leave it.
+    Solid is outside the training range and dashed inside; dotted is the threshold of success. Of many models the three
+    best and the three worst have lines; up to six have their quartile bands. The axis ends at a thousand times the
+    median error before training: diverged runs leave it.
     """
-    groups = by_task_and_range(curves)
-    height = 2.4 if len(groups) < 5 else 1.6
-    figure, places = grid(len(groups), 2.8, height, "training step", "mean squared error")
-    thin = {"linewidth": 0.9, "linestyle": "-"}
-    hollow = {
-        "linewidth": 0.9,
-        "linestyle": "--",
-        "markersize": 2.5,
-        "markerfacecolor": "white",
-        "markeredgewidth": 0.6,
-    }
-    sides = {"extrapolation": thin, "interpolation": hollow}
+    groups = [(place, part) for place, part in by_task_and_range(curves, cells) if np.isfinite(_seen(part)).any()]
+    for page in pages(groups, 2, HEIGHT, AROUND[1]):
+        yield _page(page, cells)
+
+
+def _seen(part: pd.DataFrame) -> np.ndarray:
+    return part[list(SIDES)].to_numpy()
+
+
+@paper()
+def _page(groups: list[tuple[tuple[str, str], pd.DataFrame]], cells: pd.DataFrame) -> Figure:
+    figure, places = grid(len(groups), 2, WIDTH, HEIGHT, AROUND, "training step", "mean squared error")
+    style, handles = looks(cells["model"]), list[Artist | None]()
     for axes, ((task, name), part) in zip(places, groups, strict=True):
-        errors = part.set_index(["model", "step"])[list(sides)].clip(1e-16, 1e100)
+        errors = part.set_index(["model", "step"])[list(SIDES)].clip(1e-16, 1e100)
         low, middle, high = (errors.groupby(level=[0, 1]).quantile(share) for share in (0.25, 0.5, 0.75))
         threshold = cells.loc[(cells["task"] == task) & (cells["range"] == name), "threshold"].min()
         ceiling = 1e3 * np.median(middle.xs(part["step"].min(), level="step"))
-        models = middle.index.unique(0)
-        for number, model in enumerate(models):
-            steps = middle.loc[model].index
-            marks = (number * len(steps) // (5 * len(models)), max(1, len(steps) // 5))
-            for side, look in sides.items():
+        outside = middle["extrapolation"].unstack("model").clip(upper=1e3 * ceiling)
+        models = with_lines(outside.iloc[-1])
+        for model in models:
+            for side, dash in SIDES.items():
                 curve = middle.loc[model, side].clip(upper=1e3 * ceiling)
-                axes.plot(steps, curve, **style(model) | look, markevery=marks)
-                if len(models) <= FEW:
+                axes.plot(curve.index, curve, **style[model] | dash | {"marker": "", "linewidth": 1})
+                if outside.shape[1] <= FEW:
                     band = low.loc[model, side], high.loc[model, side].clip(upper=1e3 * ceiling)
-                    axes.fill_between(steps, *band, color=style(model)["color"], alpha=0.15, linewidth=0)
+                    axes.fill_between(curve.index, *band, color=style[model]["color"], alpha=0.12, linewidth=0)
+        handles.append(others(axes, outside.drop(columns=models)))
         if np.isfinite(threshold):
             axes.axhline(threshold, color="black", linewidth=0.8, linestyle=":")
         seen = np.append(middle.to_numpy().ravel(), threshold)
         seen = seen[np.isfinite(seen) & (seen > 0)]
-        axes.set(
-            yscale="log", ylim=(seen.min() / 2, 2 * min(seen.max(), ceiling)), title=panel_title(cells, name, task)
-        )
+        log_axis(axes, power)
+        axes.set(ylim=(seen.min() / 2, 2 * min(seen.max(), ceiling)), title=panel_title(cells, name, task, WIDTH))
         axes.margins(x=0.02)
+        name_lines(axes, outside.iloc[-1][models], style, HEIGHT - 0.5)
     meanings = {"outside": "-", "inside": "--"} | ({"threshold": ":"} if np.isfinite(cells["threshold"]).any() else {})
     lines = [Line2D([], [], color="black", linewidth=0.9, ls=dash, label=key) for key, dash in meanings.items()]
-    model_legend(figure, worst_first(curves, "step", "extrapolation"), thin, lines)
+    legend(figure, [*lines, *handles])
     return figure

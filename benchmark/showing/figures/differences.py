@@ -1,20 +1,22 @@
 """One set of results beside another."""
 
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter
 
 from benchmark.asked.replicas import CELL
 from benchmark.results.agreement import SYMBOLS
-from benchmark.showing.figures.heatmaps import annotated, number
-from benchmark.showing.figures.layout import colorbar
-from benchmark.showing.figures.look import MISSING, paper, wrapped
-from benchmark.showing.names import MODELS, TASKS, label, ordered
+from benchmark.showing.figures.heatmaps import annotated
+from benchmark.showing.figures.layout import WIDTH, chunks, colorbar, grid, legend, pages
+from benchmark.showing.figures.look import BLANK, DIFFERENCE, as_text, paper, times, wrapped
+from benchmark.showing.names import MODELS, TASKS, label, natural, ordered
 
 METRICS = {
     "success_rate": "success rate",
@@ -24,7 +26,9 @@ METRICS = {
     "relative_extrapolation": "relative error outside",
 }
 ORDERS: dict[str, Iterable[str]] = {"model": MODELS, "task": TASKS}
-MEANINGS = "▲ {} is better    ▼ {} is worse    = the same    ? inconclusive"
+MEANINGS = "▲ {0} is {1}    ▼ {0} is {2}    = {3}    ? inconclusive"
+WORDS = ("better", "worse", "the same")
+Panel = tuple[str, pd.DataFrame]
 
 
 class Scale(NamedTuple):
@@ -33,67 +37,80 @@ class Scale(NamedTuple):
     colors: ScalarMappable
     one: int
     text: Callable[[float], str]
-    bar: dict[str, str]
+    bar: dict[str, Any]
 
 
 def _points(value: float) -> str:
     return f"{round(value):+d}".replace("-", "−")
 
 
-# Blue is better for A, red worse.
+def _ratio(value: float) -> str:
+    with np.errstate(over="ignore"):
+        return times(float(np.power(10.0, value)))
+
+
+# Blue is better for A, yellow worse.
 RATES = Scale(
-    ScalarMappable(Normalize(-100, 100), "vlag_r"),
+    ScalarMappable(Normalize(-100, 100), DIFFERENCE),
     100,
     _points,
     {"label": "success rate, {} − {}, in percentage points"},
 )
 ERRORS = Scale(
-    ScalarMappable(Normalize(-3, 3), "vlag"),
+    ScalarMappable(Normalize(-3, 3), DIFFERENCE.reversed()),
     1,
-    number,
-    {"label": "log10 of {} ÷ {} (1: ten times as large)", "extend": "both"},
+    _ratio,
+    {"label": "{} ÷ {}", "extend": "both", "format": FuncFormatter(lambda value, _: _ratio(value))},
 )
 
 
-@paper
-def difference_heatmap(differences: pd.DataFrame, names: tuple[str, str] = ("A", "B")) -> Figure:
+def difference_heatmap(
+    differences: pd.DataFrame, names: tuple[str, str] = ("A", "B"), words: tuple[str, str, str] = WORDS
+) -> Iterator[Figure]:
     """The differences between results A and B, or other names, each with its verdict; one panel per metric and range.
 
-    Success rates differ by percentage points (A − B), other metrics by the log10 of their ratio (A ÷ B). Rows and
-    columns are the first two of model, task and range that the table has; what else varies makes the panels.
+    Success rates differ by percentage points (A − B), other metrics by their ratio (A ÷ B). Rows and columns are the
+    first two of model, task and range that the table has; what else varies makes the panels. words: what the verdicts
+    better, worse and same say about A.
     """
+    differences = as_text(differences)
     keys = [key for key in ("model", "task", "range") if key in differences][:2]
-    shape = [ordered(differences[key], ORDERS.get(key, ())) for key in keys]
     if len(keys) == 1:
-        differences, keys, shape = differences.assign(all=""), [*keys, "all"], [*shape, [""]]
-    rows, columns = shape
-    rates = differences["metric"].str.startswith("success_rate")
-    kinds = ((RATES, differences[rates]), (ERRORS, differences[~rates]))
-    blocks = [(scale, _panels(table, keys)) for scale, table in kinds if len(table)]
-    width, height = max(2.2, 0.5 * len(columns)), max(1.1, 0.7 + 0.18 * len(rows))
-    across = 2 if any(len(panels) > 1 for _, panels in blocks) and 1 + 2 * width <= 7.2 else 1
-    heights = [0.6 + height * -(-len(panels) // across) for _, panels in blocks]
-    figure = Figure((max(4.4, 1 + width * across), 0.3 + sum(heights)), layout="constrained")
-    parts = figure.subfigures(len(blocks), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for part, (scale, panels) in zip(parts, blocks, strict=True):
-        places = list(part.subplots(-(-len(panels) // across), across, squeeze=False).ravel())
-        for axes in places[len(panels) :]:
-            axes.remove()
-        for place, (axes, (title, table)) in enumerate(zip(places, panels, strict=False)):
-            table = table.assign(value=scale.one * table["difference"].fillna(0), text=_texts(table, scale))
-            values, texts = (
-                table.pivot(index=keys[0], columns=keys[1], values=name).reindex(index=rows, columns=columns)
-                for name in ("value", "text")
-            )
-            named = False if place % across else _named(keys[0], rows)
-            annotated(axes, values, texts, scale.colors, xticklabels=_named(keys[1], columns), yticklabels=named)
-            axes.set_title(title)
-        bar = scale.bar | {"label": scale.bar["label"].format(*names)}
-        colorbar(part, places[: len(panels)], scale.colors, **bar)
-    handles = [Patch(color="none", label=MEANINGS.format(names[0], names[0]))]
-    if any(len(table) < len(rows) * len(columns) for _, panels in blocks for _, table in panels):
-        handles.append(Patch(color=MISSING, label="no result"))
-    figure.legend(handles=handles, loc="outside lower center", handlelength=1)
+        differences, keys = differences.assign(all=""), [*keys, "all"]
+    rows, columns = (ordered(differences[key], ORDERS.get(key, ())) for key in keys)
+    for scale, rates in ((RATES, True), (ERRORS, False)):
+        panels = _panels(differences[differences["metric"].str.startswith("success_rate") == rates], keys)
+        for across_columns in chunks(columns, 12):
+            width = max(2.0, 0.5 * len(across_columns))
+            across = max(1, int((WIDTH - 1.1) / width))
+            for part in chunks(rows):
+                height = 0.6 + 0.15 * len(part)
+                for page in pages(panels, across, height, 1.1):
+                    size = (across, width, height, (1.2, 1.1))
+                    yield _page(page, scale, (keys, part, across_columns), size, names, words)
+
+
+@paper()
+def _page(
+    panels: list[Panel], scale: Scale, shape: tuple[list[str], list[str], list[str]],
+    size: tuple[int, float, float, tuple[float, float]], names: tuple[str, str], words: tuple[str, str, str],
+) -> Figure:  # fmt: skip
+    keys, rows, columns = shape
+    figure, places = grid(len(panels), *size)
+    gaps = False
+    for place, (axes, (title, table)) in enumerate(zip(places, panels, strict=True)):
+        table = table.assign(value=scale.one * table["difference"].fillna(0), text=_texts(table, scale))
+        values, texts = (
+            table.pivot(index=keys[0], columns=keys[1], values=name).reindex(index=rows, columns=columns)
+            for name in ("value", "text")
+        )
+        named = [] if place % size[0] else _named(keys[0], rows)
+        annotated(axes, values, texts, scale.colors, _named(keys[1], columns), named)
+        axes.set_title(wrapped(title, size[1]))
+        gaps |= bool(values.isna().any(axis=None))
+    colorbar(figure, places, scale.colors, **scale.bar | {"label": scale.bar["label"].format(*names)})
+    meaning = Patch(color="none", label=MEANINGS.format(names[0], *words))
+    legend(figure, [meaning, Patch(**BLANK, label="no result") if gaps else None], 2)
     return figure
 
 
@@ -102,12 +119,13 @@ def _named(key: str, names: list[str]) -> list[str]:
     return [label(name) if key == "model" else TASKS.get(name, name) for name in names]
 
 
-def _panels(differences: pd.DataFrame, keys: list[str]) -> list[tuple[str, pd.DataFrame]]:
+def _panels(differences: pd.DataFrame, keys: list[str]) -> list[Panel]:
     """(title, table) of each metric and of whatever else differs beside the rows and columns."""
     others = [key for key in CELL if key in differences and key not in keys]
     varying = [key for key in others if key == "range" or differences[key].nunique() > 1]
     groups = differences.groupby(["metric", *varying], sort=False)
-    return [(wrapped(", ".join([METRICS.get(m, m), *filter(None, rest)])), part) for (m, *rest), part in groups]
+    titled = [(", ".join([METRICS.get(m, m), *filter(None, rest)]), part) for (m, *rest), part in groups]
+    return sorted(titled, key=lambda panel: natural(panel[0]))
 
 
 def _texts(differences: pd.DataFrame, scale: Scale) -> list[str]:

@@ -1,54 +1,67 @@
 """Error against the distance from the training range."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from benchmark.asked.replicas import CELL
 from benchmark.results.statistics import HORIZON_ERROR
-from benchmark.showing.figures.layout import grid, model_legend, worst_first
-from benchmark.showing.figures.look import FEW, by_task_and_range, models_of, panel_title, paper, style
+from benchmark.showing.figures.layout import grid, legend, name_lines, others, pages, with_lines
+from benchmark.showing.figures.look import FEW, SHADE, by_task_and_range, log_axis, looks, panel_title, paper, share
 
 QUARTILES = ["low", "relative", "high"]
 ENDS = 1e-7, 1e3  # float32 resolves no more; and who errs a thousandfold need not be told from who errs more
-THIN: dict[str, Any] = {"linewidth": 0.9, "linestyle": "-"}
-SHADE: dict[str, Any] = {"color": "0.9", "linewidth": 0, "zorder": 0}
 DOTTED: dict[str, Any] = {"color": "black", "linewidth": 0.8, "linestyle": ":"}
+WIDTH, HEIGHT, AROUND = 3.4, 2.0, (0.3, 0.8)
 
 
-@paper
-def error_by_distance(profile: pd.DataFrame, cells: pd.DataFrame) -> Figure:
+def error_by_distance(profile: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figure]:
     """Median relative error against the distance from the middle of the training range, a panel per task × range.
 
     Distance in half-widths of the training range, which is shaded; of two inputs at one distance, the worse. A curve's
-    horizon is where it crosses the dotted line. Up to six models have their quartile bands.
+    horizon is where it crosses the dotted line. Of many models the three best and the three worst have lines; up to six
+    have their quartile bands.
     """
     errors = _by_distance(profile, cells)
-    groups = by_task_and_range(errors)
-    height = 2.4 if len(groups) < 5 else 1.6
-    xlabel = "distance from the middle of the training range (1: its edge)"
-    figure, places = grid(len(groups), 2.8, height, xlabel, "relative error, median over seeds")
+    groups = [(place, part) for place, part in by_task_and_range(errors, cells) if np.isfinite(part["relative"]).any()]
     seen = errors["relative"].clip(*ENDS)
-    bottom, top = min(seen.min(), HORIZON_ERROR) / 2, 2 * max(seen.max(), HORIZON_ERROR)
+    ends = min(seen.min(), HORIZON_ERROR) / 2, 2 * max(seen.max(), HORIZON_ERROR)
+    for page in pages(groups, 2, HEIGHT, AROUND[1]):
+        yield _page(page, cells, ends)
+
+
+@paper()
+def _page(groups: list[tuple[tuple[str, str], pd.DataFrame]], cells: pd.DataFrame, ends: tuple[float, float]) -> Figure:
+    xlabel = "distance from the middle of the training range (1: its edge)"
+    figure, places = grid(len(groups), 2, WIDTH, HEIGHT, AROUND, xlabel, "relative error, median over seeds")
+    bottom, top = ends
+    style, handles = looks(cells["model"]), list[Artist | None]()
     for axes, ((task, name), part) in zip(places, groups, strict=True):
-        models = models_of(part)
-        for number, model in enumerate(models):
-            curve = part[part["model"] == model].set_index("distance").sort_index()[QUARTILES].clip(bottom, 10 * top)
-            marks = (number * len(curve) // (5 * len(models)), max(1, len(curve) // 5))
-            axes.plot(curve.index, curve["relative"], **style(model) | THIN, markevery=marks)
-            if len(models) <= FEW:
-                band = {"color": style(model)["color"], "alpha": 0.15, "linewidth": 0}
-                axes.fill_between(curve.index, curve["low"], curve["high"], **band)
+        low, middle, high = (part.pivot(index="distance", columns="model", values=name) for name in QUARTILES)
+        middle = middle.clip(bottom, 10 * top)
+        last = middle.ffill().iloc[-1]
+        models = with_lines(last)
+        for model in models:
+            curve = middle[model].dropna()
+            axes.plot(curve.index, curve, **style[model] | {"marker": "", "linewidth": 1})
+            if middle.shape[1] <= FEW:
+                band = low.loc[curve.index, model].clip(bottom), high.loc[curve.index, model].clip(bottom, 10 * top)
+                axes.fill_between(curve.index, *band, color=style[model]["color"], alpha=0.12, linewidth=0)
+        handles.append(others(axes, middle.drop(columns=models)))
         axes.axvspan(0, 1, **SHADE)
         axes.axhline(HORIZON_ERROR, **DOTTED)
-        axes.set(yscale="log", ylim=(bottom, top), title=panel_title(cells, name, task))
+        log_axis(axes, lambda error: share(error, long=True))
+        axes.set(ylim=ends, title=panel_title(cells, name, task, WIDTH))
         axes.margins(x=0)
-    more = [Patch(label="training range", **SHADE), Line2D([], [], label=f"{HORIZON_ERROR:.0%} (horizon)", **DOTTED)]
-    model_legend(figure, worst_first(errors, "distance", "relative"), THIN, more)
+        name_lines(axes, last[models], style, HEIGHT - 0.5)
+    marks = [Patch(label="trained here", **SHADE), Line2D([], [], label=f"{HORIZON_ERROR:.0%} (horizon)", **DOTTED)]
+    legend(figure, [*marks, *handles])
     return figure
 
 

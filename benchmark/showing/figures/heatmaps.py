@@ -1,80 +1,89 @@
 """Numbers of every model and task at a glance: annotated heatmaps, model × task, one panel per training range."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch, Rectangle
-from matplotlib.ticker import PercentFormatter
+from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from benchmark.asked.replicas import CELL
 from benchmark.results.statistics import HORIZON_ERROR
-from benchmark.showing.figures.layout import colorbar, grid
+from benchmark.showing.figures.layout import WIDTH, boxes, chunks, colorbar, grid, legend, pages
 from benchmark.showing.figures.look import (
+    BAD,
+    BLANK,
+    GOOD,
     HATCH,
-    MISSING,
     NARROWED,
     models_of,
     narrowed,
-    panel_title,
     paper,
+    range_title,
+    ranges_of,
+    share,
     tasks_of,
     wrapped,
 )
-from benchmark.showing.names import TASKS, label
+from benchmark.showing.names import TASKS, label, spoken
+
+ERRORS = 1e-6, 10.0  # between which errors differ in colour
+TICKS = [1e-6, 1e-4, 1e-2, 1]
+TITLES = {"inside": ("trained", "relative_interpolation"), "outside": ("judged", "relative_extrapolation")}
 
 
-@paper
-def success_heatmap(summary: pd.DataFrame, cells: pd.DataFrame) -> Figure:
+def success_heatmap(summary: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figure]:
     """Share of the seeds that solved each task, in percent: model × task, one panel per training range."""
     rates = summary[summary["metric"] == "success_rate"]
     rates = rates.assign(text=rates["value"].map("{:.0%}".format))
-    colors, percent = ScalarMappable(Normalize(0, 1), "Blues"), PercentFormatter(1)
-    return _heatmaps(_by_range(rates, cells), cells, colors, label="success rate", format=percent)
+    colors, percent = ScalarMappable(Normalize(0, 1), GOOD), PercentFormatter(1)
+    yield from _heatmaps(_by_range(rates, cells), cells, colors, label="share of the seeds that solve", format=percent)
 
 
-@paper
-def error_heatmap(outcomes: pd.DataFrame, cells: pd.DataFrame) -> Figure:
-    """log10 of the relative error (RMS error ÷ RMS target, median over seeds): inside and outside each training range.
+def error_heatmap(outcomes: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figure]:
+    """Relative error (RMS error ÷ RMS target, median over seeds): inside and outside each training range.
 
-    The colours stop at −7 and 1; the numbers do not.
+    In percent, and from ten times the target on as a multiple. The colours stop at 0.0001% and ten times the target;
+    the numbers do not.
     """
-    sides = {"inside": ("trained", "relative_interpolation"), "outside": ("judged", "relative_extrapolation")}
-    errors = [error for _, error in sides.values()]
-    with np.errstate(divide="ignore"):
-        medians = np.log10(outcomes.groupby(["model", "task", "range"], sort=False)[errors].median()).reset_index()
+    medians = outcomes.groupby(["model", "task", "range"], sort=False)[[error for _, error in TITLES.values()]].median()
+    medians = medians.reset_index()
     panels = []
-    for name, part in medians.groupby("range", sort=False):
-        here = cells[cells["range"] == name]
-        for side, (verb, error) in sides.items():
-            shown = part.assign(value=part[error], text=part[error].map(number))
-            panels.append((wrapped(f"{name}: {side},\n{verb} on {here[verb].mode()[0]}"), name, shown))
-    colors = ScalarMappable(Normalize(-7, 1), "rocket_r")
-    return _heatmaps(panels, cells, colors, label="log10 of the relative error", extend="both")
+    for name in ranges_of(medians, cells):
+        part, here = medians[medians["range"] == name], cells[cells["range"] == name]
+        for side, (verb, error) in TITLES.items():
+            shown = part.assign(value=part[error], text=part[error].map(share))
+            panels.append((f"{side}: {spoken(here[verb].mode()[0])}", name, shown))
+    colors, percent = ScalarMappable(LogNorm(*ERRORS), BAD), FuncFormatter(lambda error, _: share(error))
+    meaning = "relative error, median over the seeds\n(×3M: three million times the target)"
+    yield from _heatmaps(panels, cells, colors, 0.5, 2, label=meaning, format=percent, extend="both", ticks=TICKS)
 
 
-@paper
-def horizon_heatmap(summary: pd.DataFrame, profile: pd.DataFrame, cells: pd.DataFrame) -> Figure:
+def horizon_heatmap(summary: pd.DataFrame, profile: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figure]:
     """How far each model extrapolates: the horizon, model × task, one panel per training range.
 
     The horizon is the largest distance from the middle of the training range, in multiples of its half-width, up to
-    which the median relative error stays below 1%; ≥ marks one that lies at or beyond the end of the profile.
+    which the median relative error stays below 1%; ≥ marks one that lies at or beyond the end of the profile. Colours
+    are its share of the farthest distance measured.
     """
     horizons = summary[summary["metric"] == "horizon"].merge(farthest(profile, cells), on=CELL)
     at_least = horizons["value"] >= horizons["farthest"]
     texts = horizons["value"].map(lambda value: f"{value:.1f}" if value < 9.95 else f"{value:.0f}")
-    horizons = horizons.assign(text=np.where(at_least, "≥", "") + texts)
-    colors = ScalarMappable(Normalize(0, horizons["farthest"].max()), "Blues")
+    reach = (horizons["value"] / horizons["farthest"]).clip(upper=1)
+    horizons = horizons.assign(text=np.where(at_least, "≥", "") + texts, value=reach)
     meaning = (
-        "horizon: distance from the middle of the training\nrange, in its half-widths, up to which the median\n"
-        f"relative error stays below {HORIZON_ERROR:.0%} (1: edge of that\nrange; ≥: to the farthest distance measured)"
+        "numbers: distance from the middle of the training range, in its half-widths,\nup to which the median "
+        f"relative error stays below {HORIZON_ERROR:.0%} (1: edge of that range)\n"
+        "colours: that distance as a share of the farthest measured (≥)"
     )
-    return _heatmaps(_by_range(horizons, cells), cells, colors, label=meaning)
+    colors, percent = ScalarMappable(Normalize(0, 1), GOOD), PercentFormatter(1)
+    yield from _heatmaps(_by_range(horizons, cells), cells, colors, label=meaning, format=percent)
 
 
 def farthest(profile: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
@@ -85,61 +94,87 @@ def farthest(profile: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     return known.groupby(CELL, sort=False)["farthest"].max().reset_index()
 
 
-def number(value: float) -> str:
-    """A number as short as a cell of a heatmap: two digits, a proper minus sign, ∞.
+def annotated(
+    axes: Axes, values: pd.DataFrame, texts: pd.DataFrame, colors: ScalarMappable, columns: list[str], rows: list[str],
+    cannot: pd.DataFrame | None = None,
+) -> None:  # fmt: skip
+    """One heatmap of values with a text in each cell, under these names; what is missing stays blank.
 
-    >>> [number(value) for value in (-2.04, 12.3, float("-inf"))]
-    ['−2.0', '12', '−∞']
+    cannot: which cells are impossible; they are hatched.
+    Each cell is drawn by itself: a library that asks every text for its extent keeps a canvas alive for each.
     """
-    digits = 0 if abs(value) >= 9.95 else 1
-    return f"{round(value, digits) + 0.0:.{digits}f}".replace("inf", "∞").replace("-", "−")
-
-
-def annotated(axes: Axes, values: pd.DataFrame, texts: pd.DataFrame, colors: ScalarMappable, **labels: Any) -> None:
-    """One heatmap of values with a text in each cell; what is missing stays grey."""
-    sns.heatmap(
-        values.clip(*colors.get_clim()), annot=texts, fmt="", annot_kws={"size": 7}, ax=axes, cbar=False,
-        cmap=colors.cmap, norm=colors.norm, linewidths=0.5, linecolor="0.85", **labels,
-    )  # fmt: skip
-    axes.set(xlabel="", ylabel="", facecolor=MISSING)
-    axes.tick_params(length=0, labelrotation=0, labelsize=7)
+    cannot = values.isna() & False if cannot is None else cannot
+    norm: Any = colors.norm
+    shown = values.clip(*colors.get_clim()).mask(cannot)
+    axes.pcolormesh(shown, cmap=colors.get_cmap(), norm=norm, edgecolors="white", linewidth=0.5)
+    light = colors.to_rgba(shown.to_numpy())[..., :3] @ (0.299, 0.587, 0.114)
+    for row, column in np.argwhere(texts.notna().to_numpy() & values.notna().to_numpy()):
+        impossible, text = cannot.iloc[row, column], texts.iloc[row, column]
+        color = "black" if impossible or light[row, column] > 0.5 else "white"
+        written = axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=7, color=color)
+        if impossible:
+            written.set_path_effects([withStroke(linewidth=3, foreground="white")])
+        written.set_in_layout(False)  # it lies within its cell
+    places = np.argwhere(cannot.to_numpy())
+    boxes(axes, places[:, ::-1], np.ones(len(places)), 1, **HATCH)
+    axes.set_xticks(np.arange(len(columns)) + 0.5, columns)
+    axes.set_yticks(np.arange(len(rows)) + 0.5 if rows else [], rows)
+    axes.set(xlim=(0, values.shape[1]), ylim=(values.shape[0], 0))
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
 
 
 def _by_range(table: pd.DataFrame, cells: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
-    return [(panel_title(cells, str(name)), str(name), part) for name, part in table.groupby("range", sort=False)]
+    return [
+        (range_title(cells, name), name, table[table["range"] == name]) for name in ranges_of(table, cells)
+    ]  # fmt: skip
 
 
 def _heatmaps(
-    panels: list[tuple[str, str, pd.DataFrame]], cells: pd.DataFrame, colors: ScalarMappable, **bar: Any
-) -> Figure:
+    panels: list[tuple[str, str, pd.DataFrame]],
+    cells: pd.DataFrame,
+    colors: ScalarMappable,
+    cell: float = 0.42,
+    together: int = 1,
+    **bar: Any,
+) -> Iterator[Figure]:
     """Model × task heatmaps, one per (title, range, table with value and text); hatched where success is impossible."""
     everything = pd.concat([table for _, _, table in panels])
-    shape = {"index": models_of(everything), "columns": tasks_of(everything)}
-    models, tasks = shape.values()
-    figure, places = grid(len(panels), max(2.2, 0.43 * len(tasks)), max(1.1, 0.7 + 0.18 * len(models)), margin=1)
-    legend: dict[str, dict] = {}
+    tasks = tasks_of(everything)
+    for models in chunks(models_of(everything)):
+        width, height = max(1.5, cell * len(tasks)), 0.55 + 0.15 * len(models)
+        across = max(together, int((WIDTH - 1.1) / width) // together * together)
+        around = 1.2, 0.9 + 0.13 * bar["label"].count("\n")
+        for page in pages(panels, across, height, around[1], together):
+            yield _page(page, cells, colors, models, tasks, (across, width, height, around), bar)
+
+
+@paper()
+def _page(
+    panels: list[tuple[str, str, pd.DataFrame]], cells: pd.DataFrame, colors: ScalarMappable, models: list[str],
+    tasks: list[str], size: tuple[int, float, float, tuple[float, float]], bar: dict[str, Any],
+) -> Figure:  # fmt: skip
+    figure, places = grid(len(panels), *size)
+    across, width, *_ = size
+    names: dict[str, dict] = {}
+    shape = {"index": models, "columns": tasks}
     for place, (axes, (title, range_, table)) in enumerate(zip(places, panels, strict=True)):
         values, texts = (
             table.pivot(index="model", columns="task", values=c).reindex(**shape) for c in ("value", "text")
         )
         narrow = narrowed(cells, range_)
         if narrow:
-            legend[NARROWED] = {"color": "none"}
-        annotated(
-            axes, values, texts, colors,
-            xticklabels=[TASKS.get(task, task) + "*" * (task in narrow) for task in tasks],
-            yticklabels=False if place % 2 else [label(model) for model in models],
-        )  # fmt: skip
+            names[NARROWED] = {"color": "none"}
+        columns = [TASKS.get(task, task) + "*" * (task in narrow) for task in tasks]
         possible = cells[cells["range"] == range_].pivot(index="model", columns="task", values="representable")
-        for row, column in np.argwhere((possible.reindex(**shape) == "no").to_numpy()):
-            axes.add_patch(Rectangle((column, row), 1, 1, **HATCH))
-            legend["cannot represent the task"] = HATCH
+        cannot = possible.reindex(**shape) == "no"
+        rows = [] if place % across else [label(model) for model in models]
+        annotated(axes, values, texts, colors, columns, rows, cannot)
+        if cannot.any(axis=None):
+            names["cannot represent the task"] = HATCH
         if values.isna().any(axis=None):
-            legend["no result"] = {"color": MISSING}
-        axes.set(title=title)
-    figure.set_figheight(figure.get_figheight() + 0.13 * bar["label"].count("\n"))
+            names["no result"] = BLANK
+        axes.set_title(wrapped(title, width))
     colorbar(figure, places, colors, **bar)
-    if legend:
-        handles = [Patch(label=meaning, **look) for meaning, look in legend.items()]
-        figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    legend(figure, [Patch(label=meaning, **look) for meaning, look in names.items()], 3)
     return figure

@@ -1,82 +1,142 @@
 """Error against the input of tasks with one operand: Figure 1 of Trask et al. (2018)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter
 
-from benchmark.showing.figures.layout import colorbar, grid, model_legend, worst_first
-from benchmark.showing.figures.look import COMBINATION, MISSING, panel_title, paper, style, task_name, trained
-from benchmark.showing.names import label
+from benchmark.showing.figures.layout import chunks, colorbar, grid, legend, name_lines, others, pages, with_lines
+from benchmark.showing.figures.look import (
+    BAD,
+    COMBINATION,
+    SHADE,
+    by_task_and_range,
+    looks,
+    models_of,
+    panel_title,
+    paper,
+    share,
+    trained,
+    wrapped,
+)
+from benchmark.showing.names import TASKS, label
 
 TARGETS: dict[str, Callable] = {"square": np.square, "sqrt": np.sqrt, "reciprocal": np.reciprocal}
+DECADES = 4  # of the colour scale
+WIDTH, HEIGHT, AROUND = 3.4, 2.6, (0.3, 0.7)
 
 
-@paper
-def error_by_input(profile: pd.DataFrame, cells: pd.DataFrame, comparison: pd.DataFrame | None = None) -> Figure:
+class Panel(NamedTuple):
+    """Errors by input: their cell's row, whose models have lines, the end of the axis, what stands above them."""
+
+    cell: pd.Series
+    rows: pd.DataFrame
+    models: list[str]
+    top: float
+    title: str
+
+
+def error_by_input(
+    profile: pd.DataFrame, cells: pd.DataFrame, comparison: pd.DataFrame | None = None
+) -> Iterator[Figure]:
     """Mean absolute error over the seeds against the input, one-operand tasks: Figure 1 of Trask et al. (2018).
 
     The training range is shaded. The axis ends no higher than the error of a network that always answers zero; lines
-    of larger errors run out of it. `comparison` (our errors beside published ones) adds a panel of the published values
-    of a task and range.
+    of larger errors run out of it. Of many models the three best and the three worst have lines. `comparison` (our
+    errors beside published ones) adds a panel of the published values of a task and range.
     """
-    profile, published, panels = one_operand(profile, cells), _published(comparison, profile), []
-    for (task, name), part in profile.groupby(["task", "range"], sort=False):
+    profile = one_operand(profile, cells)
+    published, panels = _published(comparison, profile), []
+    for (task, name), part in _finite(profile, cells):
         theirs = published[(published["task"] == task) & (published["range"] == name)]
         cell, top = part.iloc[0], _top(part.iloc[0], pd.concat([part, theirs]))
-        panels += [
-            (cell, part, top, panel_title(cells, name, task)),
-            (cell, theirs, top, f"{task_name(task)}, published:\n"),
-        ]
-    if all(shown.empty for _, shown, *_ in panels[1::2]):
-        panels = panels[::2]
-    figure, places = grid(len(panels), 2.7, 2.9, "input", "mean absolute error")
-    for axes, (cell, shown, top, title) in zip(places, panels, strict=True):
-        if shown.empty:
-            axes.remove()
-            continue
-        look, side = {}, np.zeros(len(shown))
-        if "source" in shown:  # the few published points: thin lines, none through the training range
-            look, side = {"linewidth": 0.6}, shown["x"] > cell["middle"]
-            title += "; ".join((shown["source"] + ",\n" + shown["standing"]).unique())
-        lines = shown.assign(error=shown["error"].clip(upper=10 * top), side=side).sort_values("x")
-        for number, ((model, _), line) in enumerate(lines.groupby(["model", "side"])):
-            every = max(1, len(line) // 8)
-            axes.plot(line["x"], line["error"], **style(model) | look, markevery=(number % every, every))
-        axes.axvspan(*trained(cell), color="0.9", linewidth=0, zorder=0)
-        axes.set(title=title, ylim=(0, top))
+        models = with_lines(_ends(part))
+        panels.append(Panel(cell, part, models, top, panel_title(cells, name, task, WIDTH)))
+        if len(theirs):
+            origin = "; ".join((theirs["source"] + ", " + theirs["standing"]).unique())
+            title = wrapped(f"{TASKS.get(task, task)}, published: {origin}", WIDTH)
+            panels.append(Panel(cell, theirs, models, top, title))
+    together = 2 if any("source" in panel.rows for panel in panels) else 1
+    for page in pages(panels, 2, HEIGHT, AROUND[1], together):
+        yield _page(page, cells)
+
+
+@paper()
+def _page(panels: list[Panel], cells: pd.DataFrame) -> Figure:
+    figure, places = grid(len(panels), 2, WIDTH, HEIGHT, AROUND, "input", "mean absolute error")
+    style, handles = looks(cells["model"]), list[Artist | None]()
+    for axes, panel in zip(places, panels, strict=True):
+        errors = panel.rows.pivot(index="x", columns="model", values="error").clip(upper=10 * panel.top)
+        models = [model for model in panel.models if model in errors]
+        parts = [errors]
+        if "source" in panel.rows:  # the few published points: none through the training range
+            parts = [errors[errors.index <= panel.cell["middle"]], errors[errors.index > panel.cell["middle"]]]
+        for part in parts:
+            for model in models:
+                curve = part[model].dropna()
+                axes.plot(curve.index, curve, **style[model] | {"markevery": max(1, len(curve) // 8)})
+            handles.append(others(axes, part.drop(columns=models)))
+        axes.axvspan(*trained(panel.cell), **SHADE)
+        axes.set(title=panel.title, ylim=(0, panel.top))
         axes.margins(x=0.02)
-    model_legend(figure, worst_first(profile, "x", "error"), {})
+        axes.autoscale_view(scaley=False)
+        name_lines(axes, errors.ffill().iloc[-1][models], style, HEIGHT - 0.5)
+    legend(figure, [Patch(label="trained here", **SHADE), *handles])
     return figure
 
 
-@paper
-def error_by_input_heatmap(profile: pd.DataFrame, cells: pd.DataFrame) -> Figure:
-    """Mean absolute error over the seeds: model × input, one-operand tasks, the model of largest end errors on top.
+def error_by_input_heatmap(profile: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figure]:
+    """Mean absolute error over the seeds: model × input, one-operand tasks.
 
-    The numbers of `error_by_input` on a logarithmic colour scale of the four decades below the end of its axis, so that
-    small errors show, too; the training range lies between the two lines.
+    The numbers of `error_by_input` as shares of the end of its axis, on a logarithmic colour scale, so that small
+    errors show, too; the training range lies between the two lines.
     """
-    panels = list(one_operand(profile, cells).groupby(["task", "range"], sort=False))
-    models = max(part["model"].nunique() for _, part in panels)
-    figure, places = grid(len(panels), 3.0, 1.4 + 0.17 * models)
-    for axes, ((task, name), part) in zip(places, panels, strict=True):
-        order, top = worst_first(part, "x", "error"), _top(part.iloc[0], part)
-        norm = LogNorm(top / 1e4, top)
-        errors = part.pivot(index="model", columns="x", values="error").loc[order].clip(norm.vmin, norm.vmax)
+    profile = one_operand(profile, cells)
+    for models in chunks(models_of(profile)):
+        groups = list(_finite(profile[profile["model"].isin(models)], cells))
+        height = 0.6 + 0.15 * len(models)
+        for page in pages(groups, 2, height, 1.0):
+            yield _heatmap_page(page, cells, models, height)
+
+
+@paper()
+def _heatmap_page(
+    groups: list[tuple[tuple[str, str], pd.DataFrame]], cells: pd.DataFrame, models: list[str], height: float
+) -> Figure:
+    figure, places = grid(len(groups), 2, 2.9, height, (1.2, 1.0), "input")
+    norm = LogNorm(10.0**-DECADES, 1)
+    for place, (axes, ((task, name), part)) in enumerate(zip(places, groups, strict=True)):
+        errors = part.pivot(index="model", columns="x", values="error").reindex(models) / _top(part.iloc[0], part)
         inputs = errors.columns.to_numpy()
         edges = np.concatenate([inputs[:1], (inputs[:-1] + inputs[1:]) / 2, inputs[-1:]])
-        axes.pcolormesh(edges, np.arange(len(order) + 1) - 0.5, errors, cmap="rocket_r", norm=norm)
+        rows = np.arange(len(models) + 1) - 0.5
+        axes.pcolormesh(edges, rows, errors.clip(norm.vmin, norm.vmax), cmap=BAD, norm=norm, rasterized=True)
         for edge in trained(part.iloc[0]):
-            axes.axvline(edge, color="#00a6a6", linewidth=1.2)
-        axes.set(title=panel_title(cells, name, task), xlabel="input", facecolor=MISSING)
-        axes.set_yticks(range(len(order)), map(label, order))
+            axes.axvline(edge, color="#d1500b", linewidth=1.2)
+        axes.set(title=panel_title(cells, name, task, 2.9))
+        axes.set_yticks([] if place % 2 else range(len(models)), [] if place % 2 else map(label, models))
         axes.invert_yaxis()
-        colorbar(figure, axes, ScalarMappable(norm, "rocket_r"), label="mean absolute error", extend="both")
+    percent = FuncFormatter(lambda error, _: share(error))
+    meaning = "mean absolute error, as a share of the largest target\n(between the lines: trained here)"
+    colorbar(figure, places, ScalarMappable(norm, BAD), label=meaning, format=percent, extend="both")
     return figure
+
+
+def _finite(profile: pd.DataFrame, cells: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
+    """The tasks and ranges where an error is finite."""
+    return ((place, part) for place, part in by_task_and_range(profile, cells) if np.isfinite(part["error"]).any())
+
+
+def _ends(part: pd.DataFrame) -> pd.Series:
+    """The mean error of each model at the largest inputs of both signs."""
+    return part[part["x"].isin([part["x"].min(), part["x"].max()])].groupby("model")["error"].mean()
 
 
 def one_operand(profile: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:

@@ -1,53 +1,174 @@
-"""What models, tasks and panels look like and are called, the same in every figure."""
+"""The one visual language: colours, line styles, how numbers and panels are written, the same in every figure.
 
+Dark blue is good and yellow is bad, wherever a colour stands for a number; hatched is impossible, blank is not
+measured. Lines have the hue of their model's family and a shade, dash and marker of their own.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
 from itertools import product
 from textwrap import wrap
 from typing import Any
-from zlib import crc32
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
-import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from benchmark.showing.names import MODELS, TASKS, ordered
+from benchmark.errors import plain
+from benchmark.showing.names import MODELS, TASKS, natural, ordered, spoken
 
-# One hue per kind of unit, one shade per member; the arithmetic units get strong colours of their own.
-COLORS = [
-    *["black"], *sns.color_palette("Blues", 9)[3:], *sns.color_palette("Greens", 7)[2::2],
-    *sns.color_palette("YlOrBr", 7)[2::2], *sns.color_palette("Purples", 9)[3:],
-    *["#e41a1c", "#f0b400", "#d6006e"], *["#00a6a6", "#8c510a", "#ff7fbf", "#00b84a", "#7f8c00", "#a00000"],
-    *sns.husl_palette(14, h=0.05, s=0.75, l=0.45),
-]  # fmt: skip
-# Thirteen markers and five dashes have no common factor: 65 pairs before one repeats tell models apart in grey print.
-MARKERS = "os^DvP<X>ph*d"
-DASHES = ["-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1))]
-COMBINATION = ["protocol", "overrides"]
-FEW = 6  # a panel has room for the quartile bands of so many models
-HATCH: dict[str, Any] = {"fill": False, "hatch": "////", "edgecolor": "0.65", "linewidth": 0}
-MISSING = "0.92"
+GOOD = "cividis_r"  # more is better: from yellow to dark blue, ever darker, for the colour-blind and in grey print, too
+BAD = "cividis"  # less is better
+DIFFERENCE = LinearSegmentedColormap.from_list("difference", ["#c9a400", "white", "#1f4e9c"])  # worse, same, better
+HATCH: dict[str, Any] = {"facecolor": "none", "hatch": "////", "edgecolor": "0.65", "linewidth": 0}
+BLANK: dict[str, Any] = {"facecolor": "white", "edgecolor": "0.6", "linewidth": 0.5}
+SHADE: dict[str, Any] = {"color": "0.92", "linewidth": 0, "zorder": 0}
+OTHERS: dict[str, Any] = {"color": "0.6", "alpha": 0.35, "linewidth": 0, "zorder": 0.5}  # models that have no line
 NARROWED = "* on the part of the range where the task is defined"
+COMBINATION = ["protocol", "overrides"]
+FEW = 6  # lines in a panel; of more models the best and the worst have one
 
-paper = mpl.rc_context({
-    "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "legend.fontsize": 7, "legend.frameon": False,
-    "axes.spines.top": False, "axes.spines.right": False, "lines.markersize": 3.5, "hatch.linewidth": 0.4,
-})  # fmt: skip
+# Family -> (its hue, its members).
+FAMILIES: dict[str, tuple[str, list[str]]] = {
+    "baseline": ("black", ["linear"]),
+    "MLPs that saturate": (
+        "#8757b2", [f"mlp_{name}" for name in ("hardtanh", "sigmoid", "relu6", "tanh", "softsign")],
+    ),
+    "piecewise linear MLPs": (
+        "#1f6fb4",
+        [f"mlp_{name}" for name in ("relu", "leakyrelu", "prelu", "threshold", "hardshrink", "softshrink")],
+    ),
+    "other MLPs": (
+        "#0c8585", [f"mlp_{name}" for name in ("softplus", "elu", "selu", "gelu", "silu", "mish", "tanhshrink")],
+    ),
+    "additive units": ("#3f9222", ["nac", "nau", "mcfc"]),
+    "multiplicative units": (
+        "#d1500b",
+        ["nac_mul", "nac_sigma", "nac_nmu", "mnac", "nmu", "snmu", "npu", "real_npu", "real_npu_modified", "naive_npu",
+         "nru", "nmru", "mul_mcfc"],
+    ),
+    "gated units": (
+        "#cc2a77", ["nalu", "nalu_separate", "gnalu", "snalu", "inalu", "inalu_shared", "gated_nau_nmu"],
+    ),
+    "others": ("#8a5a2b", []),
+}  # fmt: skip
+HUES = {model: hue for hue, members in FAMILIES.values() for model in members}
+# Thirteen markers and five dashes have no common factor: 65 pairs before one repeats.
+MARKERS = "os^DvP<X>ph*d"
+SHADES = [("white", 0.0), ("black", 0.4), ("white", 0.35)]  # of a family's hue
+DASHES = ["-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1))]
+
+# Thousands and so on, as a cell of a heatmap and as a sentence writes them.
+SCALES = [(1e12, "T", " trillion"), (1e9, "B", " billion"), (1e6, "M", " million"), (1e3, "k", " thousand")]
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+RC: dict[Any, Any] = {
+    "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7,
+    "legend.fontsize": 7, "legend.title_fontsize": 7, "legend.frameon": False, "figure.titlesize": 9,
+    "figure.labelsize": 8, "axes.spines.top": False, "axes.spines.right": False, "lines.markersize": 3.5,
+    "hatch.linewidth": 0.4, "axes.titley": 1.0, "text.parse_math": False, "svg.hashsalt": "benchmark",
+}  # fmt: skip
 
 
-def _look(index: int, color: object, linewidth: float) -> dict:
-    return {"color": color, "linewidth": linewidth, "linestyle": DASHES[index % 5], "marker": MARKERS[index % 13]}
+@contextmanager
+def paper():
+    """Draw with matplotlib's defaults and ours, whatever the user's matplotlibrc says, and leave his settings alone."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(RC)
+        yield
 
 
-# The look of each model in every figure.
-STYLE = {
-    name: _look(i, color, 1.1 if "mlp" in name else 1.7)
-    for i, (name, color) in enumerate(zip(MODELS, COLORS, strict=True))
-}
+def looks(models: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Line properties of each model: a shade of its family's hue, a dash and a marker of its own within the family.
+
+    A model that is not known has the hue of the known one that heads its name, if there is one, and follows its family.
+    """
+    names = ordered(models, MODELS)
+    heads = {name: _family(name) for name in names}
+    found = {}
+    for hue, members in FAMILIES.values():
+        family = members + [name for name in names if heads[name] == hue and name not in members]
+        for number, name in enumerate(family):
+            towards, part = SHADES[number % 3]
+            color = (1 - part) * np.array(to_rgb(hue)) + part * np.array(to_rgb(towards))
+            marks = {"linestyle": DASHES[number % 5], "marker": MARKERS[number % 13]}
+            found[name] = {"color": to_hex((*color,)), "linewidth": 1.2} | marks
+    return {name: found[name] for name in names}
 
 
-def style(model: str) -> dict:
-    """Line properties of a model; those of an unknown name follow from the name alone."""
-    number = crc32(model.encode())
-    return STYLE.get(model) or _look(number, sns.husl_palette(12, l=0.5)[number % 12], 1.7)
+def _family(model: str) -> str:
+    """The hue of a model's family."""
+    heads = [name for name in HUES if f"{model}_".startswith(f"{name}_")]
+    return HUES[max(heads, key=len)] if heads else FAMILIES["others"][0]
+
+
+def as_text(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the control characters of its texts as escapes, which no font shows and SVG forbids."""
+    texts = [name for name in table if not pd.api.types.is_numeric_dtype(table[name])]
+    return table.assign(**{name: table[name].map(lambda x: plain(x) if isinstance(x, str) else x) for name in texts})
+
+
+def share(error: float, long: bool = False) -> str:
+    """A relative error as percent, or as a multiple of the target from ten times on.
+
+    long: as a sentence writes it, not a cell.
+
+    >>> [share(error) for error in (0, 3e-9, 2.3e-4, 0.0349, 34, 3400, 34000, 3e7, 1e30, float("inf"))]
+    ['0%', '<10⁻⁴%', '0.02%', '3.5%', '×34', '×3,400', '×34k', '×30M', '×10³⁰', '∞']
+    >>> share(3e7, long=True)
+    '× 30 million'
+    """
+    if not np.isfinite(error):
+        return "" if np.isnan(error) else "∞"
+    if error >= 9.995:
+        times = "× " if long else "×"
+        if error >= 999.5e12:
+            return times + power(error)
+        size, short, word = next((scale for scale in SCALES if error >= max(1e4, scale[0])), (1.0, "", ""))
+        return f"{times}{float(f'{error / size:.2g}'):,.0f}{word if long else short}"
+    percent = 100 * error
+    if 0 < percent < 0.95e-4:
+        return "<10⁻⁴%"
+    if percent >= 0.95:
+        return f"{percent:.0f}%" if percent >= 9.95 else f"{percent:.1f}".removesuffix(".0") + "%"
+    return f"{Decimal(f'{percent:.0e}'):f}%"
+
+
+def power(value: float) -> str:
+    """The nearest power of ten.
+
+    >>> power(2e-7), power(0)
+    ('10⁻⁷', '0')
+    """
+    if not 0 < value < np.inf:
+        return "" if np.isnan(value) else "∞" if value else "0"
+    return "10" + f"{round(np.log10(value))}".translate(SUPERSCRIPTS)
+
+
+def times(ratio: float) -> str:
+    """A ratio as so many times as much, or divided by so many.
+
+    >>> [times(ratio) for ratio in (1.6, 0.25, 1, 3e7, float("inf"), 0)]
+    ['×1.6', '÷4', '×1', '×30M', '×∞', '÷∞']
+    """
+    sign, size = ("×", ratio) if ratio >= 1 else ("÷", 1 / ratio if ratio else np.inf)
+    if np.isnan(ratio) or np.isinf(size):
+        return "" if np.isnan(ratio) else f"{sign}∞"
+    return sign + (share(size)[1:] if size >= 9.995 else f"{size:.2g}")
+
+
+def log_axis(axes: Axes, write: Any, axis: str = "y") -> None:
+    """A logarithmic axis with `write` for its powers of ten, where there is room for them."""
+    axes.set(**{f"{axis}scale": "log"})
+    of = axes.yaxis if axis == "y" else axes.xaxis
+    of.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
+    of.set_major_locator(LogLocator(numticks=6))
+    of.set_minor_locator(NullLocator())
 
 
 def models_of(table: pd.DataFrame) -> list[str]:
@@ -60,9 +181,21 @@ def tasks_of(table: pd.DataFrame) -> list[str]:
     return ordered(table["task"], TASKS)
 
 
-def by_task_and_range(table: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
-    """((task, range), its rows): the tasks in their order, the ranges of each in order of appearance."""
-    places = product(tasks_of(table), table["range"].unique())
+def ranges_of(table: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
+    """The ranges of a table as every figure orders them: positive ones by size, those across zero, negative ones."""
+    known = cells.groupby("range")[["middle", "half_width"]].median()
+
+    def place(name: str) -> tuple:
+        middle, half = known.loc[name] if name in known.index else (np.nan, np.nan)
+        side = 1 if abs(middle) < half else 2 if middle < 0 else 0
+        return (side, abs(middle) + half) if np.isfinite(middle + half) else (3, 0.0)
+
+    return sorted(table["range"].unique(), key=lambda name: (*place(name), natural(name)))
+
+
+def by_task_and_range(table: pd.DataFrame, cells: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
+    """((task, range), its rows), range by range, the tasks of each in their order."""
+    places = [(task, name) for name, task in product(ranges_of(table, cells), tasks_of(table))]
     groups = dict(iter(table.groupby(["task", "range"])))
     return [(place, groups[place]) for place in places if place in groups]
 
@@ -78,24 +211,50 @@ def narrowed(cells: pd.DataFrame, name: str) -> set[str]:
     return set(here.loc[here["trained"] != here["trained"].mode()[0], "task"])
 
 
-def task_name(task: str) -> str:
-    """A task with its formula: add (a + b)."""
-    return f"{task} ({TASKS[task]})" if task in TASKS else task
+def range_title(cells: pd.DataFrame, name: str, task: str = "") -> str:
+    """Where models were trained and judged, the most common intervals if they differ by task: 1 to 2 → 2 to 6.
 
-
-def panel_title(cells: pd.DataFrame, name: str, task: str = "") -> str:
-    """Where a panel's models were trained and judged; the most common intervals if they differ by task."""
+    With the range's name where the intervals do not tell it apart from another.
+    """
     here = cells[(cells["range"] == name) & (cells["task"].eq(task) | (task == ""))]
-    intervals = ("trained on " + here["trained"] + ",\njudged on " + here["judged"]).mode()[0]
-    return wrapped(f"{task_name(task)}, {name}:\n{intervals}" if task else f"{name}: {intervals}")
+    if here.empty:
+        return name
+    where = here[["trained", "judged"]].mode().iloc[0]
+    alike = cells[(cells[["trained", "judged"]] == where).all(axis=1)]["range"].nunique() > 1
+    told = spoken(where["trained"])
+    told += ", judged there" if where["trained"] == where["judged"] else f" → {spoken(where['judged'])}"
+    return f"{told} ({name})" if alike else told
 
 
-def page_title(cells: pd.DataFrame, name: str, task: str = "") -> str:
-    """The same on one line, or two where a page is not wide enough."""
-    title = panel_title(cells, name, task).replace("\n", " ")
-    return title if len(title) < 96 else title.replace(", judged", ",\njudged")
+def panel_title(cells: pd.DataFrame, name: str, task: str, width: float) -> str:
+    """A panel's task and range, in lines that fit into `width` inches."""
+    return wrapped(f"{TASKS.get(task, task)}, {range_title(cells, name, task)}", width)
 
 
-def wrapped(text: str) -> str:
-    """With proper minus signs, in lines no longer than a panel is wide."""
-    return "\n".join(part for line in text.replace("-", "−").splitlines() for part in wrap(line, 38))
+def wrapped(text: str, width: float) -> str:
+    """In lines of at most `width` inches."""
+    return "\n".join(wrap(text, max(10, int(16 * width))))
+
+
+def settings(overrides: Sequence[str]) -> tuple[str, dict[str, float], dict[str, str]]:
+    """(what is swept, setting -> its number, setting -> what else it sets); ("", {}, {}) where that is no one number.
+
+    >>> settings(["protocol.inputs=4", "protocol.inputs=10;protocol.steps=5"])[:2]
+    ('inputs', {'protocol.inputs=4': 4.0, 'protocol.inputs=10;protocol.steps=5': 10.0})
+    """
+    parts = {one: dict(part.partition("=")[::2] for part in one.split(";")) for one in overrides}
+    for name in dict.fromkeys(name for part in parts.values() for name in part):
+        values = {one: _number(part.get(name, "")) for one, part in parts.items()}
+        if np.isfinite(list(values.values())).all() and len(set(values.values())) == len(parts):
+            others = {one: [part for part in one.split(";") if part.partition("=")[0] != name] for one in overrides}
+            told = {one: ", ".join(rest).replace("protocol.", "") for one, rest in others.items()}
+            return name.removeprefix("protocol."), values, told
+    return "", {}, {}
+
+
+def _number(text: str) -> float:
+    """The number, alone or in brackets; nan for anything else."""
+    try:
+        return float(text.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return np.nan

@@ -1,25 +1,33 @@
 """Success on one range beside another, and under one setting of a protocol beside another."""
 
-import re
+from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
+from benchmark.showing.figures.layout import chunks, legend, others, pages
 from benchmark.showing.figures.look import (
+    FEW,
     by_task_and_range,
+    log_axis,
+    looks,
     models_of,
-    panel_title,
     paper,
-    style,
-    task_name,
+    power,
+    range_title,
+    ranges_of,
+    settings,
+    share,
     tasks_of,
     wrapped,
 )
-from benchmark.showing.names import label
+from benchmark.showing.names import TASKS, label, natural, spoken
 
 METRICS = {"success_rate": "success rate", "solved_at": "solved at step", "sparsity": "sparsity error"}
 BY_SETTING = {
@@ -27,13 +35,15 @@ BY_SETTING = {
     "solved_at": "solved at step",
     "relative_extrapolation": "relative error outside",
 }
-EXPLANATION = (
-    "Bars: 95% intervals. Success rate: Wilson. Step and sparsity error: median of the solved seeds, bootstrap.\n"
-    "Sparsity error: how far the weight farthest from −1, 0 and 1 is from the nearest of them."
-)
+MEANINGS = {
+    "success_rate": "Success rate: Wilson's interval.",
+    "solved_at": "Step and sparsity error: medians of the solved seeds.",
+    "sparsity": "Sparsity error: how far the weight farthest from −1, 0 and 1 is from the nearest of them.",
+    "relative_extrapolation": "Error: median of all seeds.",
+}
+ON_AXIS = 14  # ranges
 SIDE_BY_SIDE = 3  # a panel has room for the names of so many ranges
-CROWDED = 9  # settings; more have no room for names of two lines
-ROOM = 18  # for where a range trains, beside its name
+HEIGHT = 1.7
 EXACT = 1e-8  # the axis of the sparsity error starts here: exact weights have none
 LARGE = 1e3  # and that of the relative error ends about here
 
@@ -46,38 +56,39 @@ def solved_somewhere(summary: pd.DataFrame) -> pd.DataFrame:
     return rows[solved & (summary["range"].nunique() > 1)]
 
 
-@paper
-def success_by_range(summary: pd.DataFrame, cells: pd.DataFrame) -> Figure:
+def success_by_range(summary: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figure]:
     """Success rate, step at which a seed solves the task and sparsity error against the range, one row per task.
 
     With 95% intervals, as Madsen & Johansen (2020) and Mistry et al. (2022) compare ranges. A task has the models that
     solved it with a seed on some range, and the number of the others; a task that nobody solved has no row.
     """
-    shown = solved_somewhere(summary)
-    tasks, ranges = tasks_of(shown), list(cells["range"].unique())
-    below = 1 + 0.13 * (shown["model"].nunique() // 6) + 0.9 * (len(ranges) > SIDE_BY_SIDE)
-    figure = Figure((7.2, below + 1.6 * len(tasks)), layout="constrained")
-    grid = figure.subplots(len(tasks), len(METRICS), sharex=True, squeeze=False)
-    errors = shown.loc[shown["metric"] == "sparsity", ["low", "value", "high"]].clip(lower=EXACT)
-    ends = min(errors.min(axis=None), 0.01) / 3, 2 * max(errors.max(axis=None), 0.5)
-    for row, task in zip(grid, tasks, strict=True):
-        part = shown[shown["task"] == task]
-        for axes, (metric, name) in zip(row, METRICS.items(), strict=True):
-            _points(axes, part[part["metric"] == metric], models_of(part), ranges)
-            axes.set_ylabel(name)
-            axes.tick_params(labelsize=7)
-        rate, step, sparsity = row
-        rate.set(ylim=(-0.04, 1.04))
-        rate.yaxis.set_major_formatter(PercentFormatter(1))
-        step.set(ylim=(0, 1.06 * step.dataLim.ymax))
-        sparsity.set(yscale="log", ylim=ends)
-        others = cells.loc[cells["task"] == task, "model"].nunique() - part["model"].nunique()
-        rest = f"; {others} other model{'s' * (others > 1)}: 0%" if others else ""
-        rate.set_title(task_name(task) + rest, loc="left")
-    figure.align_ylabels()
-    _name_ranges(grid[-1], ranges, cells)
-    markers = [Line2D([], [], **style(model) | {"linestyle": ""}, label=label(model)) for model in models_of(shown)]
-    figure.legend(handles=markers, loc="outside lower center", ncols=6, title=EXPLANATION, title_fontsize=7)
+    shown, count = solved_somewhere(summary), summary["model"].nunique()
+    for ranges in chunks(ranges_of(shown, cells), ON_AXIS):
+        for tasks in pages(tasks_of(shown), 1, HEIGHT, 2.2, most=3):
+            yield _by_range([(task, shown[shown["task"] == task]) for task in tasks], cells, ranges, count)
+
+
+@paper()
+def _by_range(rows: list[tuple[str, pd.DataFrame]], cells: pd.DataFrame, ranges: list[str], count: int) -> Figure:
+    few = len(ranges) <= SIDE_BY_SIDE
+    figure = Figure((7.2, (1.4 if few else 2.2) + HEIGHT * len(rows)), layout="constrained")
+    grid = figure.subplots(len(rows), len(METRICS), sharex=True, squeeze=False)
+    style, handles = looks(cells["model"]), list[Artist | None]()
+    apart = {model: look | {"linestyle": ""} for model, look in style.items()}  # no line leads from range to range
+    for row, (task, part) in zip(grid, rows, strict=True):
+        places = {name: float(place) for place, name in enumerate(ranges)}
+        handles += _metrics(row, part, "range", places, apart, METRICS)
+        rest = count - part["model"].nunique()
+        others_told = f"; {rest} other model{'s' * (rest > 1)}: 0%" if rest else ""
+        row[0].set_title(f"{TASKS.get(task, task)}{others_told}", loc="left")
+    here = cells.groupby("range")["trained"].agg(lambda intervals: intervals.mode()[0])
+    told = [spoken(here[name]) for name in ranges]
+    names = [text if told.count(text) == 1 else f"{text} ({name})" for text, name in zip(told, ranges, strict=True)]
+    for axes in grid[-1]:
+        axes.set_xticks(range(len(ranges)), [wrapped(name, 0.8 if few else 2) for name in names])
+        axes.tick_params(axis="x", rotation=0 if few else 90)
+        axes.set(xlim=(-0.5, len(ranges) - 0.5), xlabel="trained on")
+    legend(figure, handles, 6, _told(METRICS))
     return figure
 
 
@@ -87,72 +98,125 @@ def several_settings(summary: pd.DataFrame) -> pd.DataFrame:
     return summary[(groups.transform("nunique") > 1) & summary["metric"].isin(BY_SETTING)]
 
 
-@paper
-def success_by_setting(summary: pd.DataFrame, cells: pd.DataFrame) -> Figure:
+def success_by_setting(summary: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figure]:
     """Success rate, step at which a seed solves the task and relative error against the settings of one protocol.
 
-    One row per task and range. With 95% intervals, as Madsen & Johansen (2020) show their sweeps.
+    One row per task and range, with 95% intervals, as Madsen & Johansen (2020) show their sweeps; a metric that nothing
+    has is left out. A swept number is an axis; where another setting changes along with it is marked.
     """
     shown = several_settings(summary).reset_index(drop=True)
-    errors = shown.loc[shown["metric"] == "relative_extrapolation", ["low", "value", "high"]].clip(EXACT, LARGE)
-    shown.loc[errors.index, errors.columns] = errors
-    ends = np.fmin(errors.min(axis=None), 1) / 3, 3 * np.fmax(errors.max(axis=None), 1)  # 1: who always answers 0
-    rows, settings = by_task_and_range(shown), sorted(shown["overrides"].unique(), key=_natural)
-    crowded = len(settings) > CROWDED
-    names = [name.replace("protocol.", "").replace(";", ", " if crowded else ",\n") or "as it is" for name in settings]
-    below = 1.9 + 0.13 * (shown["model"].nunique() // 6) + 0.6 * crowded
-    figure = Figure((7.2, below + 1.6 * len(rows)), layout="constrained")
-    grid = figure.subplots(len(rows), len(BY_SETTING), sharex=True, squeeze=False)
+    metrics = {name: text for name, text in BY_SETTING.items()
+               if np.isfinite(shown.loc[shown["metric"] == name, "value"]).any()}  # fmt: skip
+    for rows in pages(by_task_and_range(shown, cells), 1, HEIGHT + 0.2, 2.2, most=9 // max(1, len(metrics))):
+        yield _by_setting(rows, cells, metrics)
+
+
+@paper()
+def _by_setting(
+    rows: list[tuple[tuple[str, str], pd.DataFrame]], cells: pd.DataFrame, metrics: dict[str, str]
+) -> Figure:
+    every = sorted({setting for _, part in rows for setting in part["overrides"]}, key=natural)
+    swept, numbers, rest = settings(every)
+    places: dict[str, float] = dict(sorted(numbers.items(), key=lambda item: item[1]))
+    if not swept:
+        places = {setting: float(place) for place, setting in enumerate(every)}
+    figure = Figure((7.2, 1.4 + (0 if swept else 1.0) + (HEIGHT + 0.2) * len(rows)), layout="constrained")
+    grid = figure.subplots(len(rows), len(metrics), sharex=True, squeeze=False)
+    style, handles = looks(cells["model"]), list[Artist | None]()
+    if not swept:
+        style = {model: look | {"linestyle": ""} for model, look in style.items()}
+    values = list(places.values())
+    logarithmic = bool(swept) and min(values) > 0 and max(values) / min(values) > 20
     for row, ((task, range_), part) in zip(grid, rows, strict=True):
-        for axes, (metric, name) in zip(row, BY_SETTING.items(), strict=True):
-            _points(axes, part[part["metric"] == metric], models_of(part), settings, "overrides")
-            axes.set_ylabel(name)
-            axes.tick_params(labelsize=7)
-        rate, step, error = row
-        rate.set(ylim=(-0.04, 1.04))
-        rate.yaxis.set_major_formatter(PercentFormatter(1))
-        if part.loc[part["metric"] == "success_rate", "value"].isna().all():
-            rate.text(0.5, 0.5, "no threshold", transform=rate.transAxes, ha="center", color="grey")
-        highest = part.loc[part["metric"] == "solved_at", ["value", "high"]].max(axis=None)
-        step.set(ylim=(0, 1.06 * highest if highest > 0 else 1))
-        error.set(yscale="log", ylim=ends)
-        rate.set_title(panel_title(cells, range_, task).replace("\n", " "), loc="left")
+        handles += _metrics(row, part, "overrides", places, style, metrics, logarithmic)
+        title = f"{TASKS.get(task, task)}, {range_title(cells, range_, task)}"
+        row[0].set_title(wrapped(title, 7.2 / len(metrics)), loc="left")
+        for axes in row:
+            if logarithmic:
+                axes.set_xscale("log")
+                axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+                axes.xaxis.set_minor_locator(NullLocator())
+            elif swept:
+                axes.xaxis.set_major_locator(MaxNLocator("auto", integer=all(value % 1 == 0 for value in values)))
+        _mark_changes(row[0], places, rest, logarithmic)
     figure.align_ylabels()
     for axes in grid[-1]:
-        axes.set_xticks(range(len(settings)), names, rotation=90)
-        axes.set(xlim=(-0.5, len(settings) - 0.5))
-    markers = [Line2D([], [], **style(model) | {"linestyle": ""}, label=label(model)) for model in models_of(shown)]
-    told = EXPLANATION.partition(" Step")[0] + " Step: median of the solved seeds; error: of all; bootstrap."
-    told += f" Errors above {LARGE:,.0f} are drawn there." if errors.max(axis=None) == LARGE else ""
-    figure.legend(handles=markers, loc="outside lower center", ncols=6, title=told, title_fontsize=7)
+        axes.set_xlabel(swept)
+        if not swept:
+            names = [name.replace("protocol.", "").replace(";", ", ") or "as it is" for name in every]
+            axes.set_xticks(values, [wrapped(name, 1.8) for name in names], rotation=90)
+    errors = pd.concat([part for _, part in rows]).query("metric == 'relative_extrapolation'")[["low", "value", "high"]]
+    beyond = f" Errors above {share(LARGE, long=True)} are drawn there." if (errors > LARGE).any(axis=None) else ""
+    legend(figure, handles, 6, _told(metrics, beyond))
     return figure
 
 
-def _natural(name: str) -> list:
-    """A sorting key in which 9 comes before 10."""
-    return [
-        (0, float(part), "") if part[:1].isdigit() else (1, 0.0, part) for part in re.split(r"(\d+(?:\.\d+)?)", name)
-    ]
+def _mark_changes(axes: Axes, places: dict[str, float], rest: dict[str, str], logarithmic: bool) -> None:
+    """A line in all panels between two places where what is set besides the swept number changes, and to what."""
+    points = list(places.items())
+    for (one, x), (other, y) in pairwise(points):
+        if rest.get(one) != rest.get(other):
+            middle = (x * y) ** 0.5 if logarithmic else (x + y) / 2
+            for panel in axes.figure.axes:
+                panel.axvline(middle, color="0.4", linewidth=0.8, linestyle=":")
+            told = f" {rest[other] or 'as before'} →"
+            axes.text(middle, 0.98, told, transform=axes.get_xaxis_transform(), rotation=90, va="top", fontsize=7)
 
 
-def _points(axes: Axes, table: pd.DataFrame, models: list[str], places: list[str], by: str = "range") -> None:
+def _told(metrics: dict[str, str], more: str = "") -> str:
+    """How to read the panels."""
+    return wrapped("Bars: 95% intervals. " + " ".join(MEANINGS[name] for name in metrics) + more, 6.5)
+
+
+def _metrics(
+    row: np.ndarray, part: pd.DataFrame, by: str, places: dict[str, float], style: dict[str, dict],
+    metrics: dict[str, str], logarithmic: bool = False,
+) -> list[Artist | None]:  # fmt: skip
+    """One metric in each panel of a row, by place; the handles of what is drawn.
+
+    Of many models the six of the highest mean success rate, then of the least error, have points, the others a band.
+    """
+    table = part.assign(place=part[by].map(places)).dropna(subset="place")
+    means = table.groupby(["model", "metric"])["value"].mean().unstack()
+    means = means.reindex(columns=["success_rate", "relative_extrapolation"]).fillna({"success_rate": 0})
+    order = means.sort_values(list(means), ascending=[False, True], kind="stable").index
+    models = [model for model in models_of(part) if model in set(order[:FEW])]
+    handles: list[Artist | None] = [Line2D([], [], **style[model], label=label(model)) for model in models]
+    for axes, (metric, name) in zip(row, metrics.items(), strict=True):
+        of = table[table["metric"] == metric].sort_values("place")
+        if metric == "relative_extrapolation":
+            of = of.assign(**of[["low", "value", "high"]].clip(EXACT, LARGE))
+        elif metric == "sparsity":
+            of = of.assign(**of[["low", "value", "high"]].clip(lower=EXACT))
+        _points(axes, of, models, style, list(places.values()), logarithmic)
+        rest = of[~of["model"].isin(models)].pivot(index="place", columns="model", values="value")
+        handles.append(others(axes, rest.dropna(axis="columns", how="all")))
+        axes.set_ylabel(name)
+        if metric == "success_rate":
+            axes.set_ylim(-0.04, 1.04)
+            axes.yaxis.set_major_formatter(PercentFormatter(1))
+        elif metric == "solved_at":
+            highest = of[["value", "high"]].max(axis=None)
+            axes.set_ylim(0, 1.06 * highest if highest > 0 else 1)
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+        else:
+            log_axis(axes, power if metric == "sparsity" else share)
+        if of["value"].isna().all():
+            axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", color="0.4")
+    return handles
+
+
+def _points(
+    axes: Axes, table: pd.DataFrame, models: list[str], style: dict[str, dict], places: list[float], logarithmic: bool
+) -> None:
     """A point with its interval for each model and place, the models of a place side by side."""
+    gaps = np.diff(np.log(places) if logarithmic else places)
+    gap = gaps.min() if len(gaps) else 1.0
     for i, model in enumerate(models):
-        line = table[table["model"] == model].set_index(by).reindex(places)[["low", "value", "high"]]
-        low, value, high = line.clip(lower=EXACT).to_numpy().T
-        x = np.arange(len(places)) + 0.7 * ((i + 0.5) / len(models) - 0.5)
-        look = style(model) | {"linestyle": "", "elinewidth": 0.8, "linewidth": 0.8}
+        line = table[table["model"] == model]
+        low, value, high = line[["low", "value", "high"]].to_numpy(float).T
+        shift = 0.5 * gap * ((i + 0.5) / len(models) - 0.5)
+        x = line["place"] * np.exp(shift) if logarithmic else line["place"] + shift
+        look = style[model] | {"elinewidth": 0.8, "linewidth": 0.6}
         axes.errorbar(x, value, ((value - low).clip(0), (high - value).clip(0)), **look)
-
-
-def _name_ranges(row: np.ndarray, ranges: list[str], cells: pd.DataFrame) -> None:
-    """Under the lowest panels the ranges and where they train, upright where there is no room beside each other."""
-    trained = cells.groupby("range")["trained"].agg(lambda intervals: intervals.mode()[0])
-    few = len(ranges) <= SIDE_BY_SIDE
-    told = [trained[name] if len(trained[name]) <= ROOM else "" for name in ranges]
-    names = [
-        wrapped(name + ("\n" if few else " ") * bool(text) + text) for name, text in zip(ranges, told, strict=True)
-    ]
-    for axes in row:
-        axes.set_xticks(range(len(ranges)), names, rotation=0 if few else 90)
-        axes.set(xlim=(-0.5, len(ranges) - 0.5), xlabel="trained on")

@@ -1,50 +1,53 @@
 """What units can compute at all: a heatmap of the arithmetic floor, model × task and sign of the operands."""
 
-import numpy as np
+from collections.abc import Iterator
+
 import pandas as pd
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter
 
-from benchmark.showing.figures.heatmaps import annotated, number
-from benchmark.showing.figures.layout import colorbar, grid
-from benchmark.showing.figures.look import HATCH, MISSING, models_of, paper, tasks_of
+from benchmark.showing.figures.heatmaps import annotated
+from benchmark.showing.figures.layout import chunks, colorbar, grid, legend
+from benchmark.showing.figures.look import BAD, BLANK, HATCH, as_text, models_of, paper, power, tasks_of
 from benchmark.showing.names import TASKS, label
 
 SIGNS = {"positive": "+", "negative": "−", "mixed": "±"}
 
 
-@paper
-def representable_heatmap(declared: pd.DataFrame, floors: pd.DataFrame) -> Figure:
-    """log10 of the relative error that the declared weights make in float32, the worst of the ranges of a sign.
+def representable_heatmap(declared: pd.DataFrame, floors: pd.DataFrame) -> Iterator[Figure]:
+    """The relative error that the declared weights make in float32, the worst of the ranges of a sign.
 
-    Hatched where no weights compute the task, grey where nobody knows. The first has the columns of
+    Hatched where no weights compute the task, blank where nobody knows. The first has the columns of
     `representable.REPRESENTABLE`, the second those of `representable.FLOOR`.
     """
-    models, tasks = models_of(declared), tasks_of(declared)
-    with np.errstate(divide="ignore"):
-        worst = np.log10(floors.groupby(["model", "task", "sign"])["relative"].max())
+    declared, floors = as_text(declared), as_text(floors)
+    for models in chunks(models_of(declared)):
+        yield _page(declared, floors, models)
+
+
+@paper()
+def _page(declared: pd.DataFrame, floors: pd.DataFrame, models: list[str]) -> Figure:
+    tasks = tasks_of(declared)
     columns = pd.MultiIndex.from_product([tasks, list(SIGNS)])
+    worst = floors.groupby(["model", "task", "sign"])["relative"].max()
     values = worst.unstack(["task", "sign"]).reindex(index=models, columns=columns)
-    figure, (axes,) = grid(1, 6.3, 0.7 + 0.17 * len(models), margin=1)
-    colors = ScalarMappable(Normalize(-8, 0), "rocket_r")
-    texts = values.apply(lambda column: column.map(lambda value: "" if np.isnan(value) else number(value)))
-    annotated(
-        axes, values, texts, colors,
-        xticklabels=[f"{TASKS.get(task, task)}\n{SIGNS[sign]}" if sign == "negative" else f"\n{SIGNS[sign]}"
-                     for task, sign in columns],
-        yticklabels=[label(model) for model in models],
-    )  # fmt: skip
+    figure, (axes,) = grid(1, 1, 0.27 * len(columns), 0.15 * len(models), (0.7, 1.3))
+    colors = ScalarMappable(LogNorm(1e-8, 1), BAD)
+    above = lambda task, sign: TASKS.get(task, task) if sign == "negative" else ""  # the middle one of its three
+    names = [f"{above(task, sign)}\n{SIGNS[sign]}" for task, sign in columns]
+    texts = values.apply(lambda column: column.map(power))
     answers = declared.set_index(["model", "task", "sign"])["representable"].unstack(["task", "sign"])
     answers = answers.reindex(index=models, columns=columns)
-    for row, column in np.argwhere((answers == "no").to_numpy()):
-        axes.add_patch(Rectangle((column, row), 1, 1, **HATCH))
+    annotated(axes, values, texts, colors, names, [label(model) for model in models], answers == "no")
     for task in range(1, len(tasks)):
         axes.axvline(3 * task, color="black", linewidth=0.8)
-    colorbar(figure, axes, colors, label="log10 of the relative error with ideal weights in float32", extend="both")
+    meaning = "relative error with ideal weights in float32"
+    colorbar(figure, axes, colors, label=meaning, format=FuncFormatter(lambda error, _: power(error)), extend="both")
     handles = [Patch(label="cannot represent the task", **HATCH)]
     if (answers == "unknown").any(axis=None):
-        handles.append(Patch(label="nobody knows", color=MISSING))
-    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+        handles.append(Patch(label="nobody knows", **BLANK))
+    legend(figure, handles)
     return figure

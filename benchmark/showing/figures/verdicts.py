@@ -1,23 +1,26 @@
 """What became of the seeds."""
 
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from benchmark.showing.figures.layout import WIDTH, boxes, chunks, grid, legend, pages
 from benchmark.showing.figures.look import (
     HATCH,
     NARROWED,
+    by_task_and_range,
     models_of,
     narrowed,
-    page_title,
     panel_title,
     paper,
     tasks_of,
 )
-from benchmark.showing.names import TASKS, label
+from benchmark.showing.names import label
 
 # From left to right, the best first; lightness and hatches tell them apart in grey print.
 LOOKS: dict[str, dict[str, Any]] = {
@@ -42,30 +45,40 @@ MEANINGS = {
 }
 
 
-@paper
-def verdict_bars(outcomes: pd.DataFrame, cells: pd.DataFrame) -> Figure:
-    """The shares of the verdicts among the seeds of each model, one panel per task, one block of panels per range."""
-    models, tasks, ranges = models_of(outcomes), tasks_of(outcomes), list(outcomes["range"].unique())
-    columns = min(6, len(tasks))
-    rows = -(-len(tasks) // columns)
-    height = 0.5 + rows * (0.45 + 0.14 * len(models))
-    figure = Figure((min(7.2, 2.6 + 1.2 * columns), 1 + height * len(ranges)), layout="constrained")
-    title = page_title if columns > 3 else panel_title
-    blocks = figure.subfigures(len(ranges), 1, squeeze=False)[:, 0]
-    for block, name in zip(blocks, ranges, strict=True):
-        block.suptitle(title(cells, name), fontsize=8)
-        grid, here = block.subplots(rows, columns, squeeze=False, sharey=True).ravel(), outcomes["range"] == name
-        for axes, task in zip(grid, tasks, strict=False):
-            _stack(axes, shares(outcomes[here & (outcomes["task"] == task)], models))
-            axes.set_title(TASKS.get(task, task) + "*" * (task in narrowed(cells, name)))
-        for axes in grid[len(tasks) :]:
-            axes.remove()
-    seeds = outcomes.groupby(["model", "task", "range"]).size().unique()
-    blocks[-1].supxlabel(f"share of {seeds[0] if len(seeds) == 1 else 'the'} seeds", fontsize=8)
-    handles = [Patch(**look, label=MEANINGS[verdict]) for verdict, look in LOOKS.items()]
-    if any(narrowed(cells, name) for name in ranges):
+def verdict_bars(outcomes: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figure]:
+    """The shares of the verdicts among the seeds of each model, one panel per task and range."""
+    tasks = len(tasks_of(outcomes))
+    across = 3 if tasks % 3 == 0 or tasks > 4 else 2 if tasks > 1 else 3
+    for models in chunks(models_of(outcomes)):
+        groups = by_task_and_range(outcomes[outcomes["model"].isin(models)], cells)
+        height = 0.6 + 0.13 * len(models)
+        for page in pages(groups, across, height, 0.9, tasks if tasks <= across * int(7.6 // height) else 1):
+            yield _page(page, cells, models, across, height)
+
+
+@paper()
+def _page(
+    groups: list[tuple[tuple[str, str], pd.DataFrame]],
+    cells: pd.DataFrame,
+    models: list[str],
+    across: int,
+    height: float,
+) -> Figure:
+    width = (WIDTH - 1.1) / across
+    seeds = {seeds for _, part in groups for seeds in part.groupby("model").size()}
+    xlabel = f"share of {seeds.pop() if len(seeds) == 1 else 'the'} seeds"
+    figure, places = grid(len(groups), across, width, height, (1.1, 0.9), xlabel)
+    for place, (axes, ((task, name), part)) in enumerate(zip(places, groups, strict=True)):
+        _stack(axes, shares(part, models))
+        title = panel_title(cells, name, task, width)
+        axes.set_title(title + "*" * (task in narrowed(cells, name)))
+        if place % across:
+            axes.set_yticks([])
+    there = {verdict for _, part in groups for verdict in part["verdict"]}
+    handles = [Patch(**look, label=MEANINGS[verdict]) for verdict, look in LOOKS.items() if verdict in there]
+    if any(task in narrowed(cells, name) for (task, name), _ in groups):
         handles.append(Patch(color="none", label=NARROWED))
-    figure.legend(handles=handles, loc="outside lower center", ncols=3 if columns > 3 else 2)
+    legend(figure, handles, 3)
     return figure
 
 
@@ -79,10 +92,11 @@ def _stack(axes: Axes, shares: pd.DataFrame) -> None:
     """One bar per model, its parts side by side."""
     starts = shares.cumsum(axis=1) - shares
     for verdict, look in LOOKS.items():
-        axes.barh(range(len(shares)), shares[verdict], left=starts[verdict], height=0.8, **look)
+        rows = np.flatnonzero(shares[verdict])
+        boxes(axes, zip(starts[verdict].iloc[rows], rows - 0.4, strict=True), shares[verdict].iloc[rows], 0.8, **look)
     axes.set(xlim=(0, 1), ylim=(len(shares) - 0.4, -0.6))
     axes.set_xticks((0, 0.5, 1), ("0", "½", "1"))
     axes.set_yticks(range(len(shares)), map(label, shares.index))
-    axes.tick_params(labelsize=7, length=2)
+    axes.tick_params(length=2)
     axes.tick_params(axis="y", length=0)
     axes.spines[:].set_visible(False)
