@@ -70,7 +70,7 @@ def checkpoint(monkeypatch):
     return Memory()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def quick():
     """A request for a grid of three seeds and six steps; further names and overrides as for `configs.compose`."""
 

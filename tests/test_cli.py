@@ -173,6 +173,17 @@ def test_interrupted_runs_keep_what_is_finished_and_exit_with_130(command, tmp_p
     assert len(pd.read_csv(tmp_path / "results/default/outcomes.csv")) == 2
 
 
+def test_ctrl_c_while_figures_are_drawn_says_how_to_go_on(command, tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("benchmark.showing.figures.draw", interrupted)
+    code, _, err = command("+model=linear", "+task=add", "range=positive", *FEW)
+    assert (code, "python -m benchmark.report" in err, "Traceback" in err) == (130, True, False)
+    assert len(pd.read_csv(tmp_path / "results/default/outcomes.csv")) == 2
+    assert report.main([str(tmp_path / "results/default")]) == 130
+
+
 def test_an_experiment_shows_our_numbers_beside_the_published_ones(command, tmp_path):
     code, out, _ = command("+experiment=trask2018_figure1_rmsprop", *FEW)
     assert code == 0

@@ -1,5 +1,6 @@
 """A report is what its folder's tables say, with shards and without, byte for byte."""
 
+import gzip
 import re
 import shutil
 from pathlib import Path
@@ -54,6 +55,32 @@ def test_without_shards_the_summary_follows_from_the_other_tables_byte_for_byte(
         name: before[name] for name in before if name.endswith(".csv")
     }
     assert "curves.csv.gz not there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["outcomes", "profile", "plane", "cells", "initialisation"])
+def test_doubled_rows_and_words_for_numbers_are_refused_and_nothing_is_written(copy, name, capsys):
+    path = copy / f"{name}.csv"
+    header, *lines = path.read_text().splitlines()
+    word = ",".join([*lines[0].split(",")[:-1], "much"])
+    for wrong, said in (([lines[0], *lines], "a row stands twice (nac × add"), ([word, *lines[1:]], "than numbers")):
+        path.write_text("\n".join([header, *wrong]) + "\n")
+        before = content(copy)
+        assert report.main([str(copy)]) == 2
+        assert said in capsys.readouterr().err
+        assert content(copy) == before
+
+
+def test_gzipped_tables_are_reported_like_plain_ones(copy):
+    report.write(copy)
+    before = content(copy)
+    for path in list(copy.glob("*.csv")):
+        path.with_suffix(".csv.gz").write_bytes(gzip.compress(path.read_bytes(), 1, mtime=0))
+        path.unlink()
+    report.write(copy)
+    after = content(copy)
+    assert {name for name in before if name.endswith(".csv")} == {n[:-3] for n in after if n.endswith(".csv.gz")}
+    assert gzip.decompress(after["summary.csv.gz"]) == before["summary.csv"]
+    assert after["REPORT.md"] == before["REPORT.md"]
 
 
 def test_what_needs_curves_is_skipped_and_stays_as_it_was(copy):

@@ -123,7 +123,7 @@ def _medians(values: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     resamples, seeds = drawn.shape
     places = drawn + np.arange(resamples)[:, None] * seeds
     counts = np.bincount(places.ravel(), minlength=drawn.size).reshape(resamples, seeds).T
-    counts = counts.astype(np.int16 if seeds < 1 << 15 else np.int64, order="C")
+    counts = counts.astype(np.min_scalar_type(-seeds - 1), order="C")  # the narrower, the faster
     order = np.argsort(values, axis=-1)
     ordered = np.take_along_axis(values, order, -1)
     middles = sorted({(seeds + 1) // 2, seeds // 2 + 1})  # two of an even number
@@ -132,7 +132,7 @@ def _medians(values: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     for place in order.T:
         upto += counts[place]
         for found, middle in zip(below, middles, strict=True):
-            found += upto < middle
+            found += (upto < middle).view(np.int8)
     at = [np.take_along_axis(ordered, found.astype(np.intp), -1) for found in below]
     with np.errstate(invalid="ignore"):
         medians = at[0] if len(at) == 1 else (at[0] + at[1]) / 2

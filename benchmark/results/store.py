@@ -149,7 +149,7 @@ class Store:
                 chosen.setdefault(identity, (shard, row))
                 digests = last.setdefault(identity[: len(CELL)], {})
                 digests[identity[-1]] = (shard.meta["semantics"] == SEMANTICS, order, shard)
-        counted, winner = self._counted(), {}
+        counted, winner = {} if alone else self._counted(), {}
         for cell, digests in last.items():
             wanted = [of.get(cell) for of in (asked or {}, counted)]
             present = [digest for digest in wanted if digest in digests and digests[digest][0]]

@@ -20,14 +20,22 @@ from benchmark.run import derive, run
 from benchmark.training.engine import train
 
 
-@pytest.fixture
-def filled(quick, tmp_path):
-    """(store with one shard, request)."""
+@pytest.fixture(scope="module")
+def once(quick, tmp_path_factory):
+    """(folder with one shard, request)."""
     request = quick()
-    store = Store(tmp_path / "results")
+    store = Store(tmp_path_factory.mktemp("once"))
     store.prepare()
     store.write(request.replicas(), train(request.replicas(), Engine()))
-    return store, request
+    return store.folder, request
+
+
+@pytest.fixture
+def filled(once, tmp_path):
+    """(store with one shard, request)."""
+    folder, request = once
+    shutil.copytree(folder, tmp_path / "results")
+    return Store(tmp_path / "results"), request
 
 
 def test_a_shard_comes_back_as_it_was_written(filled):

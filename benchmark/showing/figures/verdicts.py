@@ -26,8 +26,8 @@ from benchmark.showing.names import label
 LOOKS: dict[str, dict[str, Any]] = {
     "solved": {"color": "#08306b"},
     "near_miss": {"color": "#3180bd"},
-    "inexact": {"color": "#9ecae1"},
-    "unjudged": {"facecolor": "#9ecae1", "hatch": ".....", "edgecolor": "white", "linewidth": 0},
+    "inexact": {"color": "#5c99d4"},
+    "unjudged": {"facecolor": "#5c99d4", "hatch": ".....", "edgecolor": "white", "linewidth": 0},
     "interpolates": {"color": "#e3a930"},
     "not_learned": {"color": "0.85"},
     "cannot_represent": HATCH,
