@@ -32,8 +32,6 @@ def main(cfg: Any) -> None:
     hydra = HydraConfig.get()
     try:
         request = resolve(cfg, hydra.runtime.choices, hydra.overrides.task, hydra.runtime.cwd)
-        for note in request.notes():
-            print(f"note: {note}", file=sys.stderr)
         try:
             results = run(request)
         except RunError as error:

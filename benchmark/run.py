@@ -65,6 +65,8 @@ def run(request: Request | None = None, /, **names) -> Results:
     and in the tables.
     """
     request = request or configs.compose(**names)
+    for note in request.notes():
+        print(f"note: {note}", file=sys.stderr)
     store, engine = Store(request.results), request.engine
     replicas = request.replicas()
     missing = store.missing(replicas)

@@ -2,16 +2,15 @@
 
 import copy
 import dataclasses
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -24,16 +23,17 @@ from benchmark.asked.checks import (
     check_size,
     sentence,
 )
-from benchmark.asked.conf_files import CONF, GROUPS, VERSION_BASE, check_name, choices_of, published_tables
+from benchmark.asked.conf_files import CONF, VERSION_BASE, check_name, choices_of, published_tables
+from benchmark.asked.effects import idle
+from benchmark.asked.labels import label, repeated, settings
 from benchmark.asked.models import Model
 from benchmark.asked.protocol import Engine, Protocol
+from benchmark.asked.recipe import in_steps
 from benchmark.asked.replicas import Cell, Replica, Specification
 from benchmark.asked.tasks import check_precision
 from benchmark.errors import UsageError, located, unknown
 
 MOST = 1_000_000  # networks of a request
-PROTOCOL = [f.name for f in dataclasses.fields(Protocol)]
-NUMBERLESS = ("results", "published", "protocol.seeds", "protocol.first_seed")  # settings no number depends on
 
 
 @dataclass
@@ -45,20 +45,30 @@ class Request:
     engine: Engine
     results: Path
     published: str | None
+    told: list[str] = field(default_factory=list)  # sentences about what of the request decides nothing
 
     def replicas(self) -> list[Replica]:
         """Every seed of every cell."""
         return [Replica(cell, seed) for cell in self.cells for seed in self.seeds]
 
     def notes(self) -> list[str]:
-        """Sentences about regularizers that begin only after the run has ended."""
+        """Sentences about what is asked for and does nothing, in these cells or in a run of this length."""
         late: dict[int, dict[str, None]] = {}
         for cell in self.cells:
             steps = cell.specification.protocol.steps
             for name, term in cell.specification.model.recipe.regularizers.items():
                 if term.weight and not term.strength(steps - 1, steps):
                     late.setdefault(steps, {})[f"{name} of {cell.model} (from step {term.start:,.0f})"] = None
-        return [f"{steps:,} steps end before these regularizers act: {', '.join(told)}" for steps, told in late.items()]
+        told = [
+            f"{steps:,} steps end before these regularizers act: {', '.join(names)}" for steps, names in late.items()
+        ]
+        for cell in self.cells:
+            steps, restart = cell.specification.protocol.steps, cell.specification.model.recipe.restart
+            if restart and in_steps(restart.after, steps) >= steps:
+                told.append(f"{steps:,} steps end before {cell.model} could start anew (after {restart.after:,.0f})")
+        if (workers := self.engine.workers or 0) > (networks := len(self.cells) * len(self.seeds)):
+            told.append(f"{networks} networks keep no more than {networks} of {workers} workers busy")
+        return list(dict.fromkeys(self.told + told))
 
 
 def compose(
@@ -135,14 +145,13 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str], stood: str 
     for group, name in (("protocol", protocol_name), ("experiment", experiment)):
         for part in name.split("/") if name else ():
             check_name(f"a {group}", part)
-    given = canonical(overrides, cfg)
+    given = settings(overrides, cfg, dataclasses.asdict(config))
     cells = []
-    for changed in config.protocol.varied(_settings("protocol", given, cfg)):
+    for changed in config.protocol.varied(_under("protocol", given)):
         protocol = _variant(config.protocol, changed) if changed else config.protocol
         check_names(config, protocol)
-        told = {name: value for name, value in changed.items() if name not in ("models", "tasks")}
-        spelled = given | {f"protocol.{name}": _spell(value) for name, value in told.items()}
-        cells += _cells(config, protocol_name, protocol, spelled, cfg)
+        own = {f"protocol.{name}": getattr(protocol, name) for name in changed if name not in ("models", "tasks")}
+        cells += _cells(config, protocol_name, protocol, given | own)
     if not cells:
         its_own = {task: models for task, models in config.protocol.tasks.items() if models}
         published = ", ".join(f"{task} with {' '.join(map(str, models))}" for task, models in its_own.items())
@@ -153,7 +162,9 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str], stood: str 
     seeds = range(first, first + config.protocol.seeds)
     if len(cells) * len(seeds) > MOST:
         raise UsageError(f"{len(cells):,} cells × {len(seeds):,} seeds are more than {MOST:,} networks; ask for fewer")
-    return Request(_once(cells), seeds, config.engine, folder, config.published)
+    cells, alike = _distinct(cells)
+    notes = [*repeated(overrides), *idle(given, cells), *_left_out(config, protocol_name, cells, overrides), *alike]
+    return Request(cells, seeds, config.engine, folder, config.published, notes)
 
 
 def _variant(protocol: Protocol, changed: Mapping[str, Any]) -> Protocol:
@@ -167,14 +178,32 @@ def _variant(protocol: Protocol, changed: Mapping[str, Any]) -> Protocol:
     return varied
 
 
-def _once(cells: Sequence[Cell]) -> list[Cell]:
-    """Each cell once; UsageError where one key would stand for two configurations."""
-    known: dict[Cell, Cell] = {}
+def _left_out(config: Config, protocol: str, cells: Sequence[Cell], overrides: Sequence[str]) -> list[str]:
+    """A sentence about the models and tasks that were named and that the protocol does not train together."""
+    named = any(override.partition("=")[0].lstrip("+") in ("model", "task") for override in overrides)
+    trained = {(cell.model, cell.task) for cell in cells}
+    lacking = [pair for pair in product(config.model, config.task) if pair not in trained] if named else []
+    by_task = {task: [model for model, other in lacking if other == task] for _, task in lacking}
+    told = "; ".join(f"{', '.join(models)} on {task}" for task, models in by_task.items())
+    return [f"protocol {protocol} does not train {told}"] if told else []
+
+
+def _distinct(cells: Sequence[Cell]) -> tuple[list[Cell], list[str]]:
+    """Each configuration once, and a sentence for each cell that another variant of the protocol is the same as.
+
+    UsageError where one key would stand for two configurations.
+    """
+    digests: dict[Cell, str] = {}
+    first: dict[tuple, Cell] = {}
+    notes = []
     for cell in cells:
-        if known.setdefault(cell, cell).specification.digest != cell.specification.digest:
-            names = " × ".join(filter(None, cell.names))
-            raise UsageError(f"{names} means two variants of the protocol here; set more of what tells them apart")
-    return list(known)
+        names, digest = " × ".join(cell.names[:3]), cell.specification.digest
+        if digests.setdefault(cell, digest) != digest:
+            told = " × ".join(filter(None, cell.names))
+            raise UsageError(f"{told} means two variants of the protocol here; set more of what tells them apart")
+        if first.setdefault((names, digest), cell) is not cell:
+            notes.append(f"two variants of the protocol are the same for {names}, which is trained once")
+    return list(first.values()), notes
 
 
 def _without_changes_of_others(content: Any, overrides: Iterable[str]) -> Any:
@@ -198,18 +227,16 @@ def _of_a_list(experiment: str | None) -> str:
     return own
 
 
-def _settings(prefix: str, given: Iterable[str], cfg: DictConfig) -> dict[str, Any]:
-    """The values of the given keys under this one, by what is left of the key."""
-    return {key.removeprefix(f"{prefix}."): _value(cfg, key) for key in given if key.startswith(f"{prefix}.")}
+def _under(prefix: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings under this key, by what is left of theirs."""
+    return {key.removeprefix(f"{prefix}."): value for key, value in given.items() if key.startswith(f"{prefix}.")}
 
 
-def _cells(
-    config: Config, protocol_name: str, protocol: Protocol, given: Mapping[str, str], cfg: DictConfig
-) -> list[Cell]:
-    """Every model × task × range under one protocol. given: what the command line and the variant set, spelled."""
+def _cells(config: Config, protocol_name: str, protocol: Protocol, given: Mapping[str, Any]) -> list[Cell]:
+    """Every model × task × range under one protocol. given: what the command line and the variant set."""
     cells = []
     for model_name, model in config.model.items():
-        own_settings = _settings(f"model.{model_name}", given, cfg)
+        own_settings = _under(f"model.{model_name}", given)
         for task_name, task in config.task.items():
             if model_name not in protocol.tasks.get(task_name, config.model):
                 continue
@@ -222,8 +249,7 @@ def _cells(
                     check_precision(specification.problem, protocol.dtype)
                 except UsageError as error:
                     raise UsageError(f"{task_name} on range {range_name}: {error}") from None
-                own = {"model": model_name, "task": task_name, "range": range_name}
-                text = ";".join(f"{k}={v}" for k, v in sorted(given.items()) if _concerns(k, own))
+                text = label(given, model_name, task_name, range_name)
                 cells.append(Cell(model_name, task_name, range_name, protocol_name, text, specification))
     return cells
 
@@ -248,60 +274,3 @@ def adapt(name: str, model: Model, protocol: Protocol, changes: Sequence[Any], g
         raise UsageError(f"model.{name}: {sentence(error)}") from None
     assert isinstance(result, Model)
     return result
-
-
-def _concerns(key: str, own: dict[str, str]) -> bool:
-    """Whether an override enters the cell's digest: `model.nac.…` is no concern of nalu's."""
-    group, _, rest = key.partition(".")
-    return group not in own or rest == own[group] or rest.startswith(own[group] + ".")
-
-
-def canonical(overrides: Iterable[str], cfg: DictConfig) -> dict[str, str]:
-    """The overrides that decide numbers, key -> composed value in one spelling (2_000 and 2000 are the same)."""
-    result = {}
-    for override in overrides:
-        key, _, text = override.partition("=")
-        taken_away, key = key.startswith("~"), key.lstrip("+~").split("@")[0]
-        if key in (*GROUPS, *NUMBERLESS) or key.startswith(("engine.", "hydra")):
-            continue
-        for own in [key] if taken_away else _leaves(key, text):
-            top, _, name = own.partition(".")
-            if (taken_away and top == "protocol" and name in PROTOCOL) or OmegaConf.is_missing(*_parent(cfg, own)):
-                raise UsageError(f"{own} must have a value; write {own}=<value> or leave it out")
-            result[own] = _spell(_value(cfg, own))
-    return result
-
-
-def _leaves(key: str, text: str) -> list[str]:
-    """What is set where a mapping is written: key.name for each of its values; the key itself of anything else."""
-
-    def under(path: str, value: Any) -> list[str]:
-        if not isinstance(value, dict) or not value:
-            return [path]
-        return [leaf for name, inner in value.items() for leaf in under(f"{path}.{name}", inner)]
-
-    return under(key, OverridesParser.create().parse_override(f"{key}={text}").value()) if "{" in text else [key]
-
-
-def _parent(cfg: DictConfig, key: str) -> tuple[Any, str]:
-    """The mapping that holds a key's value, and its name there."""
-    path, _, name = key.rpartition(".")
-    parent = OmegaConf.select(cfg, path) if path else cfg
-    return (parent, name) if isinstance(parent, DictConfig) else (cfg, "")
-
-
-def _value(cfg: DictConfig, key: str) -> Any:
-    value = OmegaConf.select(cfg, key)
-    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-
-
-def _spell(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    if isinstance(value, list):
-        return f"[{','.join(map(_spell, value))}]"
-    if isinstance(value, dict):
-        return f"{{{','.join(f'{k}:{_spell(v)}' for k, v in sorted(value.items()))}}}"
-    return json.dumps(value)
