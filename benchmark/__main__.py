@@ -35,8 +35,6 @@ def main(cfg: Any) -> None:
     hydra = HydraConfig.get()
     try:
         request = resolve(cfg, hydra.runtime.choices, hydra.overrides.task, hydra.runtime.cwd)
-        for note in request.notes():
-            to_stderr(f"note: {note}")
         place = request.results.absolute()
         store = stores[place] = stores.get(place) or Store(request.results)
         try:

@@ -78,6 +78,8 @@ def run(request: Request | None = None, /, **names) -> Results:
 
 def train_missing(request: Request, store: Store) -> int:
     """Train what the store lacks of a request: how many replicas; RunError where a tile could not be trained."""
+    for note in request.notes():
+        to_stderr(f"note: {note}")
     engine = request.engine
     replicas = request.replicas()
     missing = store.missing(replicas)

@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +10,6 @@ from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -25,17 +23,18 @@ from benchmark.asked.checks import (
     sentence,
 )
 from benchmark.asked.classes import class_name
-from benchmark.asked.conf_files import CONF, GROUPS, VERSION_BASE, check_name, choices_of, published_tables
+from benchmark.asked.conf_files import CONF, VERSION_BASE, check_name, choices_of, published_tables
+from benchmark.asked.effects import idle
+from benchmark.asked.labels import label, repeated, settings, spell
 from benchmark.asked.models import Model
 from benchmark.asked.protocol import Engine, Protocol
 from benchmark.asked.ranges import Ranges
+from benchmark.asked.recipe import in_steps
 from benchmark.asked.replicas import Cell, Replica, Specification
 from benchmark.asked.tasks import Task, check_precision
 from benchmark.errors import UsageError, located, unknown
 
 MOST = 1_000_000  # networks of a request
-PROTOCOL = [f.name for f in dataclasses.fields(Protocol)]
-NUMBERLESS = ("results", "published", "protocol.seeds", "protocol.first_seed")  # settings no number depends on
 
 
 @dataclass
@@ -47,23 +46,30 @@ class Request:
     engine: Engine
     results: Path
     published: str | None
-    left_out: list[str] = field(default_factory=list)  # sentences about what was named and is not trained
+    told: list[str] = field(default_factory=list)  # sentences about what of it is not trained or decides nothing
 
     def replicas(self) -> list[Replica]:
         """Every seed of every cell."""
         return [Replica(cell, seed) for cell in self.cells for seed in self.seeds]
 
     def notes(self) -> list[str]:
-        """Sentences about what is left out, and about regularizers that begin only after the run has ended."""
+        """Sentences about what is left out, and what does nothing, in these cells or in a run of this length."""
         late: dict[int, dict[str, None]] = {}
         for cell in self.cells:
             steps = cell.specification.protocol.steps
             for name, term in cell.specification.model.recipe.regularizers.items():
                 if term.weight and not term.strength(steps - 1, steps):
                     late.setdefault(steps, {})[f"{name} of {cell.model} (from step {term.start:,.0f})"] = None
-        return self.left_out + [
-            f"{steps:,} steps end before these regularizers act: {', '.join(told)}" for steps, told in late.items()
+        told = [
+            f"{steps:,} steps end before these regularizers act: {', '.join(names)}" for steps, names in late.items()
         ]
+        for cell in self.cells:
+            steps, restart = cell.specification.protocol.steps, cell.specification.model.recipe.restart
+            if restart and in_steps(restart.after, steps) >= steps:
+                told.append(f"{steps:,} steps end before {cell.model} could start anew (after {restart.after:,.0f})")
+        if (workers := self.engine.workers or 0) > (networks := len(self.cells) * len(self.seeds)):
+            told.append(f"{networks} networks keep no more than {networks} of {workers} workers busy")
+        return list(dict.fromkeys(self.told + told))
 
 
 def compose(
@@ -141,21 +147,21 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str], stood: str 
     for group, name in (("protocol", protocol_name), ("experiment", experiment)):
         for part in name.split("/") if name else ():
             check_name(f"a {group}", part)
-    given = canonical(overrides, cfg)
+    given = settings(overrides, cfg, dataclasses.asdict(config))
     cells = []
     left_out: dict[tuple[str, tuple[str, ...]], list[str]] = {}  # (a variant's settings, tasks) -> models
-    for changed in config.protocol.varied(_settings("protocol", given, cfg)):
+    for changed in config.protocol.varied(_under("protocol", given)):
         protocol = _variant(config.protocol, changed) if changed else config.protocol
         check_names(config, protocol)
-        told = {name: value for name, value in changed.items() if name not in ("models", "tasks")}
-        spelled = given | {f"protocol.{name}": _spell(value) for name, value in told.items()}
-        chosen = any(f"protocol.{name}" in given for name in told)
+        own = {name: getattr(protocol, name) for name in changed if name not in ("models", "tasks")}
+        whole = given | {f"protocol.{name}": value for name, value in own.items()}
+        chosen = any(f"protocol.{name}" in given for name in own)
         for model in config.model:
             tasks = [task for task in config.task if _is_trained(config.protocol, protocol, model, task, chosen)]
-            cells += _cells(config, protocol_name, protocol, model, tasks, spelled, cfg)
+            cells += _cells(config, protocol_name, protocol, model, tasks, whole, cfg)
             if rest := tuple(task for task in config.task if task not in tasks):
-                settings = ", ".join(f"{name}={_spell(value)}" for name, value in told.items())
-                left_out.setdefault((settings, rest), []).append(model)
+                told = ", ".join(f"{name}={spell(value)}" for name, value in own.items())
+                left_out.setdefault((told, rest), []).append(model)
     if not cells:
         its_own = {task: models for task, models in config.protocol.tasks.items() if models}
         published = ", ".join(f"{task} with {' '.join(map(str, models))}" for task, models in its_own.items())
@@ -169,16 +175,18 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str], stood: str 
     asked = {key.partition("=")[0].lstrip("+") for key in overrides}
     if not {"model", "task"} & asked:  # who asks for an experiment alone asks for no more than it has
         left_out = {}
-    sentences = _sentences(protocol_name, left_out, len(config.task))
-    return Request(_once(cells), seeds, config.engine, folder, config.published, sentences)
+    cells, alike = _distinct(cells)
+    excluded = _sentences(protocol_name, left_out, len(config.task))
+    notes = [*repeated(overrides), *idle(given, cells), *excluded, *alike]
+    return Request(cells, seeds, config.engine, folder, config.published, notes)
 
 
 def _sentences(protocol_name: str, left_out: Mapping[tuple[str, tuple[str, ...]], list[str]], tasks: int) -> list[str]:
     """What was asked for and is not trained, and why: a sentence, if there is anything."""
     told = []
-    for (settings, missing), models in left_out.items():
+    for (own, missing), models in left_out.items():
         where = [] if len(missing) == tasks else [f"on {', '.join(missing)}"]
-        told.append(" ".join([", ".join(models), *where, *([f"with {settings}"] if settings else [])]))
+        told.append(" ".join([", ".join(models), *where, *([f"with {own}"] if own else [])]))
     return [f"{protocol_name} says who is trained on what, and leaves out: {'; '.join(told)}"] if told else []
 
 
@@ -222,14 +230,22 @@ def _variant(protocol: Protocol, changed: Mapping[str, Any]) -> Protocol:
     return varied
 
 
-def _once(cells: Sequence[Cell]) -> list[Cell]:
-    """Each cell once; UsageError where one key would stand for two configurations."""
-    known: dict[Cell, Cell] = {}
+def _distinct(cells: Sequence[Cell]) -> tuple[list[Cell], list[str]]:
+    """Each configuration once, and a sentence for each cell that another variant of the protocol is the same as.
+
+    UsageError where one key would stand for two configurations.
+    """
+    digests: dict[Cell, str] = {}
+    first: dict[tuple, Cell] = {}
+    notes = []
     for cell in cells:
-        if known.setdefault(cell, cell).specification.digest != cell.specification.digest:
-            names = " × ".join(filter(None, cell.names))
-            raise UsageError(f"{names} means two variants of the protocol here; set more of what tells them apart")
-    return list(known)
+        names, digest = " × ".join(cell.names[:3]), cell.specification.digest
+        if digests.setdefault(cell, digest) != digest:
+            told = " × ".join(filter(None, cell.names))
+            raise UsageError(f"{told} means two variants of the protocol here; set more of what tells them apart")
+        if first.setdefault((names, digest), cell) is not cell:
+            notes.append(f"two variants of the protocol are the same for {names}, which is trained once")
+    return list(first.values()), notes
 
 
 def _without_changes_of_others(content: Any, overrides: Iterable[str]) -> Any:
@@ -253,9 +269,9 @@ def _of_a_list(experiment: str | None) -> str:
     return own
 
 
-def _settings(prefix: str, given: Iterable[str], cfg: DictConfig) -> dict[str, Any]:
-    """The values of the given keys under this one, by what is left of the key."""
-    return {key.removeprefix(f"{prefix}."): _value(cfg, key) for key in given if key.startswith(f"{prefix}.")}
+def _under(prefix: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings under this key, by what is left of theirs."""
+    return {key.removeprefix(f"{prefix}."): value for key, value in given.items() if key.startswith(f"{prefix}.")}
 
 
 def _cells(
@@ -264,13 +280,13 @@ def _cells(
     protocol: Protocol,
     model_name: str,
     tasks: Sequence[str],
-    given: Mapping[str, str],
+    given: Mapping[str, Any],
     cfg: DictConfig,
 ) -> list[Cell]:
-    """A model on these tasks and every range. given: what the command line and the variant set, spelled."""
+    """A model on these tasks and every range. given: what the command line and the variant set."""
     cells = []
     model = config.model[model_name]
-    own_settings = _settings(f"model.{model_name}", given, cfg)
+    own_settings = _under(f"model.{model_name}", given)
     for task_name in tasks:
         task = config.task[task_name]
         changes = [protocol.models.get(model_name), protocol.tasks.get(task_name, {}).get(model_name)]
@@ -284,13 +300,12 @@ def _cells(
                 check_precision(specification.problem, protocol.dtype)
             except UsageError as error:
                 raise UsageError(f"{task_name} on range {range_name}: {error}") from None
-            own_names = {"model": model_name, "task": task_name, "range": range_name}
-            text = ";".join(f"{k}={v}" for k, v in sorted(given.items()) if _concerns(k, own_names))
+            text = label(given, model_name, task_name, range_name)
             cells.append(Cell(model_name, task_name, range_name, protocol_name, text, specification))
     return cells
 
 
-def _own_rate(protocol: Protocol, model: str, given: Mapping[str, str], cfg: DictConfig) -> float | None:
+def _own_rate(protocol: Protocol, model: str, given: Mapping[str, Any], cfg: DictConfig) -> float | None:
     """The learning rate that a model brings which a protocol with models of its own does not know; else None."""
     if not protocol.tasks or _is_known(protocol, model) or "protocol.learning_rate" in given:
         return None
@@ -317,60 +332,3 @@ def adapt(name: str, model: Model, protocol: Protocol, changes: Sequence[Any], g
         raise UsageError(f"model.{name}: {sentence(error)}") from None
     assert isinstance(result, Model)
     return result
-
-
-def _concerns(key: str, own: dict[str, str]) -> bool:
-    """Whether an override enters the cell's digest: `model.nac.…` is no concern of nalu's."""
-    group, _, rest = key.partition(".")
-    return group not in own or rest == own[group] or rest.startswith(own[group] + ".")
-
-
-def canonical(overrides: Iterable[str], cfg: DictConfig) -> dict[str, str]:
-    """The overrides that decide numbers, key -> composed value in one spelling (2_000 and 2000 are the same)."""
-    result = {}
-    for override in overrides:
-        key, _, text = override.partition("=")
-        taken_away, key = key.startswith("~"), key.lstrip("+~").split("@")[0]
-        if key in (*GROUPS, *NUMBERLESS) or key.startswith(("engine.", "hydra")):
-            continue
-        for own in [key] if taken_away else _leaves(key, text):
-            top, _, name = own.partition(".")
-            if (taken_away and top == "protocol" and name in PROTOCOL) or OmegaConf.is_missing(*_parent(cfg, own)):
-                raise UsageError(f"{own} must have a value; write {own}=<value> or leave it out")
-            result[own] = _spell(_value(cfg, own))
-    return result
-
-
-def _leaves(key: str, text: str) -> list[str]:
-    """What is set where a mapping is written: key.name for each of its values; the key itself of anything else."""
-
-    def under(path: str, value: Any) -> list[str]:
-        if not isinstance(value, dict) or not value:
-            return [path]
-        return [leaf for name, inner in value.items() for leaf in under(f"{path}.{name}", inner)]
-
-    return under(key, OverridesParser.create().parse_override(f"{key}={text}").value()) if "{" in text else [key]
-
-
-def _parent(cfg: DictConfig, key: str) -> tuple[Any, str]:
-    """The mapping that holds a key's value, and its name there."""
-    path, _, name = key.rpartition(".")
-    parent = OmegaConf.select(cfg, path) if path else cfg
-    return (parent, name) if isinstance(parent, DictConfig) else (cfg, "")
-
-
-def _value(cfg: DictConfig, key: str) -> Any:
-    value = OmegaConf.select(cfg, key)
-    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-
-
-def _spell(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    if isinstance(value, list):
-        return f"[{','.join(map(_spell, value))}]"
-    if isinstance(value, dict):
-        return f"{{{','.join(f'{k}:{_spell(v)}' for k, v in sorted(value.items()))}}}"
-    return json.dumps(value)

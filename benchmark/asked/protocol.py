@@ -96,7 +96,7 @@ class Protocol:
         if isinstance(self.threshold, str):
             _one_of("threshold", self.threshold, ("inclusive", "module"))
         elif self.threshold is not None:
-            number("threshold", self.threshold, above=0)
+            self.threshold = number("threshold", self.threshold, above=0)
         if self.spans is not None:
             self._check_spans()
         for name, changes in [*_mapped("models", self.models), *_mapped("tasks", self.tasks)]:

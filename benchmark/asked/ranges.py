@@ -216,10 +216,38 @@ def parse(name: str, spec: Any) -> Where:
         if not isinstance(spec.get("coin", False), bool):
             raise UsageError(f"{name} coin ({short(spec['coin'])}) must be true or false")
         laws: dict[str, Any] = {key: spec[key] for key in ("law", "coin") if key in spec}
+        if spec.get("law", "uniform") == "uniform" and {"location", "scale"} & set(spec):
+            raise UsageError(f"{name}: a uniform law has no location and no scale; it has intervals")
         numbers: dict[str, Any] = {"location": number(f"{name} location", spec.get("location", 0.0))}
         numbers["scale"] = number(f"{name} scale", spec.get("scale", 1.0), above=0)
-        return Distribution(_intervals(name, spec.get("intervals", [])), **laws, **numbers)
+        intervals = _intervals(name, spec.get("intervals", []))
+        if spec.get("coin") and len(intervals) == 1:
+            raise UsageError(f"{name}: a coin chooses between intervals, and there is one; leave it out")
+        return Distribution(intervals, **laws, **numbers)
     return Distribution(_intervals(name, spec))
+
+
+def spelled(where: Where) -> Any:
+    """The one spelling of what `parse` reads.
+
+    >>> spelled(parse("interpolation", {"law": "uniform", "intervals": [[-2.0, 1e0]]}))
+    [[-2, 1]]
+    """
+    if isinstance(where, tuple):
+        return {"operands": [spelled(part) for part in where]}
+    if isinstance(where, Grid):
+        return {"axes": [[_plain(end) for end in axis] for axis in where.axes], "count": where.count}
+    intervals = [[_plain(end) for end in interval] for interval in where.intervals]
+    own: dict[str, Any] = {"coin": True} if where.coin else {}
+    if where.law != "uniform":
+        own |= {"law": where.law, "scale": _plain(where.scale)}
+    if where.law == "normal":
+        own |= {"location": _plain(where.location)}
+    return own | {"intervals": intervals} if own else intervals
+
+
+def _plain(value: float) -> float:
+    return int(value) if value.is_integer() and abs(value) < 2**53 else value
 
 
 def _known(name: str, spec: dict[str, Any], keys: tuple[str, ...]) -> None:
@@ -255,6 +283,9 @@ class Ranges:
 
     def __post_init__(self) -> None:
         for name in ("interpolation", "extrapolation"):
-            parse(name, getattr(self, name))
-        if self.profile is not None and len(Distribution(_intervals("profile", self.profile)).intervals) != 1:
-            raise UsageError(f"profile ({self.profile}) must be one interval [[low, high]]")
+            setattr(self, name, spelled(parse(name, getattr(self, name))))
+        if self.profile is not None:
+            whole = Distribution(_intervals("profile", self.profile))
+            if len(whole.intervals) != 1:
+                raise UsageError(f"profile ({self.profile}) must be one interval [[low, high]]")
+            self.profile = spelled(whole)

@@ -59,14 +59,26 @@ class Specification:
 def decisive(content: dict[str, Any]) -> dict[str, Any]:
     """What numbers depend on in a specification that was made a mapping."""
     protocol = {name: value for name, value in content["protocol"].items() if name not in UNDECISIVE}
-    return _given(content | {"protocol": protocol})
+    options = {name: _floats(content["model"][name]) for name in ("options", "hidden_options")}
+    return _given(content | {"protocol": protocol, "model": content["model"] | options})
 
 
 def _given(content: Any) -> Any:
     """Without what is None: a setting that did not exist yet is the same as one that is not set."""
     if isinstance(content, dict):
         return {key: _given(value) for key, value in content.items() if value is not None}
-    return content
+    return content + 0.0 if isinstance(content, float) else content  # -0.0 is 0.0
+
+
+def _floats(content: Any) -> Any:
+    """With equal numbers alike; what needs a whole number refuses any other (see `networks.build`)."""
+    if isinstance(content, dict):
+        return {key: _floats(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_floats(value) for value in content]
+    if isinstance(content, int) and not isinstance(content, bool) and abs(content) < 2**53:
+        return float(content)
+    return int(content) if isinstance(content, float) and content.is_integer() and abs(content) >= 2**53 else content
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,7 @@ OF_THE_DEFAULT_PROTOCOL = {"headline", "initialisation"}
 @pytest.mark.parametrize("name", choices_of("experiment"))
 def test_every_experiment_composes_and_trains_under_its_own_protocol(name):
     request = trained(of_experiment(name))
+    assert request.notes() == []
     assert request.results == Path(f"results/{name}").absolute()
     has_budgets = f"{name}/paper" in choices_of("protocol")
     own = f"{name}/paper" if has_budgets else "default" if name in OF_THE_DEFAULT_PROTOCOL else name
@@ -177,6 +178,105 @@ def test_the_digest_depends_on_what_decides_numbers_and_on_nothing_else():
     assert len({digest(), digest(model="nac"), *map(digest, changed)}) == len(changed) + 2
 
 
+OPTION = "model.nalu.options.epsilon"
+NORMAL = "range.positive.interpolation={law: normal, location: 1, scale: 1, intervals: [[0, 3]]}"
+LEAVES = ["law: normal", "location: 1.0", "intervals: [[0, 3e0]]"]
+
+
+@pytest.mark.parametrize(
+    "spellings",
+    [
+        [[f"range.positive.interpolation={text}"] for text in (
+            "[[-3,3]]", "[[-3.0,3.0]]", "[[-3e0,+3]]", "[[-0.3e1,30e-1]]", "[['-3','3']]", "{intervals: [[-3,3]]}",
+            "{law: uniform, intervals: [[-3,3.0]], coin: false}",
+        )],
+        [[f"+range.positive.profile={text}"] for text in ("[[0,7]]", "[[-0.0,7.0]]")],
+        [[NORMAL], [f"range.positive.interpolation={{{', '.join(LEAVES)}}}"]],
+        [["range.positive.interpolation.0=[1,3]"], ["range.positive.interpolation=[[1,3]]"]],
+        [["task=square", f"range.positive.interpolation={{axes: {axes}, count: 9}}"] for axes in (
+            "[[1,1]]", "[[1.,1e0]]",
+        )],
+        [[f"protocol.threshold={text}"] for text in ("1", "1.0", "1e0", "10e-1")],
+        [[f"protocol.epsilon={text}"] for text in ("0.1", "1e-1", "'0.1'", ".1")],
+        [[f"protocol.learning_rate={text}"] for text in ("1", "1.0", "'1e0'")],
+        [[f"protocol.steps={text}"] for text in ("2000", "2_000", "'2000'")],
+        [[f"{OPTION}={text}"] for text in ("1", "1.0", "1e0")],
+        [[f"{OPTION}={text}"] for text in ("0", "0.0", "-0.0")],
+        [[f"model.nalu.recipe{text}"] for text in (".learning_rate=2", ".learning_rate=2.0", "={learning_rate: 2e0}")],
+        [["+model.nalu.recipe.regularizers={l1: {weight: 1}}"], ["+model.nalu.recipe.regularizers.l1.weight=1.0"]],
+        [[], ["protocol.seeds=3"], ["+engine={workers: 2}"], ["results=there"]],
+        [["protocol.steps=5"], ["protocol.variants=[{steps: 5}]"]],
+    ],
+)  # fmt: skip
+def test_equal_numbers_are_one_key_and_one_digest_however_they_are_spelled(spellings):
+    cells = {
+        (cell, cell.specification.digest)
+        for overrides in spellings
+        for cell in compose(["nalu"], ["mul"], ["positive"], overrides=overrides).cells
+    }
+    assert len(cells) == 1
+
+
+def test_a_text_is_no_number_and_a_setting_of_another_model_is_in_no_key():
+    text = compose(["nalu"], ["mul"], ["positive"], overrides=["model.nalu.options.initialisation='1'"]).cells[0]
+    assert text.overrides == 'model.nalu.options.initialisation="1"'
+    asked = ["+protocol.models.nac.hidden=[3]", "+protocol.tasks.add.nac={hidden: [4]}", "+protocol.tasks.add.nalu={}"]
+    rows = {(cell.model, cell.task): cell for cell in compose(["nac", "nalu"], ["add", "mul"], overrides=asked).cells}
+    assert {row: cell.overrides for row, cell in rows.items()} == {
+        ("nac", "add"): "protocol.models.nac.hidden=[3];protocol.tasks.add.nac.hidden=[4]",
+        ("nac", "mul"): "protocol.models.nac.hidden=[3]",
+        ("nalu", "add"): "protocol.tasks.add.nalu={}",
+        ("nalu", "mul"): "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("overrides", "why"),
+    [
+        (["protocol.subset=0.3"], "protocol.subset has no effect: .* there is no protocol.inputs"),
+        (["protocol.overlap=0.3"], "there is no protocol.inputs"),
+        (["protocol.inputs=10", "protocol.spans=[[0,2],[2,4]]", "protocol.subset=0.3"], "protocol.spans says which"),
+        (["task=square", "protocol.inputs=10", "protocol.overlap=0.3"], "square has one operand"),
+        (["protocol.threshold=module"], "the rule module is of the arithmetic data set"),
+        (["protocol.threshold=0.1", "protocol.epsilon=0.1"], "protocol.threshold is a number itself"),
+        (["task=div", "task.div.margin=0.2", "protocol.inputs=10"], "the divisor is a sum"),
+        (["+protocol.models.nac.hidden=[2]"], "no cell of this request is of what it names"),
+        (["+protocol.tasks.add.nalu={}"], "no cell of this request is of what it names"),
+        (["+model.nalu.hidden_options={epsilon: 1}"], "nalu has no hidden layers"),
+        (["+model.nalu.hidden_options={epsilon: 1}", "+model.nalu.hidden=[2]"], "as there is no hidden_unit"),
+        (["+model.nalu.recipe.regularizers={l1: {weight: 0, start: 0.5, end: 0.7}}"], "the weight of .* is 0"),
+        (["range.positive.interpolation={law: uniform, scale: 2, intervals: [[1,2]]}"], "a uniform law has no"),
+        (["range.positive.interpolation={coin: true, intervals: [[1,2]]}"], "a coin chooses between intervals"),
+    ],
+)  # fmt: skip
+def test_what_has_no_effect_is_refused(overrides, why):
+    with pytest.raises(UsageError, match=why):
+        compose(["nalu"], ["mul"], ["positive"], overrides=overrides)
+
+
+@pytest.mark.parametrize(
+    ("names", "overrides", "note"),
+    [
+        ((["nalu"], ["mul", "square"]), ["protocol.inputs=10", "protocol.overlap=0"],
+         "protocol.overlap has no effect on nalu × square × positive: square has one operand"),
+        ((["nalu", "nac"], ["mul"]), ["protocol.hidden=[2]", "+model.nac.hidden=[3]"],
+         "protocol.hidden has no effect on nac × mul × positive: the hidden of nac is set elsewhere, to [3]"),
+        ((["inalu"], ["mul"]), ["protocol.steps=100", "model.inalu.recipe.restart.after=200"],
+         "100 steps end before inalu could start anew (after 200)"),
+        ((["nalu"], ["mul"]), ["protocol.seeds=2", "engine.workers=3"],
+         "2 networks keep no more than 2 of 3 workers busy"),
+        ((["nalu"], ["mul"]), ["protocol.steps=2", "protocol.steps=3"],
+         "protocol.steps is set 2 times; the last one counts"),
+        ((["nalu", "nac"], ["mul"]), ["+protocol.tasks.mul={nalu: {}}"], "protocol default does not train nac on mul"),
+        ((["nalu"], ["square"], ["figure1_integers"]), ["protocol.samples=128", "protocol.evaluation_size=9"],
+         "protocol.evaluation_size has no effect on nalu × square × figure1_integers: its examples are a grid's"),
+    ],
+)  # fmt: skip
+def test_what_has_no_effect_on_some_is_told(names, overrides, note):
+    models, tasks, *ranges = names
+    assert note in compose(models, tasks, ranges[0] if ranges else ["positive"], overrides=overrides).notes()
+
+
 def test_variants_are_rows_of_their_own_as_if_each_were_asked_for():
     cells = compose(["nmu", "nalu"], ["mul"], ["positive"], "madsen2020_hidden_size/quick").cells
     assert len(cells) == 2 * 9
@@ -215,7 +315,11 @@ def test_regularizers_that_come_after_the_end_are_named():
 def test_one_key_does_not_stand_for_two_configurations():
     changed = "{steps: 5, models: {nac: {recipe: {learning_rate: 1}}}}"
     variants = lambda *each: compose(["nac"], ["add"], overrides=[f"protocol.variants=[{','.join(each)}]"]).cells
-    assert len(variants("{steps: 5}", "{steps: 5}")) == 2  # one a range
+    assert len(variants("{steps: 5}", "{steps: 6}")) == 4  # two a range
+    for twice in ("[{steps: 5}, {steps: 5}]", "[{}, {batch: 128}]"):
+        request = compose(["nac"], ["add"], ["positive"], overrides=[f"protocol.variants={twice}"])
+        assert len(request.cells) == 1
+        assert request.notes()[0].startswith("two variants of the protocol are the same for nac × add × positive")
     with pytest.raises(UsageError, match="means two variants of the protocol"):
         variants("{steps: 5}", changed)
 
