@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob
+from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from benchmark.asked.conf_files import GROUPS, check_name, choices_of
+from benchmark.asked.conf_files import DIGITS, GROUPS, LONG, check_name, choices_of
 from benchmark.asked.models import Model
 from benchmark.asked.own_files import own_folder
 from benchmark.asked.protocol import Engine, Protocol
@@ -38,6 +39,8 @@ class Config:
 
 
 HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
+VALUES = 100_000  # of a whole configuration
+UNFIT = (OmegaConfBaseException, OverflowError)  # what values of the wrong kind raise
 CONFIGURED = (Config, Model, Recipe, Regularizer, Restart, Turn, Task, Ranges, Protocol, Engine)
 
 
@@ -52,6 +55,8 @@ def check_choices(arguments: Iterable[str], folders: Sequence[Path] = ()) -> Non
     folders = [*folders, *(own_folder("hydra.searchpath", place) for place in places if "://" not in place)]
     for argument in arguments:
         key, equals, _ = argument.partition("=")
+        if LONG.search(argument):
+            raise UsageError(f"{short(argument)} holds a number of more than {DIGITS:,} digits")
         if argument.startswith("~"):
             continue
         if not equals:
@@ -62,6 +67,8 @@ def check_choices(arguments: Iterable[str], folders: Sequence[Path] = ()) -> Non
         if at:
             continue
         key = group
+        if re.fullmatch(r"hydra|hydra\.(run|sweep|output_subdir)(\..*)?", key):
+            raise UsageError(f"{short(argument)}: nothing is written but the results; write results=<folder>")
         if key not in GROUPS:
             _check_key(key)
             if "glob(" in argument and isinstance(_chosen(argument), Glob):
@@ -80,19 +87,23 @@ def check_choices(arguments: Iterable[str], folders: Sequence[Path] = ()) -> Non
                 raise unknown(key, str(name), choices_of(key, folders))
 
 
+def _parsed(argument: str) -> Override:
+    try:
+        return OverridesParser.create().parse_override(argument)
+    except HYDRA_ERRORS as error:
+        raise UsageError(f"cannot read the argument {argument!r} ({sentence(error)})") from None
+
+
 def _places(argument: str) -> list[str]:
     """Where Hydra is told to look, files' folders as paths."""
-    places = OverridesParser.create().parse_override(argument).value()
+    places = _parsed(argument).value()
     plain = [str(getattr(place, "text", place)) for place in (places if isinstance(places, list) else [])]
     return [place.removeprefix("file://") for place in plain]
 
 
 def _chosen(argument: str) -> list[Any] | Glob:
     """What an argument chooses from its group: what each job of a sweep does, or one."""
-    try:
-        parsed = OverridesParser.create().parse_override(argument)
-    except HYDRA_ERRORS as error:
-        raise UsageError(f"cannot read the argument {argument!r} ({sentence(error)})") from None
+    parsed = _parsed(argument)
     value = parsed.value()
     if isinstance(value, Glob):
         return value
@@ -114,6 +125,27 @@ def _check_key(key: str) -> None:
         fields = [f.name for f in dataclasses.fields(parts[top])]
         if rest[0] not in fields:
             raise unknown(f"key of {top}", rest[0], fields)
+
+
+def check_amount(cfg: Any) -> None:
+    """UsageError where references, `${…}`, repeat what others repeat until it fills the memory."""
+    known: dict[int, tuple[Any, int]] = {}  # a container is kept, so that no other gets its number
+
+    def amount(node: Any) -> int:
+        if not OmegaConf.is_config(node):
+            return 1
+        if id(node) not in known:
+            names = node.keys() if isinstance(node, DictConfig) else range(len(node))
+            known[id(node)] = (
+                node,
+                sum(amount(node[name]) for name in names if not OmegaConf.is_missing(node, name)) + 1,
+            )
+        return known[id(node)][1]
+
+    if (values := amount(cfg)) > VALUES:
+        raise UsageError(
+            f"with what its references repeat the configuration holds {values:,} values; {VALUES:,} are most"
+        )
 
 
 def check_shape(content: Any) -> None:
