@@ -17,7 +17,8 @@ EXAMPLES = """\
 
 # Hydra's flags that only tell something, or take another configuration than ours.
 TELLS = ("cfg", "info", "hydra_help", "shell_completion", "experimental_rerun", "config_path", "config_name")
-WRONG = (ValueError, TypeError, KeyError, AttributeError, RecursionError)  # Hydra's: a job's own do not come so far
+# What Hydra raises where files make no configuration; what a job of ours raises does not come so far.
+WRONG = (ValueError, TypeError, LookupError, AttributeError, AssertionError, RecursionError)
 finished: list[Any] = []  # the requests of this process's jobs
 failures: list[tuple[int, str]] = []  # (exit code, sentence) of its failed jobs
 

@@ -136,15 +136,13 @@ def check_amount(cfg: Any) -> None:
             return 1
         if id(node) not in known:
             names = node.keys() if isinstance(node, DictConfig) else range(len(node))
-            known[id(node)] = (
-                node,
-                sum(amount(node[name]) for name in names if not OmegaConf.is_missing(node, name)) + 1,
-            )
+            values = [node[name] for name in names if not OmegaConf.is_missing(node, name)]
+            known[id(node)] = node, 1 + sum(map(amount, values))
         return known[id(node)][1]
 
     if (values := amount(cfg)) > VALUES:
         raise UsageError(
-            f"with what its references repeat the configuration holds {values:,} values; {VALUES:,} are most"
+            f"references repeat others until there are {values:,} values; {VALUES:,} is the most there can be"
         )
 
 
@@ -216,4 +214,5 @@ def sentence(error: BaseException) -> str:
             text = f"{where[1]}: {text}"
         texts += [text] if text and not any(text in other for other in texts) else []
         cause = cause.__cause__
-    return re.sub(r"\s+", " ", re.sub(r"Config search path:.*", "", ": ".join(texts), flags=re.DOTALL)).strip()
+    told = re.sub(r"Config search path:.*", "", ": ".join(texts), flags=re.DOTALL)
+    return " ".join(told.split()) or "a list of defaults is not as Hydra reads it"

@@ -423,7 +423,7 @@ HUGE = "1" + "0" * 400
         (["protocol.dtype='${nope}'"], "protocol.dtype: Interpolation key 'nope' not found"),
         (["+model.nalu.options={a: [1,2,3,4,5,6,7,8,9]," + ",".join(
             f"{b}: [{','.join([f'${{model.nalu.options.{a}}}'] * 9)}]" for a, b in pairwise("abcdefgh")
-        ) + "}"], "with what its references repeat the configuration holds"),
+        ) + "}"], "references repeat others until there are"),
         (["protocol.steps=glob(*)"], "glob chooses files of a group"),
     ],
 )  # fmt: skip
