@@ -15,10 +15,10 @@ EXAMPLES = """\
   python -m benchmark +experiment=trask2018_figure1_rmsprop
   python -m benchmark +experiment=madsen2020_simple protocol=madsen2020_simple/quick"""
 
-MULTIRUN = {"-m", "--multirun"}
-TRAINS = {*MULTIRUN, "-r", "--run", "-cd", "--config-dir"}  # Hydra's flags that do not only tell something
-WRONG = (ValueError, TypeError, KeyError, AttributeError, RecursionError)  # Hydra's: a job's own do not come so far
-SHOWS = {"-c", "--cfg", "--resolve"}  # those that show the configuration
+# Hydra's flags that only tell something, or take another configuration than ours.
+TELLS = ("cfg", "info", "hydra_help", "shell_completion", "experimental_rerun", "config_path", "config_name")
+# What Hydra raises where files make no configuration; what a job of ours raises does not come so far.
+WRONG = (ValueError, TypeError, LookupError, AttributeError, AssertionError, RecursionError)
 finished: list[Any] = []  # the requests of this process's jobs
 stores: dict[Any, Any] = {}  # the stores of their folders
 failures: list[tuple[int, str]] = []  # (exit code, sentence) of its failed jobs
@@ -27,6 +27,7 @@ failures: list[tuple[int, str]] = []  # (exit code, sentence) of its failed jobs
 def main(cfg: Any) -> None:
     """One Hydra job: a grid. Its failure is remembered, not raised, so that a sweep's other jobs run."""
     from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
 
     from benchmark.asked.configs import resolve
     from benchmark.results.store import Store
@@ -34,7 +35,8 @@ def main(cfg: Any) -> None:
 
     hydra = HydraConfig.get()
     try:
-        request = resolve(cfg, hydra.runtime.choices, hydra.overrides.task, hydra.runtime.cwd)
+        overrides: Any = OmegaConf.to_container(hydra.overrides.task)
+        request = resolve(cfg, hydra.runtime.choices, overrides, hydra.runtime.cwd)
         place = request.results.absolute()
         store = stores[place] = stores.get(place) or Store(request.results)
         try:
@@ -225,15 +227,15 @@ def command_line() -> None:
         from benchmark.asked.own_files import own_folder
 
         flags, overrides = separated(arguments)
-        given = understood([*overrides, *flags]).config_dir
-        folders = [] if given is None else [own_folder("--config-dir", given)]
+        options = understood([*overrides, *flags])
+        folders = [] if options.config_dir is None else [own_folder("--config-dir", options.config_dir)]
         flags += [f"--config-dir={folder}" for folder in folders]  # the last one counts
-        others = {flag.split("=")[0] for flag in flags if flag.startswith("-")} - TRAINS
-        if not others - SHOWS:
+        tells = {name for name in TELLS if getattr(options, name)}
+        if tells <= {"cfg"}:
             check_choices(overrides, folders)
-        if not others:
+        if not tells:
             _ask_for_what_is_missing(overrides)
-        sweep = [f"hydra.sweep.dir={scratch.name}"] if MULTIRUN & set(flags) else []
+        sweep = [f"hydra.sweep.dir={scratch.name}"]
         compatible = VERSION_BASE or {"execution_whitelist": ["benchmark.*"]}
         job = hydra.main(**compatible, config_path=str(CONF), config_name="config")(main)
         try:

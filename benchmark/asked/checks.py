@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob
+from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from benchmark.asked.classes import offer
-from benchmark.asked.conf_files import GROUPS, check_name, choices_of
+from benchmark.asked.conf_files import DIGITS, GROUPS, LONG, check_name, choices_of
 from benchmark.asked.models import Model
 from benchmark.asked.own_files import own_folder
 from benchmark.asked.protocol import Engine, Protocol
@@ -39,6 +40,8 @@ class Config:
 
 
 HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
+VALUES = 100_000  # of a whole configuration
+UNFIT = (OmegaConfBaseException, OverflowError)  # what values of the wrong kind raise
 CONFIGURED = (Config, Model, Recipe, Regularizer, Restart, Turn, Task, Ranges, Protocol, Engine)
 
 
@@ -53,6 +56,8 @@ def check_choices(arguments: Iterable[str], folders: Sequence[Path] = ()) -> Non
     folders = [*folders, *(own_folder("hydra.searchpath", place) for place in places if "://" not in place)]
     for argument in arguments:
         key, equals, _ = argument.partition("=")
+        if LONG.search(argument):
+            raise UsageError(f"{short(argument)} holds a number of more than {DIGITS:,} digits")
         if argument.startswith("~"):
             continue
         if not equals:
@@ -63,6 +68,8 @@ def check_choices(arguments: Iterable[str], folders: Sequence[Path] = ()) -> Non
         if at:
             continue
         key = group
+        if re.fullmatch(r"hydra|hydra\.(run|sweep|output_subdir)(\..*)?", key):
+            raise UsageError(f"{short(argument)}: nothing is written but the results; write results=<folder>")
         if key not in GROUPS:
             _check_key(key)
             if "glob(" in argument and isinstance(_chosen(argument), Glob):
@@ -88,19 +95,23 @@ def check_choices(arguments: Iterable[str], folders: Sequence[Path] = ()) -> Non
                 raise unknown(key, str(name), choices)
 
 
+def _parsed(argument: str) -> Override:
+    try:
+        return OverridesParser.create().parse_override(argument)
+    except HYDRA_ERRORS as error:
+        raise UsageError(f"cannot read the argument {argument!r} ({sentence(error)})") from None
+
+
 def _places(argument: str) -> list[str]:
     """Where Hydra is told to look, files' folders as paths."""
-    places = OverridesParser.create().parse_override(argument).value()
+    places = _parsed(argument).value()
     plain = [str(getattr(place, "text", place)) for place in (places if isinstance(places, list) else [])]
     return [place.removeprefix("file://") for place in plain]
 
 
 def _chosen(argument: str) -> list[Any] | Glob:
     """What an argument chooses from its group: what each job of a sweep does, or one."""
-    try:
-        parsed = OverridesParser.create().parse_override(argument)
-    except HYDRA_ERRORS as error:
-        raise UsageError(f"cannot read the argument {argument!r} ({sentence(error)})") from None
+    parsed = _parsed(argument)
     value = parsed.value()
     if isinstance(value, Glob):
         return value
@@ -122,6 +133,25 @@ def _check_key(key: str) -> None:
         fields = [f.name for f in dataclasses.fields(parts[top])]
         if rest[0] not in fields:
             raise unknown(f"key of {top}", rest[0], fields)
+
+
+def check_amount(cfg: Any) -> None:
+    """UsageError where references, `${…}`, repeat what others repeat until it fills the memory."""
+    known: dict[int, tuple[Any, int]] = {}  # a container is kept, so that no other gets its number
+
+    def amount(node: Any) -> int:
+        if not OmegaConf.is_config(node):
+            return 1
+        if id(node) not in known:
+            names = node.keys() if isinstance(node, DictConfig) else range(len(node))
+            values = [node[name] for name in names if not OmegaConf.is_missing(node, name)]
+            known[id(node)] = node, 1 + sum(map(amount, values))
+        return known[id(node)][1]
+
+    if (values := amount(cfg)) > VALUES:
+        raise UsageError(
+            f"references repeat others until there are {values:,} values; {VALUES:,} is the most there can be"
+        )
 
 
 def check_shape(content: Any) -> None:
@@ -192,4 +222,5 @@ def sentence(error: BaseException) -> str:
             text = f"{where[1]}: {text}"
         texts += [text] if text and not any(text in other for other in texts) else []
         cause = cause.__cause__
-    return re.sub(r"\s+", " ", re.sub(r"Config search path:.*", "", ": ".join(texts), flags=re.DOTALL)).strip()
+    told = re.sub(r"Config search path:.*", "", ": ".join(texts), flags=re.DOTALL)
+    return " ".join(told.split()) or "a list of defaults is not as Hydra reads it"

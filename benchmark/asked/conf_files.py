@@ -18,6 +18,9 @@ VERSION_BASE: dict[str, Any] = {"version_base": "1.3"} if version("hydra-core").
 GROUPS = ("model", "task", "range", "protocol", "experiment")
 MISSING = ("nan", "na", "null", "none", "inf", "infinity", "true", "false")  # what tables are read back as
 
+DIGITS = 1000  # of a number; Python reads no more than 4,300
+LONG = re.compile(rf"[0-9a-fA-F_]{{{DIGITS + 1}}}")
+
 
 def check_name(what: str, name: Any) -> None:
     """UsageError unless a name is one that every table gives back as it was.

@@ -11,11 +11,12 @@ from typing import Any
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from benchmark.asked.checks import (
     HYDRA_ERRORS,
+    UNFIT,
     Config,
+    check_amount,
     check_choices,
     check_names,
     check_shape,
@@ -129,11 +130,12 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str], stood: str 
     overrides = list(overrides)
     try:
         known = OmegaConf.create({name: cfg[name] for name in cfg if name != "hydra"})
+        check_amount(known)
         content = OmegaConf.to_container(known, resolve=True)
         check_shape(content)
         chosen = _without_changes_of_others(content, overrides)
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), chosen))
-    except OmegaConfBaseException as error:
+    except UNFIT as error:
         raise UsageError(sentence(error)) from None
     assert isinstance(config, Config)
     for group in ("model", "task", "range"):
@@ -215,7 +217,7 @@ def restored(content: Mapping[str, Any]) -> Specification:
     try:
         merged = {name: OmegaConf.merge(OmegaConf.structured(kind), content[name]) for name, kind in kinds.items()}
         return Specification(**{name: OmegaConf.to_object(config) for name, config in merged.items()})  # type: ignore
-    except (OmegaConfBaseException, KeyError) as error:
+    except (*HYDRA_ERRORS, KeyError) as error:
         raise UsageError(sentence(error)) from None
 
 
@@ -224,7 +226,7 @@ def _variant(protocol: Protocol, changed: Mapping[str, Any]) -> Protocol:
     try:
         content = dataclasses.asdict(protocol) | dict(changed) | {"variants": []}
         varied = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Protocol), content))
-    except OmegaConfBaseException as error:
+    except UNFIT as error:
         raise UsageError(f"a variant of the protocol: {sentence(error)}") from None
     assert isinstance(varied, Protocol)
     return varied
@@ -328,7 +330,7 @@ def adapt(name: str, model: Model, protocol: Protocol, changes: Sequence[Any], g
         for key, value in given.items():
             OmegaConf.update(adapted, key, value)
         result = OmegaConf.to_object(adapted)
-    except OmegaConfBaseException as error:
+    except UNFIT as error:
         raise UsageError(f"model.{name}: {sentence(error)}") from None
     assert isinstance(result, Model)
     return result

@@ -10,7 +10,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from benchmark.asked.conf_files import CONF, GROUPS, check_name
+from benchmark.asked.conf_files import CONF, DIGITS, GROUPS, LONG, check_name
 from benchmark.errors import UsageError, located, short
 
 LARGEST, MOST, DEEPEST = 100_000, 10_000, 32  # bytes of a file, values in it with what its aliases repeat, its levels
@@ -90,6 +90,9 @@ def _read(path: Path) -> str:
         raise UsageError(f"{path}, line {line}: byte {content[error.start]:#x} is no UTF-8; save it as UTF-8") from None
     if text.startswith("\ufeff"):
         raise UsageError(f"{path}, line 1: it begins with a byte order mark; save it as UTF-8 without one")
+    if found := LONG.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise UsageError(f"{path}, line {line}: it holds a number of more than {DIGITS:,} digits")
     if found := yaml.reader.Reader.NON_PRINTABLE.search(text):
         line = text.count("\n", 0, found.start()) + 1
         raise UsageError(f"{path}, line {line}: there is a control character, {found[0]!r}; remove it")

@@ -175,7 +175,8 @@ class Grid:
 
     def rows(self) -> np.ndarray:
         """The rows as columns, float64 [input, row]."""
-        return np.array([start + step * np.arange(self.count) for start, step in self.axes])
+        with np.errstate(over="ignore"):  # what leaves float64 is refused with what leaves the precision
+            return np.array([start + step * np.arange(self.count) for start, step in self.axes])
 
     def __str__(self) -> str:
         ends = [f"{start:g}, {start + step:g}, …, {start + step * (self.count - 1):g}" for start, step in self.axes]

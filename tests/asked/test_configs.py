@@ -2,6 +2,7 @@
 
 import dataclasses
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -439,6 +440,13 @@ HUGE = "1" + "0" * 400
         (["range.positive.interpolation=[[1e39,1e40]]"], "leaves what float32 holds"),
         (["range.positive.interpolation=[[1e19,1e20]]"], "the targets of mul leave what float32 holds"),
         (["task=sub", "protocol.inputs=10", "protocol.subset=1", "protocol.overlap=1"], "is 0 for all inputs"),
+        ([f"protocol.batch={'1' * 5000}"], "holds a number of more than 1,000 digits"),
+        (["protocol.learning_rate=1" + "0" * 320], "int too large to convert to float"),
+        (["hydra.run.dir=here"], "nothing is written but the results"),
+        (["protocol.dtype='${nope}'"], "protocol.dtype: Interpolation key 'nope' not found"),
+        (["+model.nalu.options={a: [1,2,3,4,5,6,7,8,9]," + ",".join(
+            f"{b}: [{','.join([f'${{model.nalu.options.{a}}}'] * 9)}]" for a, b in pairwise("abcdefgh")
+        ) + "}"], "references repeat others until there are"),
         (["protocol.steps=glob(*)"], "glob chooses files of a group"),
     ],
 )  # fmt: skip
