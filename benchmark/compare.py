@@ -200,8 +200,10 @@ def _compare(options: argparse.Namespace) -> int:
     write_text(output / "differences.csv", to_csv(table))
     from benchmark.showing import figures
 
-    for stem, figure in figures.numbered("differences", figures.difference_heatmap(table)):
-        figures.save(figure, output / stem)
+    written = ["differences.csv"]
+    if not (nothing := figures.nothing("differences", table["difference"])):
+        for stem, figure in figures.numbered("differences", figures.difference_heatmap(table)):
+            written += [path.name for path in figures.save(figure, output / stem)]
     say(f"A: {options.A}\nB: {options.B}")
     for metric in metrics:
         rows = table[table["metric"] == metric]
@@ -213,7 +215,7 @@ def _compare(options: argparse.Namespace) -> int:
     missing = alone(a, b, on, metrics)
     for text in missing:
         say(f"\n{text}")
-    say(f"\n{EXPLANATION}\n\n{output}: differences.csv, differences.png (and .svg)")
+    say(f"\n{EXPLANATION}\n\n{output}: {', '.join(written)}{f'; no figure: {nothing}' if nothing else ''}")
     return int(bool(set(options.fail_on or ()) & {*table["verdict"], *(["missing"] if missing else [])}))
 
 

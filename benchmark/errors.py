@@ -55,6 +55,8 @@ def located(name: str, value: str | Path, stood: str = "") -> Path:
     >>> located("results", "/tmp/../here").as_posix()
     '/here'
     """
+    if not isinstance(value, str | Path):
+        raise UsageError(f"{name} ({short(value)}) must name a folder")
     path = os.path.expanduser(value)
     if not str(value) or not str(value).isprintable():
         raise UsageError(f"{name} ({short(str(value))}) must name a folder, in characters that can be seen")

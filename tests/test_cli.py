@@ -48,13 +48,15 @@ def test_the_literal_command_prints_a_table_says_why_and_writes_tables_and_figur
     written = {name for name in files(tmp_path) if "shards" not in name}
     names = ("outcomes", "summary", "profile", "plane", "cells", "initialisation")
     tables = {f"results/default/{name}.csv" for name in names}
-    stems = ("success", "error", "verdicts", "horizon", "error_by_distance", "learning_curves", "initialisation")
+    stems = ("error", "verdicts", "error_by_distance", "learning_curves", "initialisation")
     stems += ("plane_mul_positive", "plane_mul_symmetric")
     figures = {f"results/default/figures/{stem}.{end}" for stem in stems for end in ("png", "svg")}
     others = {
         f"results/default/{name}" for name in ("curves.csv.gz", ".lock", "figures/.shown", "REPORT.md", "summary.tex")
     }
     assert written == tables | figures | others
+    report = (tmp_path / "results/default/REPORT.md").read_text(encoding="utf-8")
+    assert "* No figure success: all success rates are 0." in report
 
 
 def test_plus_or_no_plus_is_the_same_request(command, tmp_path):

@@ -111,21 +111,21 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-def test_the_unit_of_ones_own_trains_as_the_readme_says(tmp_path):
+@pytest.mark.parametrize("named", ["'+model=[mine.Net,", "--config-dir mine"])
+def test_the_unit_of_ones_own_trains_as_the_readme_says(tmp_path, named):
     (unit,) = [block for block in blocks("python") if block.startswith("# mine.py")]
-    models = [block for block in blocks("yaml") if "mine/model" in block]
-    (command,) = [line for block in blocks("sh") for line in block.splitlines() if "--config-dir mine" in line]
-    (tmp_path / "mine" / "model").mkdir(parents=True)
+    (model,) = [block for block in blocks("yaml") if "mine/model" in block]
+    (command,) = [line for block in blocks("sh") for line in block.splitlines() if named in line]
     (tmp_path / "mine.py").write_text(unit)
-    for model in models:
-        (tmp_path / re.search(r"# (mine/model/\w+\.yaml)", model)[1]).write_text(model)
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    (tmp_path / re.search(r"# (mine/model/\w+\.yaml)", model)[1]).write_text(model)
     few = ["protocol.seeds=2", "protocol.steps=4", "protocol.evaluation_size=100"]
     arguments = [sys.executable, *shlex.split(command)[1:], *few]
     done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     table = pd.read_csv(tmp_path / "results/default/outcomes.csv")
-    assert set(table["model"]) == {"doubled", "net", "nac"}
-    assert table.loc[table["model"] == "doubled", "sparsity"].isna().all()
+    assert set(table["model"]) == ({"net", "nac"} if "config" in named else {"Net", "Doubled", "nac"})
+    assert table.loc[table["model"] != "nac", "sparsity"].isna().all()
 
 
 def test_every_model_and_protocol_is_in_the_readmes_tables():

@@ -159,7 +159,7 @@ def test_of_what_lies_among_the_figures_only_what_was_drawn_there_is_removed(fol
     stamp.write_text(stamp.read_text() + "\nsuccess_of_old.png\n../summary.csv")
     report.write(copy)
     left = {path.name for path in (copy / "figures").iterdir()}
-    assert {"notes.txt", "paper_figure.pdf", "mine.png", "success.png"} <= left
+    assert {"notes.txt", "paper_figure.pdf", "mine.png", "error.png"} <= left
     assert "success_of_old.png" not in left and (copy / "summary.csv").exists()
     assert "mine.png" not in (copy / "REPORT.md").read_text()
 

@@ -2,13 +2,14 @@
 
 from functools import partial
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from benchmark.representable import FLOOR, REPRESENTABLE, cells_of, floor, main, representable, table
 from benchmark.showing import figures, published
+from benchmark.showing.figures.look import power
+from benchmark.showing.names import TASKS
 from benchmark.units.nmru import NMRU
 from benchmark.units.npu import NPU
 from benchmark.units.nru import NRU
@@ -80,13 +81,14 @@ def test_floors_for_small_divisors_are_the_published_ones():
 
 def test_the_figure_hatches_what_is_impossible_and_tells_the_worst_floor(cells):
     declared, floors = representable(cells), floor(cells)
-    figure = figures.representable_heatmap(declared, floors)
+    (figure,) = figures.representable_heatmap(declared, floors)
     axes = figure.axes[0]
-    hatched = [patch for patch in axes.patches if patch.get_hatch()]
-    assert len(hatched) == (declared["representable"] == "no").sum()
-    worst = np.log10(floors.groupby(["model", "task", "sign"])["relative"].max().loc["npu", "square", "positive"])
-    shown = [text.get_text() for text in axes.texts]
-    assert f"−{abs(worst):.1f}" in shown
+    (hatched,) = [patches for patches in axes.collections if patches.get_hatch()]
+    assert len(hatched.get_paths()) == (declared["representable"] == "no").sum()
+    worst = floors.groupby(["model", "task", "sign"])["relative"].max()
+    shown = {(text.get_position()): text.get_text() for text in axes.texts}
+    row, column = [tick.get_text() for tick in axes.get_yticklabels()].index("NPU"), 3 * list(TASKS).index("square")
+    assert shown[column + 0.5, row + 0.5] == power(worst["npu", "square", "positive"])
 
 
 def test_the_command_writes_its_tables_and_figure_and_refuses_unknown_models(tmp_path, capsys):

@@ -33,7 +33,7 @@ from benchmark.asked.ranges import Ranges
 from benchmark.asked.recipe import in_steps
 from benchmark.asked.replicas import Cell, Replica, Specification
 from benchmark.asked.tasks import Task, check_precision
-from benchmark.errors import UsageError, located, unknown
+from benchmark.errors import UsageError, located, short, unknown
 
 MOST = 1_000_000  # networks of a request
 
@@ -87,9 +87,14 @@ def compose(
     >>> [cell.names for cell in compose(models=["nalu"], tasks=["mul"], ranges=["positive"]).cells]
     [('nalu', 'mul', 'positive', 'default', '')]
     """
-    classes = class_name(models) if isinstance(models, str | type) else [*map(class_name, models)]
-    named = {"model": classes, "task": tasks, "range": ranges, "protocol": protocol, "experiment": experiment}
-    arguments = [f"{group}={_listed(value)}" for group, value in named.items() if value] + list(overrides)
+    many = {"models": models, "tasks": tasks, "ranges": ranges, "overrides": overrides}
+    chosen = {name: _texts(name, value) for name, value in many.items()}
+    arguments = [f"{name[:-1]}=[{','.join(chosen[name])}]" for name in ("models", "tasks", "ranges") if many[name]]
+    for name, value in (("protocol", protocol), ("experiment", experiment)):
+        if value is not None and not isinstance(value, str):
+            raise UsageError(f"{name} ({short(value)}) must be a name")
+        arguments += [f"{name}={value}"] if value else []
+    arguments += chosen["overrides"]
     check_choices(arguments)
     with initialize_config_dir(str(CONF), **VERSION_BASE):
         try:
@@ -117,8 +122,12 @@ def instead(arguments: Sequence[str], error: Exception) -> list[str]:
     return [own for a in arguments for own in ([f"~{key}", f"+{key}={a.partition('=')[2]}"] if a == told[0] else [a])]
 
 
-def _listed(value: str | Sequence[str]) -> str:
-    return value if isinstance(value, str) else f"[{','.join(value)}]"
+def _texts(name: str, value: Any) -> list[str]:
+    """One text or several as a list, classes by their names; UsageError for anything else."""
+    values = [value] if isinstance(value, str | type) else list(value) if isinstance(value, Iterable) else [value]
+    if isinstance(value, Mapping) or not all(isinstance(one, str | type) for one in values):
+        raise UsageError(f"{name} ({short(value)}) must be a list of texts")
+    return [class_name(one) for one in values]
 
 
 def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str], stood: str = "") -> Request:

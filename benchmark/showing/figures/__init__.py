@@ -45,6 +45,7 @@ __all__ = [
     "learning_curves",
     "left_out",
     "looks",
+    "nothing",
     "numbered",
     "operand_plane",
     "representable_heatmap",
@@ -239,11 +240,11 @@ def _of_kinds(kinds: Iterable[Kind], tables: Tables, title: str, ends: list[str]
             panels = [f"of {task} on {name}" for task, name in finite.index[~finite]]
         taken = [*(tables[name] for name in kind.takes), tables["cells"]]
         more = {"comparison": tables.get("comparison")} if kind.pages is error_by_input else {}
-        nothing = _nothing(kind.what, pd.concat([rows[column] for column in kind.columns]))
-        yield Drawing(stem, kind.stem, title, partial(kind.pages, *taken, **more), nothing, panels)
+        why = nothing(kind.what, pd.concat([rows[column] for column in kind.columns]))
+        yield Drawing(stem, kind.stem, title, partial(kind.pages, *taken, **more), why, panels)
 
 
-def _nothing(what: str, shown: pd.Series) -> str:
+def nothing(what: str, shown: pd.Series) -> str:
     """Why what would be shown is not worth a picture; "" if it is."""
     numeric = pd.api.types.is_numeric_dtype(shown)
     if numeric and not np.isfinite(shown).any():
