@@ -123,7 +123,7 @@ def text(folder: Path, found: dict[str, pd.DataFrame]) -> str:
         seen = [name for name in statistics.VERDICTS if (found["outcomes"]["verdict"] == name).any()]
         parts += ["\n".join(f"* **{name}**: {texts.MEANINGS[name]}." for name in seen)]
         if late := texts.late(found["outcomes"]):
-            parts += ["\n".join(f"* {sentence}" for sentence in late)]
+            parts += ["\n".join(f"* {texts.in_markdown(sentence)}" for sentence in late)]
     if "cells" in found:
         parts += ["\n".join(f"* {texts.in_markdown(sentence)}" for sentence in texts.of_cells(found["cells"]))]
     if "comparison" in found and (told := published.tell(found["comparison"], found.get("outcomes"))):

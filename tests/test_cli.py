@@ -233,9 +233,9 @@ def test_figures_of_another_selection_do_not_linger(command, tmp_path):
     line = ["+model=linear", "+task=add", "range=positive", *FEW]
     assert command(*line)[0] == 0
     assert command(*line, "protocol=smoke", "results=results/default")[0] == 0
-    names = {path.name for path in (tmp_path / "results/default/figures").glob("success-*.png")}
+    names = {path.stem for path in (tmp_path / "results/default/figures").glob("error-*.png")}
     assert {name.split("-")[1] for name in names} == {"default", "smoke"}
-    assert not (tmp_path / "results/default/figures/success.png").exists()
+    assert not (tmp_path / "results/default/figures/error.png").exists()
 
 
 def test_many_overrides_still_make_file_names(command, tmp_path):

@@ -106,7 +106,7 @@ OF_THE_DEFAULT_PROTOCOL = {"headline", "initialisation"}
 @pytest.mark.parametrize("name", choices_of("experiment"))
 def test_every_experiment_composes_and_trains_under_its_own_protocol(name):
     request = trained(of_experiment(name))
-    assert request.notes() == []
+    assert request.told == []
     assert request.results == Path(f"results/{name}").absolute()
     has_budgets = f"{name}/paper" in choices_of("protocol")
     own = f"{name}/paper" if has_budgets else "default" if name in OF_THE_DEFAULT_PROTOCOL else name
@@ -268,7 +268,8 @@ def test_what_has_no_effect_is_refused(overrides, why):
          "2 networks keep no more than 2 of 3 workers busy"),
         ((["nalu"], ["mul"]), ["protocol.steps=2", "protocol.steps=3"],
          "protocol.steps is set 2 times; the last one counts"),
-        ((["nalu", "nac"], ["mul"]), ["+protocol.tasks.mul={nalu: {}}"], "protocol default does not train nac on mul"),
+        ((["nalu", "nac"], ["mul", "add"]), ["+protocol.tasks={mul: {nalu: {}}, add: {nac: {}}}"],
+         "default says who is trained on what, and leaves out: nalu on add; nac on mul"),
         ((["nalu"], ["square"], ["figure1_integers"]), ["protocol.samples=128", "protocol.evaluation_size=9"],
          "protocol.evaluation_size has no effect on nalu × square × figure1_integers: its examples are a grid's"),
     ],
