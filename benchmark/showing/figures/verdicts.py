@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -99,4 +100,4 @@ def _stack(axes: Axes, shares: pd.DataFrame) -> None:
     axes.set_yticks(range(len(shares)), map(label, shares.index))
     axes.tick_params(length=2)
     axes.tick_params(axis="y", length=0)
-    axes.spines[:].set_visible(False)
+    sns.despine(ax=axes, left=True, bottom=True)
