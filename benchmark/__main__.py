@@ -82,14 +82,13 @@ def draw() -> None:
         try:
             found, notes = report.write(folder, anew=False, asked=wanted)
             for note in notes:
-                print(f"note: {note}", file=sys.stderr)
+                to_stderr(f"note: {note}")
             if "comparison" in found:
                 _tell(published.asked(found["comparison"], wanted), found)
             for name, cells in _published_elsewhere(requests).items():
-                print(
+                to_stderr(
                     f"note: comparison.csv does not hold the numbers beside {name}: it holds, for each protocol, the "
-                    "published table of the experiment with its name",
-                    file=sys.stderr,
+                    "published table of the experiment with its name"
                 )
                 own = {table: published.asked(rows, cells) for table, rows in found.items()}
                 _tell(published.beside(name, own, stores[folder.absolute()]), found)

@@ -153,8 +153,8 @@ def _bound_here(replicas: Sequence[Replica]) -> list[str]:
 
 def _check_units(replicas: Sequence[Replica]) -> None:
     """Refuse names and options that make no unit, and units that break the contract, before anything is written."""
-    from benchmark.training.contract import check
     from benchmark.training.networks import build
+    from benchmark.training.trial import check
 
     for cell in {id(replica.cell): replica.cell for replica in replicas}.values():
         build(cell.specification)

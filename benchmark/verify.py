@@ -23,12 +23,8 @@ from benchmark.training.cost import seconds
 
 # What does not decide a number, or says who computed it.
 APART = {*KEY, "digest", "seconds", "device", "engine", "torch", "benchmark"}
-BY_CELL = {
-    "profile": [*CELL, "x"],
-    "plane": [*CELL, "a", "b"],
-    "initialisation": CELL,
-    "cells": CELL,
-}  # the tables whose rows are of all seeds, and their keys
+# The tables whose rows are of all seeds, and their keys.
+BY_CELL = {"profile": [*CELL, "x"], "plane": [*CELL, "a", "b"], "initialisation": CELL, "cells": CELL}
 
 
 @dataclass
@@ -54,13 +50,12 @@ def cells_of(outcomes: pd.DataFrame, name: str, models: Sequence[str] = ()) -> d
         for experiment in dict.fromkeys((name, protocol.partition("/")[0])):
             if experiment in choices_of("experiment"):
                 found = _composed(experiment=experiment, **wanted) | found
-        for kind, group in rows.groupby(["model"]):
-            if any(names not in found for names in group[CELL].drop_duplicates().itertuples(index=False, name=None)):
-                grid = {"tasks": [*group["task"].unique()], "ranges": [*group["range"].unique()]}
-                found |= _composed(models=[*kind], **grid, **wanted)
-        if models:
-            grid = {"tasks": [*rows["task"].unique()], "ranges": [*rows["range"].unique()]}
-            found |= _composed(models=models, **grid, **wanted)
+        cells = rows[CELL].drop_duplicates()
+        known = [names in found for names in cells.itertuples(index=False, name=None)]
+        # Task by task: another task may not be defined on these ranges.
+        for (model, task), group in cells[~np.array(known)].groupby(["model", "task"]):
+            for name in (model, *models):
+                found |= _composed(models=[name], tasks=[task], ranges=[*group["range"]], **wanted)
     return found
 
 

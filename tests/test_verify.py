@@ -81,6 +81,23 @@ def test_a_sample_is_drawn_by_cost_and_is_another_for_another_seed(folder):
     assert len(verify.sample(outcomes, cells, 50, 0)) == 12
 
 
+def test_cells_are_found_though_their_tasks_are_not_defined_on_each_others_ranges():
+    asked = [compose(["nac"], ["sqrt"], ["positive"]), compose(["nac"], ["add"], ["neg_2_1"])]
+    names = [cell.names for request in asked for cell in request.cells]
+    assert set(verify.cells_of(pd.DataFrame(names, columns=verify.CELL), "mine")) == set(names)
+
+
+def test_a_class_of_ones_own_is_verified_where_it_is_named(tmp_path, monkeypatch, capsys):
+    code = "import torch\nclass Net(torch.nn.Linear):\n    pass\n"
+    (tmp_path / "own_verified.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    overrides = [*QUICK, "engine.mode=eager"]
+    run(compose(["own_verified.Net"], ["add"], ["positive"], overrides=overrides, results=tmp_path / "results"))
+    assert verify.main([str(tmp_path / "results")]) == 2
+    assert "name a class of your own by --model" in capsys.readouterr().err
+    assert verify.main([str(tmp_path / "results"), "--model", "own_verified.Net"]) == 0
+
+
 def test_a_folder_that_is_not_there_is_told(tmp_path, capsys):
     assert verify.main([str(tmp_path / "none")]) == 2
     assert "There is no results folder" in capsys.readouterr().err

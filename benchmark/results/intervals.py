@@ -7,7 +7,6 @@ from functools import cache, lru_cache
 
 import numpy as np
 from scipy import optimize, special, stats
-from scipy.special import cython_special
 
 RESAMPLES, BATCH = 2000, 100  # of the bootstrap; the samples take turns after every batch
 AT_ONCE = 1 << 20  # numbers of seeds that are drawn at once
@@ -207,63 +206,19 @@ def beta_mean(count: int, mean_log: float, mean_log_complement: float) -> Interv
 
         def loss(log_concentration: float) -> float:
             a, b = math.exp(log_concentration) * mean, math.exp(log_concentration) * complement
-            return cython_special.betaln(a, b) - (a - 1) * mean_log - (b - 1) * mean_log_complement
+            return special.betaln(a, b) - (a - 1) * mean_log - (b - 1) * mean_log_complement
 
-        return -minimum(loss, -60.0, 60.0)[1]
+        best = optimize.minimize_scalar(loss, bounds=(-60.0, 60.0), method="bounded", options={"xatol": 1e-10})
+        return -float(best.fun)
 
     # Jensen: the mean lies above the geometric mean, and its complement above the geometric mean of complements.
     of_complement = lambda log: math.log(-math.expm1(log))
     bounds = mean_log - of_complement(mean_log), of_complement(mean_log_complement) - mean_log_complement
-    best, least = minimum(lambda z: -profile(z), *bounds)
-    outside = lambda z: count * (-least - profile(z)) - HALF_DROP
-    low, high = (_root(outside, sign / math.sqrt(count), best) for sign in (-1, 1))
-    return tuple(float(special.expit(z)) for z in (best, low, high))  # type: ignore[return-value]
-
-
-def minimum(function: Callable[[float], float], low: float, high: float) -> tuple[float, float]:
-    """(x, function(x)) at a minimum between two ends: Brent 1973, chapter 5.
-
-    scipy's `minimize_scalar(method="bounded")` to the last bit, on plain floats: most of its time goes into numpy's
-    scalars, and a table takes thousands of these.
-    """
-    golden = 0.5 * (3.0 - math.sqrt(5.0))
-    best = second = third = low + golden * (high - low)
-    step = before = 0.0
-    at_best = at_second = at_third = function(best)
-    for _ in range(500):
-        middle = 0.5 * (low + high)
-        near = math.sqrt(2.2e-16) * abs(best) + 1e-10 / 3.0
-        if not abs(best - middle) > 2.0 * near - 0.5 * (high - low):
-            break
-        parabola = False
-        if abs(before) > near:
-            r = (best - second) * (at_best - at_third)
-            q = (best - third) * (at_best - at_second)
-            p = (best - third) * q - (best - second) * r
-            q = 2.0 * (q - r)
-            p, q = (-p if q > 0.0 else p), abs(q)
-            r, before = before, step
-            parabola = abs(p) < abs(0.5 * q * r) and q * (low - best) < p < q * (high - best)
-            if parabola:
-                step = p / q
-                x = best + step
-                if x - low < 2.0 * near or high - x < 2.0 * near:
-                    step = near if middle >= best else -near
-        if not parabola:
-            before = (low if best >= middle else high) - best
-            step = golden * before
-        x = best + (max(abs(step), near) if step >= 0 else -max(abs(step), near))
-        at_x = function(x)
-        if at_x <= at_best:
-            low, high = (best, high) if x >= best else (low, best)
-            third, at_third, second, at_second, best, at_best = second, at_second, best, at_best, x, at_x
-        else:
-            low, high = (x, high) if x < best else (low, x)
-            if at_x <= at_second or second == best:
-                third, at_third, second, at_second = second, at_second, x, at_x
-            elif at_x <= at_third or third in (best, second):
-                third, at_third = x, at_x
-    return best, at_best
+    best = optimize.minimize_scalar(lambda z: -profile(z), bounds=bounds, method="bounded", options={"xatol": 1e-10})
+    top = -float(best.fun)
+    outside = lambda z: count * (top - profile(z)) - HALF_DROP
+    low, high = (_root(outside, sign / math.sqrt(count), best.x) for sign in (-1, 1))
+    return tuple(float(special.expit(z)) for z in (best.x, low, high))  # type: ignore[return-value]
 
 
 def _root(outside: Callable[[float], float], stride: float, start: float = 0.0) -> float:

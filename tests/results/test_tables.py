@@ -82,15 +82,6 @@ def test_what_unpacks_to_more_than_memory_is_for_and_what_is_not_packed_are_refu
             read_table(tmp_path / "a.csv.gz", [])
 
 
-def test_a_table_is_written_as_pandas_writes_it():
-    numbers = [0.1 + 0.2, -0.0, 5e-324, 1.7e308, np.inf, -np.inf, np.nan, 1e16, 123456.0]
-    texts = ["", "a,b", 'say "so"', "two\nlines", None, "ß", "NA", "1", " "]
-    columns = {"number": numbers, "text": texts, "whole": range(9), "true": [True, False, True] * 3}
-    table = pd.DataFrame(columns | {"a,b": 1.0})
-    for one in (table, table[:0]):
-        assert to_csv(one) == one.to_csv(index=False, lineterminator="\n")
-
-
 def test_writing_the_same_again_changes_nothing(tmp_path):
     assert write_text(tmp_path / "a.csv.gz", "text")
     assert not write_text(tmp_path / "a.csv.gz", "text")

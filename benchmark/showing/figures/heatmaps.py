@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
@@ -121,7 +122,7 @@ def annotated(
     axes.set_yticks(np.arange(len(rows)) + 0.5 if rows else [], rows)
     axes.set(xlim=(0, values.shape[1]), ylim=(values.shape[0], 0))
     axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
+    sns.despine(ax=axes, left=True, bottom=True)
 
 
 def _by_range(table: pd.DataFrame, cells: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:

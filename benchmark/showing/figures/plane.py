@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
@@ -66,7 +67,7 @@ def _grid(panels: int) -> tuple[Figure, list]:
         axes.set(aspect="equal", xticks=(-10, 0, 10), yticks=(-10, 0, 10))
         axes.set(xlabel="a" if lowest else "", ylabel="b" if left else "")
         axes.tick_params(length=2, labelleft=left, labelbottom=lowest)
-        axes.spines[:].set_visible(False)
+        sns.despine(ax=axes, left=True, bottom=True)
     for axes in places[panels:]:
         axes.remove()
     return figure, places[:panels]

@@ -10,7 +10,7 @@ from torch import nn
 
 from benchmark.errors import UsageError
 from benchmark.run import run
-from benchmark.training.contract import check
+from benchmark.training.trial import check
 from benchmark.units import Unit, linear
 from benchmark.units.rows import seeded
 
