@@ -20,12 +20,13 @@ ARITHMETIC = ["add", "sub", "mul", "div", "square", "sqrt"]
 
 
 def trained(request):
-    """One step of one seed of as many cells as show every model, task, range and variant, in as few tiles as can be."""
+    """One step of one seed of as many cells as show every model, task and range, in as few tiles as can be."""
     replicas, seen = [], set()
     for cell in request.cells:
-        if seen >= set(enumerate(cell.names)):
+        shown = {*enumerate((cell.model, cell.task, cell.range))}
+        if seen >= shown:
             continue
-        seen |= set(enumerate(cell.names))
+        seen |= shown
         protocol = dataclasses.replace(
             cell.specification.protocol,
             steps=1,
@@ -53,13 +54,9 @@ def test_the_options_are_those_of_the_design():
 
 
 @pytest.mark.parametrize("name", choices_of("model"))
-def test_every_model_composes_and_trains(name):
-    request = compose([name], ["add"], ["positive"])
-    names = {cell.model for cell in request.cells}
-    if names == {name}:
-        trained(request)
-    else:
-        assert {"figure1": 15, "mlps": 18, "all": 42}[name] == len(names)
+def test_every_model_composes(name):  # that it trains is of the contract suite
+    names = {cell.model for cell in compose([name], ["add"], ["positive"]).cells}
+    assert names == {name} or {"figure1": 15, "mlps": 18, "all": 42}[name] == len(names)
 
 
 @pytest.mark.parametrize("name", choices_of("task"))

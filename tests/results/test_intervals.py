@@ -163,13 +163,6 @@ def test_the_bootstrap_of_medians_is_scipys(sizes):
     assert np.array_equal(intervals.bootstrap(samples, ("a", "b")), (low, high))
 
 
-def test_a_minimum_is_scipys_to_the_last_bit():
-    for function, low, high in ((lambda x: (x - 2) ** 2, -60, 60), (math.cosh, -3, 9), (lambda x: abs(x - 0.3), 0, 1)):
-        scipys = optimize.minimize_scalar(function, bounds=(low, high), method="bounded", options={"xatol": 1e-10})
-        assert intervals.minimum(function, low, high) == (scipys.x, scipys.fun)
-    assert math.isnan(intervals.minimum(lambda x: math.nan, 0, 1)[1])
-
-
 def test_boschloo_is_scipys_and_sees_no_difference_where_all_or_none_are_solved():
     assert intervals.boschloo(3, 25, 15, 25) == stats.boschloo_exact([[3, 15], [22, 10]]).pvalue
     assert intervals.boschloo(0, 25, 0, 25) == intervals.boschloo(25, 25, 100, 100) == 1

@@ -89,10 +89,8 @@ WIDE = ["protocol.inputs=70", "protocol.hidden=[2]", "protocol.steps=10"]
         ("nalu", "sub", "mixed_2", ["protocol.data_seed=3", "protocol.samples=48"]),
         ("nac_mul", "add", "positive", ["protocol.inputs=20", "protocol.hidden=[2]"]),
         ("nalu", "mul", "positive", WIDE),
-        ("nmu", "mul", "positive", WIDE),
-        ("nmru", "div", "positive", WIDE),
+        ("nmu", "mul", "positive", [*WIDE, "protocol.batch=24"]),
         ("mlp_tanh", "add", "positive", WIDE),
-        ("gated_nau_nmu", "sqrt", "positive", [*WIDE, "protocol.batch=24"]),
     ],
 )
 def test_what_protocols_ask_for_trains_as_eagerly(quick, model, task, range_, overrides):
