@@ -9,6 +9,7 @@ is the distance between two neighbouring float64 numbers.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -169,18 +170,21 @@ def power(base: float, n: ArrayLike) -> np.ndarray:
     return result[()]
 
 
-def total(values: ArrayLike, axis: int = -1) -> np.ndarray:
+def total(values: Any, axis: int = -1) -> Any:
     """The sum along an axis: with zeros up to a power of two, the upper half is added to the lower until one is left.
+
+    values: what is an array of float64 once it is one, or a tensor, which stays on its device.
 
     >>> float(total([1.0, 2.0, 3.0]))
     6.0
     """
-    rest = np.moveaxis(np.asarray(values, dtype=np.float64), axis, -1)
+    tensor = hasattr(values, "movedim")
+    rest: Any = values.movedim(axis, -1) if tensor else np.moveaxis(np.asarray(values, dtype=np.float64), axis, -1)
     if not rest.shape[-1]:
         return np.zeros(rest.shape[:-1])[()]
     while (size := rest.shape[-1]) > 1:
         half = 1 << ((size - 1).bit_length() - 1)
-        upper, rest = rest[..., half:], rest[..., :half].copy()
+        upper, rest = rest[..., half:], rest[..., :half].clone() if tensor else rest[..., :half].copy()
         rest[..., : size - half] += upper
     return rest[..., 0]
 

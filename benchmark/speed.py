@@ -242,11 +242,13 @@ def measure(workload: str, arguments: argparse.Namespace, done: Callable[[], Any
 
 
 def _lasting(seconds: float, pool: ProcessPoolExecutor) -> int:
-    """Steps that take a worker about so long, what precedes the first and follows the last included."""
-    steps, took = EVERY // 100, 0.0
+    """Steps that take a worker about so long; what precedes the first and follows the last comes on top."""
+    least = EVERY // 100
+    around = pool.submit(block, least).result()[1]
+    steps, took = least, 0.0
     while took < seconds / 3:
         steps *= 10 if took < seconds / 30 else 3
-        took = pool.submit(block, steps).result()[1]
+        took = pool.submit(block, steps).result()[1] - around
     return max(1, round(seconds / took * steps / EVERY)) * EVERY
 
 

@@ -174,6 +174,7 @@ def test_totals_are_sums_in_halves(size):
     assert (exact.total(values.T, axis=0) == sums).all()
     padded = np.pad(values, ((0, 0), (0, (1 << max(0, size - 1).bit_length()) - size)))
     assert (exact.total(padded) == sums).all()
+    assert (exact.total(torch.from_numpy(values)).numpy() == sums).all()
 
 
 def test_a_total_does_not_change_what_it_sums():

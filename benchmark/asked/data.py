@@ -25,8 +25,11 @@ Where = Grid | tuple[Distribution, ...]
 def number_unique(items: Sequence[Hashable]) -> tuple[list, Tensor]:
     """The distinct items in order of appearance, and the position of each item among them."""
     positions: dict[Hashable, int] = {}
-    index = [positions.setdefault(item, len(positions)) for item in items]
-    return list(positions), torch.tensor(index)
+    known: dict[int, int] = {}  # by identity: to hash a law for each of thousands of replicas takes a while
+    for item in items:
+        if id(item) not in known:
+            known[id(item)] = positions.setdefault(item, len(positions))
+    return list(positions), torch.tensor([known[id(item)] for item in items])
 
 
 @dataclass(frozen=True)
@@ -91,12 +94,12 @@ class Sampler:
         return p, sign
 
 
-def subset_offset(problem: Problem, seed: int) -> int:
-    """The seed's shift of the arithmetic data set's subsets, uniform on 0 … free."""
+def subset_offsets(problem: Problem, seeds: Sequence[int]) -> list[int]:
+    """Each seed's shift of the arithmetic data set's subsets, uniform on 0 … free."""
     if problem.subsets is None:
-        return 0
-    word = int(streams.bits(streams.key(seed, streams.OFFSET), streams.counter(1, 1))) & 0xFFFFFFFF
-    return word * (problem.subsets.free + 1) >> 32
+        return [0] * len(seeds)
+    words = streams.bits(streams.key(torch.tensor(seeds), streams.OFFSET), streams.counter(1, 1)).flatten()
+    return [(word & 0xFFFFFFFF) * (problem.subsets.free + 1) >> 32 for word in words.tolist()]
 
 
 class Targets:
@@ -186,7 +189,7 @@ class EvaluationSet:
 
     def __init__(self, problems: Sequence[Problem], offsets: Sequence[int], x: Tensor, set_of: Tensor):
         self.x, self.set_of = x, set_of
-        forms = [(int(s), p.operation, o) for s, p, o in zip(set_of, problems, offsets, strict=True)]
+        forms = [(s, p.operation, o) for s, p, o in zip(set_of.tolist(), problems, offsets, strict=True)]
         unique, self.target_of = number_unique(forms)
         chosen = {form: problem for form, problem in zip(forms, problems, strict=True)}
         targets = Targets([chosen[form] for form in unique], [offset for _, _, offset in unique], x.device)
@@ -225,9 +228,8 @@ class EvaluationSet:
     def of_profile(cls, replicas: Sequence[Replica], dtype: torch.dtype) -> tuple["EvaluationSet", np.ndarray]:
         """Points ordered by where they lie, PROFILE_POINTS for each x or one, and x [replica, x]."""
         problems = [replica.cell.specification.problem for replica in replicas]
-        unique, set_of = number_unique([(p.trained_hulls, p.extent, p.margin, p.operation) for p in problems])
-        chosen = [problems[int((set_of == i).nonzero()[0])] for i in range(len(unique))]
-        pairs = [profile_points(problem) for problem in chosen]
+        unique, set_of = number_unique(problems)
+        pairs = [profile_points(problem) for problem in unique]
         points = torch.as_tensor(np.stack([points for _, points in pairs]), dtype=dtype)
         x = np.stack([x for x, _ in pairs])[set_of.numpy()]
         return cls(problems, offsets(replicas), points, set_of), x
@@ -241,8 +243,8 @@ class EvaluationSet:
 
 
 def offsets(replicas: Sequence[Replica]) -> list[int]:
-    """The subset offset of each replica."""
-    return [subset_offset(replica.cell.specification.problem, replica.data_seed) for replica in replicas]
+    """The subset offset of each replica; all have the same subsets."""
+    return subset_offsets(replicas[0].cell.specification.problem, [replica.data_seed for replica in replicas])
 
 
 def profile_points(problem: Problem) -> tuple[np.ndarray, np.ndarray]:

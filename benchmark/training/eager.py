@@ -67,7 +67,7 @@ class Eager:
                     watched += np.stack([own, own**2], -1)
 
     @torch.no_grad()
-    def outputs(self, data: EvaluationSet) -> np.ndarray:
+    def outputs(self, data: EvaluationSet) -> Tensor:
         """See `engine.Trainer`."""
         set_of = torch.cat([data.set_of, data.set_of[:1].expand(len(self.padded) - self.count)]).to(self.device)
         parts = []
@@ -75,11 +75,11 @@ class Eager:
             points = x.shape[-1]
             filled = torch.cat([x, x[..., -1:].expand(*x.shape[:-1], -points % 16)], -1).to(self.device)
             parts.append(self.step.forward(self.theta, filled[set_of])[: self.count, :points])
-        return torch.cat(parts, -1).cpu().numpy()
+        return torch.cat(parts, -1)
 
     def mean_squares(self, data: EvaluationSet) -> np.ndarray:
         """See `engine.Trainer`."""
-        error = torch.from_numpy(self.outputs(data)).double() - data.t[data.target_of]
+        error = self.outputs(data).cpu().double() - data.t[data.target_of]
         return error.square().mean(-1).numpy()
 
     @torch.no_grad()

@@ -127,8 +127,8 @@ class Trainer(Protocol):
         The batches' errors and their squares are added to watched, float64 [replica, 2].
         """
 
-    def outputs(self, data: EvaluationSet) -> np.ndarray:
-        """[replica, point]."""
+    def outputs(self, data: EvaluationSet) -> Tensor:
+        """[replica, point], where they were computed."""
 
     def mean_squares(self, data: EvaluationSet) -> np.ndarray:
         """Mean squared error of each replica, float64; nan or inf where an output is not finite."""
@@ -144,23 +144,22 @@ def trainer(tile: Sequence[Replica], engine: Engine, device: torch.device) -> Tr
     return Eager(tile, device, engine.tile if device.type == "cuda" else None)
 
 
-def errors(run: Trainer, data: EvaluationSet) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-    """The error y - t and the target t, float64 [replica, point], of some replicas after the others.
+def errors(run: Trainer, data: EvaluationSet) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """The size of the error y - t and of the target t, float64 [replica, point], of some replicas after the others.
 
     What is not finite counts as inf.
     """
-    outputs, targets, target_of = run.outputs(data), data.t.numpy(), data.target_of.numpy()
-    for part in parts(len(outputs)):
-        target = targets[target_of[part]]
-        with np.errstate(over="ignore", invalid="ignore"):
-            error = outputs[part].astype(np.float64) - target
-        error[~np.isfinite(error)] = np.inf
-        yield part, error, target
+    outputs = run.outputs(data)
+    t, target_of = data.t.to(outputs.device), data.target_of.to(outputs.device)
+    for part in parts(outputs):
+        target = t[target_of[part]]
+        yield part, (outputs[part].double() - target).abs().nan_to_num(nan=torch.inf, posinf=torch.inf), target.abs()
 
 
-def parts(replicas: int) -> Iterator[slice]:
-    """So many replicas at once that what is computed of them stays in the cache."""
-    return (slice(start, start + 16) for start in range(0, replicas, 16))
+def parts(outputs: Tensor) -> Iterator[slice]:
+    """So many replicas at once that what is computed of them stays in a processor's cache, or keeps a GPU busy."""
+    many = 1024 if outputs.is_cuda else 16
+    return (slice(start, start + many) for start in range(0, len(outputs), many))
 
 
 class State:
@@ -257,10 +256,9 @@ class Training:
     def begin(self) -> None:
         """What is measured before the first step."""
         outputs = self.run.outputs(self.inside)
-        for part in parts(len(outputs)):
-            some = outputs[part].astype(np.float64)
-            with np.errstate(over="ignore", invalid="ignore"):
-                self.state.output[part] = np.sqrt(exact.total(some * some) / some.shape[-1])
+        for part in parts(outputs):
+            some = outputs[part].double()
+            self.state.output[part] = (exact.total(some * some) / some.shape[-1]).sqrt().cpu().numpy()
         named = self.parameters.named(self.run.rows()[:, 0])
         self.state.saturation = saturation(self.network, {k: torch.from_numpy(v) for k, v in named.items()}).numpy()
         self.evaluate()
@@ -331,13 +329,12 @@ class Training:
         along = np.zeros((2, *profile_x.shape))
         for part, *both in errors(self.run, points):
             for own, values in zip(along, both, strict=True):
-                sizes = np.abs(values).reshape(len(values), profile_x.shape[1], -1)
-                own[part] = exact.total(sizes) / sizes.shape[-1]
+                sizes = values.view(len(values), profile_x.shape[1], -1)
+                own[part] = (exact.total(sizes) / sizes.shape[-1]).cpu().numpy()
         cells = EvaluationSet.of_plane(tile, self.dtype) if first.problem.has_plane else None
         plane = np.zeros((2, len(tile), cells.x.shape[-1] if cells else 0), dtype=np.float32)
         for part, *both in errors(self.run, cells) if cells else ():
-            with np.errstate(over="ignore"):
-                plane[0, part], plane[1, part] = np.abs(both)
+            plane[0, part], plane[1, part] = (values.float().cpu().numpy() for values in both)
         answer = lambda problem, sign: representable(self.network, problem, sign)
         judged = {id(s): answer(s.problem, s.problem.sign_judged) for s in self.different}
         trained = {id(s): answer(s.problem, s.problem.sign_trained)[0] for s in self.different}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.asked.data import Targets, subset_offset
+from benchmark.asked.data import Targets, subset_offsets
 from benchmark.asked.ranges import Distribution, Grid, Ranges
 from benchmark.asked.tasks import OPERATIONS, Subsets, Task, plane_points, pose, threshold
 from benchmark.errors import UsageError
@@ -224,14 +224,14 @@ def test_operands_may_have_a_range_each():
 
 def test_seeds_shift_the_subsets_evenly_over_all_offsets():
     problem = arithmetic("mul")
-    offsets = np.array([subset_offset(problem, seed) for seed in range(3000)])
+    offsets = np.array(subset_offsets(problem, range(3000)))
     assert set(offsets) == set(range(63))
     assert np.bincount(offsets).max() < 3000 / 63 + 4.5 * math.sqrt(3000 / 63)
     assert offsets.mean() == pytest.approx(31, abs=4 * 62 / math.sqrt(12 * 3000))
 
 
 def test_inputs_that_are_the_operands_are_not_shifted():
-    assert [subset_offset(pose(Task("mul"), POSITIVE), seed) for seed in range(20)] == [0] * 20
+    assert subset_offsets(pose(Task("mul"), POSITIVE), range(20)) == [0] * 20
 
 
 @pytest.mark.parametrize(
