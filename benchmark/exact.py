@@ -181,7 +181,7 @@ def total(values: Any, axis: int = -1) -> Any:
     tensor = hasattr(values, "movedim")
     rest: Any = values.movedim(axis, -1) if tensor else np.moveaxis(np.asarray(values, dtype=np.float64), axis, -1)
     if not rest.shape[-1]:
-        return np.zeros(rest.shape[:-1])[()]
+        return rest.sum(-1)
     while (size := rest.shape[-1]) > 1:
         half = 1 << ((size - 1).bit_length() - 1)
         upper, rest = rest[..., half:], rest[..., :half].clone() if tensor else rest[..., :half].copy()
