@@ -46,14 +46,17 @@ EXTREMES = [0.0, 1e-30, -1e-30, 1e30, -1e30, torch.inf, -torch.inf]
 
 @cache
 def cells():
-    """Every model on every task and range that it can be posed on, by name."""
-    asked = compose(models=MODELS, tasks=[t for t in TASKS if t != "sqrt"], ranges=RANGES.values(), overrides=SHORT)
-    roots = compose(models=MODELS, tasks=["sqrt"], ranges=["positive", "symmetric"], overrides=SHORT)
-    return {cell.names[:3]: cell for cell in asked.cells + roots.cells}
+    """Every model on one task and range, and one model on every task and range that can be posed, by name."""
+    every = compose(models=MODELS, tasks=["add"], ranges=["positive"], overrides=SHORT)
+    asked = compose(models=["nac"], tasks=[t for t in TASKS if t != "sqrt"], ranges=RANGES.values(), overrides=SHORT)
+    roots = compose(models=["nac"], tasks=["sqrt"], ranges=["positive", "symmetric"], overrides=SHORT)
+    return {cell.names[:3]: cell for cell in every.cells + asked.cells + roots.cells}
 
 
 def cell(model, task="add", range="positive"):
-    return cells()[model, task, range]
+    """A model on a task and range, which under the default protocol is the same model on any of them."""
+    posed, kind = cells()["nac", task, range], cells()[model, "add", "positive"].specification.model
+    return dataclasses.replace(posed, model=model, specification=dataclasses.replace(posed.specification, model=kind))
 
 
 def network(model, task="add", dtype=torch.float32):
@@ -76,19 +79,22 @@ def points(low, high, *shape, seed=0):
     return torch.tensor(np.random.default_rng(seed).uniform(low, high, shape))
 
 
-def gradient_and_differences(f, theta, h=1e-6):
+def gradient_and_differences(f, theta, h=1e-6, most=40):
+    """The gradient, its slopes along the axes (along `most` random directions if there are more), and differences."""
     theta = theta.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(f(theta), theta)
+    directions = torch.eye(len(theta), dtype=theta.dtype)
+    if len(theta) > most:
+        directions = torch.randn(most, len(theta), generator=torch.Generator().manual_seed(0), dtype=theta.dtype)
+        directions /= directions.norm(dim=1, keepdim=True)
     with torch.no_grad():
-        steps = h * torch.eye(len(theta), dtype=theta.dtype)
-        return gradient, torch.stack([(f(theta + step) - f(theta - step)) / (2 * h) for step in steps])
+        differences = [(f(theta + h * along) - f(theta - h * along)) / (2 * h) for along in directions]
+    return gradient, directions @ gradient, torch.stack(differences)
 
 
 def test_the_suite_knows_every_model():
     assert {"linear", "nac", "nac_mul", "nalu", "mlp_relu"} <= set(MODELS)
-    groups = set(choices_of("model")) - set(MODELS)
-    assert {cell.model for cell in compose(models=sorted(groups), tasks=["add"]).cells} <= set(MODELS)
-    assert {cell.model for cell in compose(models=MODELS, tasks=["add"]).cells} == set(MODELS)
+    assert {model for model, _, _ in cells()} == set(MODELS)
 
 
 @pytest.mark.parametrize("task", ["add", "square"])
@@ -129,10 +135,10 @@ def test_a_gradient_is_the_slope_of_the_loss(model):
     def loss(theta):
         return (functional_call(net, parameters.unflat(theta), (x,)) - 3).square().mean((-2, -1)).sum()
 
-    gradient, expected = gradient_and_differences(loss, theta)
+    gradient, slopes, expected = gradient_and_differences(loss, theta)
     felt = {name for name, part in parameters.unflat(gradient).items() if (part != 0).any()}
     assert set(parameters.names) - felt <= UNFELT.get(model, set())
-    assert torch.allclose(gradient, expected, rtol=1e-5, atol=1e-6 * expected.abs().max().item())
+    assert torch.allclose(slopes, expected, rtol=1e-5, atol=1e-6 * expected.abs().max().item())
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -204,11 +210,11 @@ def test_what_is_bounded_is_clamped_once_and_for_all_and_the_rest_is_left_alone(
 def test_regularizers_pull_at_the_parameters(model, name):
     net = network(model, dtype=torch.float64)
     parameters, theta = random_theta(net, 1)
-    gradient, expected = gradient_and_differences(
+    gradient, slopes, expected = gradient_and_differences(
         lambda t: of_parameters("regularizer", net, parameters.unflat(t), name).sum(), theta
     )
     assert (gradient != 0).any()
-    assert torch.allclose(gradient, expected, rtol=1e-5, atol=1e-7)
+    assert torch.allclose(slopes, expected, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("task", ["add", "square"])
@@ -223,46 +229,49 @@ def test_extreme_inputs_never_raise(model, task):
     torch.autograd.grad(y.square().sum(), list(stacked.values()), allow_unused=True)
 
 
+@cache
+def output_unit(model):
+    return type(network(model)[-1])
+
+
 def declaring_unit(model, task):
     """The output unit with one input an operand."""
-    specification = cell(model, task).specification
-    *_, unit = build(specification)
-    return type(unit)(OPERATIONS[task].operands, 1, **specification.model.options)
+    return output_unit(model)(OPERATIONS[task].operands, 1, **cell(model, task).specification.model.options)
 
 
-@pytest.mark.parametrize(("task", "sign"), POSED)
 @pytest.mark.parametrize("model", MODELS)
-def test_declared_weights_compute_their_operation(model, task, sign):
-    declared, operation = declaring_unit(model, task).ideal(task, sign), OPERATIONS[task]
-    if not isinstance(declared, dict):
-        assert declared is None or (isinstance(declared, Impossible) and re.search(r"[a-z]{3}.*[^.]$", declared.why))
-        return
-    for dtype, tolerance in [(torch.float32, 1e-5), (torch.float64, 1e-12)]:
-        unit = declaring_unit(model, task).to(dtype).eval()
-        unit.load_state_dict(declared)  # refuses a parameter too many, too few or of another shape
-        x = points(*SIGNS[sign], operation.operands, 2000).to(dtype)
-        x = x[:, (x.abs() > 0.5).all(0)]
-        exact = operation.compute(*x.double())
-        scale = x.double().abs().amax(0) if task in ("add", "sub") else exact.abs()
-        if dtype is torch.float64:  # the ε of log(|x| + ε) is worth ε/|x| for each operand
-            tolerance += 2 * getattr(unit, "epsilon", 0.0) * (2 if task == "square" else operation.operands)
-        assert ((unit(x)[0].double() - exact).abs() / scale).max().item() < tolerance
+def test_declared_weights_compute_their_operation(model):
+    for task, sign in POSED:
+        declared, operation = declaring_unit(model, task).ideal(task, sign), OPERATIONS[task]
+        if not isinstance(declared, dict):
+            impossible = isinstance(declared, Impossible) and re.search(r"[a-z]{3}.*[^.]$", declared.why)
+            assert declared is None or impossible, (task, sign)
+            continue
+        for dtype, tolerance in [(torch.float32, 1e-5), (torch.float64, 1e-12)]:
+            unit = declaring_unit(model, task).to(dtype).eval()
+            unit.load_state_dict(declared)  # refuses a parameter too many, too few or of another shape
+            x = points(*SIGNS[sign], operation.operands, 2000).to(dtype)
+            x = x[:, (x.abs() > 0.5).all(0)]
+            exact = operation.compute(*x.double())
+            scale = x.double().abs().amax(0) if task in ("add", "sub") else exact.abs()
+            if dtype is torch.float64:  # the ε of log(|x| + ε) is worth ε/|x| for each operand
+                tolerance += 2 * getattr(unit, "epsilon", 0.0) * (2 if task == "square" else operation.operands)
+            assert ((unit(x)[0].double() - exact).abs() / scale).max().item() < tolerance, (task, sign)
 
 
-@pytest.mark.parametrize(("task", "sign"), POSED)
 @pytest.mark.parametrize("model", MODELS)
-def test_a_network_can_do_what_its_single_layer_declares(model, task, sign):
-    range = RANGES[sign]
-    specification = cell(model, task, range).specification
-    net = build(specification)
-    sign = specification.problem.sign_judged
-    answer, why = representable(net, specification.problem, sign)
-    assert answer in ("yes", "no", "unknown")
-    assert bool(why) == (answer == "no")
-    if len(net) == 1:
-        declared = net[0].ideal(task, sign)
-        assert (answer == "yes") == isinstance(declared, dict)
-        assert (answer == "no") == isinstance(declared, Impossible)
+def test_a_network_can_do_what_its_single_layer_declares(model):
+    for task, sign in POSED:
+        specification = cell(model, task, RANGES[sign]).specification
+        net = build(specification)
+        judged = specification.problem.sign_judged
+        answer, why = representable(net, specification.problem, judged)
+        assert answer in ("yes", "no", "unknown"), (task, sign)
+        assert bool(why) == (answer == "no"), (task, sign)
+        if len(net) == 1:
+            declared = net[0].ideal(task, judged)
+            assert (answer == "yes") == isinstance(declared, dict), (task, sign)
+            assert (answer == "no") == isinstance(declared, Impossible), (task, sign)
 
 
 @pytest.mark.parametrize(("task", "range"), [("add", "positive"), ("div", "symmetric"), ("square", "symmetric")])
@@ -289,21 +298,28 @@ def test_a_few_steps_change_the_parameters_and_stay_finite(model, task, range):
     assert (measured.interpolation[:, 0] != measured.interpolation[:, -1]).all()
 
 
-@pytest.mark.parametrize("name", ["interpolation", "extrapolation"])
 @pytest.mark.parametrize("model", MODELS)
-def test_the_first_evaluation_is_of_the_untrained_network(model, name):
+def test_the_first_evaluation_is_of_the_untrained_network(model):
     member = Replica(cell(model), 5)
-    data, net = EvaluationSet.of_range(name, [member], torch.float32), network(model).eval()
-    y = functional_call(net, drawn(net, [5]), (data.x,))[0, 0].double()
-    expected = (y - data.x[0].double().sum(0)).square().mean().item()
-    assert getattr(train([member], Engine()), name)[0, 0] == pytest.approx(expected, rel=1e-4)
+    measured, net = train([member], Engine()), network(model).eval()
+    for name in ("interpolation", "extrapolation"):
+        data = EvaluationSet.of_range(name, [member], torch.float32)
+        y = functional_call(net, drawn(net, [5]), (data.x,))[0, 0].double()
+        expected = (y - data.x[0].double().sum(0)).square().mean().item()
+        assert getattr(measured, name)[0, 0] == pytest.approx(expected, rel=1e-4)
+
+
+REGULARIZED = {"sparsity": Regularizer(0.3), "l1": Regularizer(0.02, 0.0, 1.0)}
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "regularizers"),
-    [("adam", {"sparsity": Regularizer(0.3), "l1": Regularizer(0.02, 0.0, 1.0)}), ("rmsprop", {}), ("sgd", {})],
+    ("model", "optimizer", "regularizers"),
+    [
+        *((model, "adam", REGULARIZED) for model in MODELS),
+        # With every optimizer, one without clipping and bounds, one that is clipped, one that is bounded.
+        *((model, optimizer, {}) for model in ("nalu", "inalu", "nmu") for optimizer in ("rmsprop", "sgd")),
+    ],
 )
-@pytest.mark.parametrize("model", MODELS)
 def test_training_is_an_ordinary_torch_loop(model, optimizer, regularizers):
     usual, steps, rate = cell(model).specification, 5, 0.02
     recipe = dataclasses.replace(usual.model.recipe, learning_rate=rate, regularizers=regularizers, restart=None)
@@ -344,7 +360,7 @@ def test_a_replicas_numbers_are_the_same_bit_for_bit_alone_and_among_others(mode
         Replica(cell(model, task, range), seed)
         for task in ("mul", "sub")
         for range in ("positive", "symmetric")
-        for seed in (0, 1, 4, 5, 6, 7, 8, 9, 10, 11)
+        for seed in (0, 1, 4, 5, 6)
     ]
     alone, together = train([own], Engine()), train([*company[:17], own, *company[17:]], Engine())
     for field in dataclasses.fields(Measured):
@@ -363,7 +379,7 @@ def test_a_replicas_numbers_are_the_same_bit_for_bit_alone_and_among_others(mode
 @pytest.mark.parametrize("model", MODELS)
 def test_a_fused_program_trains_what_torch_does(model):
     usual = cell(model, "mul").specification
-    protocol = dataclasses.replace(usual.protocol, steps=200, evaluate_every=100, batch=24)
+    protocol = dataclasses.replace(usual.protocol, steps=100, evaluate_every=50, batch=24)
     # One hidden layer has all that three have, and is compiled in a third of the time.
     kind = dataclasses.replace(usual.model, hidden=[8] if usual.model.hidden else [])
     specification = dataclasses.replace(usual, protocol=protocol, model=kind)
