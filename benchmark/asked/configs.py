@@ -329,6 +329,8 @@ def adapt(name: str, model: Model, protocol: Protocol, changes: Sequence[Any], g
     changes: what the protocol changes of this model, the last one having the last word. given: what the command line
     sets of it, dotted key -> value.
     """
+    if protocol.learning_rate is None and protocol.hidden is None and not changes and not given:
+        return model
     adapted = OmegaConf.structured(copy.deepcopy(model))
     try:
         if protocol.learning_rate is not None:
