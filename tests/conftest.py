@@ -1,8 +1,12 @@
 """Small grids that train in a moment."""
 
+import sys
+
 import pytest
 
+from benchmark import __main__ as cli
 from benchmark.asked.configs import compose
+from benchmark.training.fused import build
 from benchmark.training.fused.build import CannotBuild, check
 
 QUICK = [
@@ -24,6 +28,14 @@ def works() -> bool:
 
 
 needs_compiler = pytest.mark.skipif(not works(), reason="needs a C++ compiler")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quickly_compiled():
+    """Programs are optimised less, which takes the compiler less time and changes no bit (test_fused shows it)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "FLAGS", tuple("-O1" if flag == "-O2" else flag for flag in build.FLAGS))
+        yield
 
 
 class Memory:
@@ -61,6 +73,26 @@ def sketched():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("benchmark.showing.figures.save", sketch)
         yield
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys, sketched):
+    """Run a command line in an empty folder of its own: (exit code, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["benchmark", *arguments])
+        cli.finished.clear()
+        cli.failures.clear()
+        try:
+            cli.command_line()
+            code = 0
+        except SystemExit as end:
+            code = end.code
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
 
 
 @pytest.fixture

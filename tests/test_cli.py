@@ -14,26 +14,6 @@ from benchmark.run import derive
 FEW = ["protocol.seeds=2", "protocol.steps=20", "protocol.evaluation_size=200", "engine.workers=1"]
 
 
-@pytest.fixture
-def command(tmp_path, monkeypatch, capsys, sketched):
-    """Run a command line in an empty folder of its own: (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["benchmark", *arguments])
-        cli.finished.clear()
-        cli.failures.clear()
-        try:
-            cli.command_line()
-            code = 0
-        except SystemExit as end:
-            code = end.code
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
-
-
 def files(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 

@@ -1,5 +1,6 @@
 """The README's example runs and its numbers are those of the committed results."""
 
+import importlib
 import re
 import shlex
 import subprocess
@@ -111,21 +112,46 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-@pytest.mark.parametrize("named", ["'+model=[mine.Net,", "--config-dir mine"])
-def test_the_unit_of_ones_own_trains_as_the_readme_says(tmp_path, named):
+@pytest.fixture
+def own(tmp_path):
+    """The unit of one's own and its configuration, where the README puts them: a command of the README's, as words."""
     (unit,) = [block for block in blocks("python") if block.startswith("# mine.py")]
     (model,) = [block for block in blocks("yaml") if "mine/model" in block]
-    (command,) = [line for block in blocks("sh") for line in block.splitlines() if named in line]
     (tmp_path / "mine.py").write_text(unit)
     (tmp_path / "mine" / "model").mkdir(parents=True)
     (tmp_path / re.search(r"# (mine/model/\w+\.yaml)", model)[1]).write_text(model)
-    few = ["protocol.seeds=2", "protocol.steps=4", "protocol.evaluation_size=100"]
-    arguments = [sys.executable, *shlex.split(command)[1:], *few]
+
+    def words(named):
+        (command,) = [line for block in blocks("sh") for line in block.splitlines() if named in line]
+        few = ["protocol.seeds=2", "protocol.steps=4", "protocol.evaluation_size=100", "range=positive"]
+        return [*shlex.split(command), *few]
+
+    return words
+
+
+def trained(folder):
+    table = pd.read_csv(folder / "results/default/outcomes.csv")
+    assert table.loc[table["model"] != "nac", "sparsity"].isna().all()
+    return set(table["model"])
+
+
+def test_the_unit_of_ones_own_trains_as_the_readme_says(tmp_path, own):
+    arguments = [sys.executable, *own("'+model=[mine.Net,")[1:]]
     done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    table = pd.read_csv(tmp_path / "results/default/outcomes.csv")
-    assert set(table["model"]) == ({"net", "nac"} if "config" in named else {"Net", "Doubled", "nac"})
-    assert table.loc[table["model"] != "nac", "sparsity"].isna().all()
+    assert trained(tmp_path) == {"Net", "Doubled", "nac"}
+
+
+def test_the_configuration_of_ones_own_trains_as_the_readme_says(tmp_path, own, command, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    mine = importlib.import_module("mine")
+    del sys.modules["mine"]
+    monkeypatch.setitem(sys.modules, "mine", mine)  # and nobody else finds it there
+    python, m, benchmark, *arguments = own("--config-dir mine")
+    assert (python, m, benchmark) == ("python", "-m", "benchmark")
+    code, _, err = command(*arguments)
+    assert (code, err) == (0, "")
+    assert trained(tmp_path) == {"net", "nac"}
 
 
 def test_every_model_and_protocol_is_in_the_readmes_tables():

@@ -47,7 +47,7 @@ OVERRIDES = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(OVERRIDES, min_size=1, max_size=2))
 def test_whatever_is_asked_is_a_request_or_a_sentence_and_nothing_is_written(tmp_path, monkeypatch, overrides):
     monkeypatch.chdir(tmp_path)

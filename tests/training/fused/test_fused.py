@@ -19,8 +19,8 @@ from benchmark.asked.protocol import Engine
 from benchmark.asked.replicas import Replica
 from benchmark.errors import UsageError
 from benchmark.training.engine import Measured, train
-from benchmark.training.fused import program
-from benchmark.training.fused.build import built, level
+from benchmark.training.fused import build, program
+from benchmark.training.fused.build import FLAGS, built, level
 from benchmark.training.fused.program import source
 from benchmark.training.fused.trainer import Fused
 from benchmark.training.fused.write import Machine
@@ -142,7 +142,7 @@ def test_inputs_and_targets_are_torchs_to_the_last_bit(quick, range_, overrides,
 
 
 @pytest.mark.parametrize("capability", ["DEFAULT", "AVX2", "AVX512"])
-def test_the_width_of_the_registers_changes_no_bit(quick, monkeypatch, capability):
+def test_the_width_of_the_registers_and_what_the_compiler_optimises_change_no_bit(quick, monkeypatch, capability):
     order = ["DEFAULT", "AVX2", "AVX512"]
     if order.index(capability) >= order.index(torch.backends.cpu.get_cpu_capability()):
         pytest.skip("this processor's own registers, or wider ones than it has")
@@ -151,7 +151,9 @@ def test_the_width_of_the_registers_changes_no_bit(quick, monkeypatch, capabilit
         quick(["nmu"], ["mul"], ["positive"], STACK),
     ]
     replicas = [grid.replicas()[3 * i : 3 * i + 3] for grid in grids for i in range(len(grid.cells))]
-    own = [train(tile, COMPILED) for tile in replicas]
+    with monkeypatch.context() as shipped:
+        shipped.setattr(build, "FLAGS", FLAGS)
+        own = [train(tile, COMPILED) for tile in replicas]
     monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: capability)
     for tile, wide in zip(replicas, own, strict=True):
         narrow = train(tile, COMPILED)
