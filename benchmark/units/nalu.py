@@ -9,7 +9,9 @@ from benchmark.asked.streams import Draw
 from benchmark.units.nac import NAC, SATURATED, additive, multiplicative
 from benchmark.units.unit import Ideal, Impossible, linear
 
-GATES, LOGARITHMS = ("matrix", "vector", "scalar", "two"), ("plain", "safe", "max_safe")
+GATES = ("matrix", "vector", "scalar", "constant", "two")
+LOGARITHMS = ("plain", "safe", "max_safe", "asinh")
+CONSTANT = ("scalar", "constant")  # gates that depend on no input
 MEANS = {"W_hat": 1.0, "M_hat": -1.0}  # of Schlör et al. 2020's initial Ŵ and M̂
 SHARP = 1e6  # a gate this steep is 0 or 1 in float64 for |x| ≥ 4e-5
 
@@ -25,7 +27,9 @@ class NALU(NAC):
 
     gate: "matrix"; "vector", one gate for all outputs; "scalar", σ of one number that depends on no input; "two", a
     gate for each path, y = σ(G x) ⊙ a + σ(G_m x) ⊙ m. logarithm: "plain"; "safe", log(|x - 1| + 1); "max_safe",
-    log(max(x - 1, 0) + 1). All of these are variants in Madsen & Johansen's code.
+    log(max(x - 1, 0) + 1); "asinh", m = sinh(W asinh x), which keeps the sign of a single input and has no ε, but is no
+    product (wassname's re-implementation, 2018). All of these are variants in Madsen & Johansen's code. gate
+    "constant", σ of one number an output that depends on no input, is the "independent gate" of Passo et al. 2024.
     """
 
     closed = False
@@ -45,9 +49,10 @@ class NALU(NAC):
         self.form, self.logarithm, self.epsilon = gate, logarithm, epsilon
         if gate not in GATES or logarithm not in LOGARITHMS:
             raise ValueError(f"gates are {', '.join(GATES)}; logarithms {', '.join(LOGARITHMS)}")
-        if gate_bias and gate in ("scalar", "two"):
+        if gate_bias and gate in (*CONSTANT, "two"):
             raise ValueError(f"gate_bias is for the gates matrix and vector, not for {gate}")
-        self.G = self.parameter(*{"vector": (1, inputs), "scalar": (1, 1)}.get(gate, (outputs, inputs)))
+        shapes = {"vector": (1, inputs), "scalar": (1, 1), "constant": (outputs, 1)}
+        self.G = self.parameter(*shapes.get(gate, (outputs, inputs)))
         self.G_m = self.parameter() if gate == "two" else None
         self.b = self.parameter(outputs, 1) if gate_bias else None
 
@@ -70,21 +75,23 @@ class NALU(NAC):
         """A NAC's weights behind a shut or open gate; without a bias the gate needs operands of one known sign."""
         weights, path = additive(operation), 1.0
         if isinstance(weights, Impossible):
+            if self.logarithm == "asinh":
+                return Impossible("both its paths are smooth and have the sign of W x where one input alone is not 0")
             weights, path = multiplicative(operation, sign), -1.0
             if self.logarithm != "plain":
                 return None  # they are the logarithm above 1, and nobody has said what they can do below
-        free = self.b is not None or self.form == "scalar"
+        free = self.b is not None or self.form in CONSTANT
         reasons = [weights.why] if isinstance(weights, Impossible) else []
         if not free and sign == "mixed":
             if operation == "identity":
-                if self.logarithm != "plain":
+                if self.logarithm in ("safe", "max_safe"):
                     return None
                 path = -1.0  # a = x where x < 0, m = |x| where x > 0
             else:
                 reasons.append("a gate without bias, g(-x) = 1 - g(x), cannot choose one path on both sides of 0")
         if not isinstance(weights, dict) or reasons:
             return Impossible(", and ".join(reasons))
-        if self.form == "scalar":
+        if self.form in CONSTANT:
             return weights | {"G": torch.full((1, 1), path * SATURATED)}
         if self.b is None:
             steep = path * SHARP * (-1 if sign == "negative" else 1)
@@ -97,20 +104,22 @@ class NALU(NAC):
         """The weights of the multiplicative path: those of the additive one."""
         return self.W
 
-    def log(self, x: Tensor) -> Tensor:
-        """The chosen logarithm."""
+    def multiplied(self, x: Tensor) -> Tensor:
+        """m, by the chosen logarithm."""
+        if self.logarithm == "asinh":
+            return torch.sinh(linear(self.W_m, torch.asinh(x)))
         if self.logarithm == "safe":
-            return torch.log((x - 1).abs() + 1)
-        return torch.log((x - 1).clamp(min=0) + 1 if self.logarithm == "max_safe" else x.abs() + self.epsilon)
+            return torch.exp(linear(self.W_m, torch.log((x - 1).abs() + 1)))
+        size = (x - 1).clamp(min=0) + 1 if self.logarithm == "max_safe" else x.abs() + self.epsilon
+        return torch.exp(linear(self.W_m, torch.log(size)))
 
     def gate(self, G: Tensor, x: Tensor) -> Tensor:
         """g = σ(G x), [..., out, batch]."""
-        z = G if self.form == "scalar" else linear(G, x)
+        z = G if self.form in CONSTANT else linear(G, x)
         return torch.sigmoid(z if self.b is None else z + self.b)
 
     def forward(self, x: Tensor) -> Tensor:
         """y = g ⊙ a + (1 - g) ⊙ m."""
-        a = linear(self.W, x)
-        m = torch.exp(linear(self.W_m, self.log(x)))
+        a, m = linear(self.W, x), self.multiplied(x)
         g = self.gate(self.G, x)
         return g * a + (1 - g if self.G_m is None else self.gate(self.G_m, x)) * m

@@ -52,7 +52,9 @@ FAMILIES: dict[str, tuple[str, list[str]]] = {
          "nru", "nmru", "mul_mcfc"],
     ),
     "gated units": (
-        "#cc2a77", ["nalu", "nalu_separate", "gnalu", "snalu", "inalu", "inalu_shared", "gated_nau_nmu"],
+        "#cc2a77",
+        ["nalu", "nalu_separate", "gnalu", "snalu", "inalu", "inalu_shared", "gated_nau_nmu", "nalu_asinh", "nalu_2m",
+         "nalu_ig", "nalu_2mig"],
     ),
     "others": ("#8a5a2b", []),
 }  # fmt: skip

@@ -582,6 +582,12 @@ def _softplus(a: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     return where(beta * a > threshold, a, log1p(exp(beta * a)) / beta)
 
 
+def _asinh(a: Any) -> Any:
+    size = absolute(a)
+    near = log1p(size + size * size / (1.0 + sqrt(1.0 + size * size)))
+    return sign(a) * where(size > 1e9, formula("log")(size) + math.log(2.0), near)
+
+
 def _silu_slope(a: Any) -> Any:
     return sigmoid(a) * (1.0 + a * (1.0 - sigmoid(a)))
 
@@ -615,6 +621,9 @@ ELEMENTWISE: dict[str, Callable] = {
     "addcmul": lambda a, b, c, value=1: a + value * (b * c),
     "addcdiv": lambda a, b, c, value=1: a + value * (b / c),
     "lerp": lambda a, b, weight: a + weight * (b - a),
+    "asinh": _asinh,
+    "sinh": lambda a: 0.5 * (expm1(a) - expm1(-1.0 * a)),
+    "cosh": lambda a: 0.5 * (exp(a) + exp(-1.0 * a)),
     "isnan": lambda a: formula("ne")(a, a),
     **{name: formula("and") for name in ("logical_and", "bitwise_and", "__and__")},
     **{name: formula("or") for name in ("logical_or", "bitwise_or", "__or__")},

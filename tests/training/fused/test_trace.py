@@ -70,6 +70,7 @@ FUNCTIONS = {
     "clamping": lambda w, x: x.clamp(0.2, 0.6) + w.clamp(min=0).sum() + torch.minimum(x, w[0, 1]).clamp(max=0.5),
     "powers": lambda w, x: x**3 + x**-2 + x**0.5 + x**2.5 + 2**x + x.abs() ** w[0, 0].abs() + x.square() + x.rsqrt(),
     "elementary": lambda w, x: x.sin() + (w[0, 0] * x).cos() + x.erf() + x.expm1() + x.log1p() + x.round() + x.sign(),
+    "hyperbolic": lambda w, x: (w @ x).asinh() + (w @ x).sinh().cosh() + torch.asinh(x[:2] * w[0, :1] * 1e10),
     "leftovers": lambda w, x: torch.lerp(x, x * w[0, 0], 0.3) + torch.addcmul(x, x, w[1, 0], value=2) + x.reciprocal(),
     "glu": lambda w, x: F.glu(torch.cat([w @ x, w @ x + 1]), 0),
     "gelu by tanh": lambda w, x: F.gelu(w @ x, approximate="tanh"),
