@@ -14,13 +14,16 @@ MODELS = [
     *("nac", "nac_mul", "nalu"),
     *("nau", "nmu", "inalu", "npu", "real_npu", "nru"),
     *("nac_sigma", "nac_nmu", "mnac", "nalu_separate", "gnalu", "snalu", "inalu_shared"),  # relatives of these
-    *("nalu_asinh", "nalu_2m", "nalu_ig", "nalu_2mig"),
+    *("nalu_asinh", "nalu_2m", "nalu_ig", "nalu_2mig", "product_unit", "hill_space_add", "hill_space_exp"),
+    *("dmu", "dmu_frozen"),
     *("gated_nau_nmu", "snmu", "real_npu_modified", "naive_npu", "nmru", "mcfc", "mul_mcfc"),
 ]
 LABELS = {
     "nac_mul": "NAC•", "nac_sigma": "NAC•,σ", "nac_nmu": "NAC•,NMU", "gnalu": "G-NALU", "inalu": "iNALU",
     "gated_nau_nmu": "Gated NAU/NMU", "snmu": "sNMU", "mcfc": "MC-FC", "mul_mcfc": "MulMCFC",
     "real_npu": "RealNPU", "naive_npu": "NaiveNPU", "nalu_2m": "NALU2M", "nalu_ig": "NALUIG", "nalu_2mig": "NALU2MIG",
+    "product_unit": "Product unit", "hill_space_add": "Hill Space +", "hill_space_exp": "Hill Space ×",
+    "dmu": "DMU", "dmu_frozen": "DMU (operands given)",
 } | {name: name.upper() for name in ("nac", "mnac", "nalu", "snalu", "nau", "nmu", "npu", "nru", "nmru")}  # fmt: skip
 ACTIVATIONS = {name.lower(): name for name in ("ReLU", "ReLU6", "LeakyReLU", "PReLU", "ELU", "SELU", "GELU", "SiLU")}
 TASKS = {
