@@ -15,7 +15,7 @@ MODELS = [
     *("nau", "nmu", "inalu", "npu", "real_npu", "nru"),
     *("nac_sigma", "nac_nmu", "mnac", "nalu_separate", "gnalu", "snalu", "inalu_shared"),  # relatives of these
     *("nalu_asinh", "nalu_2m", "nalu_ig", "nalu_2mig", "product_unit", "hill_space_add", "hill_space_exp"),
-    *("dmu", "dmu_frozen"),
+    *("dmu", "dmu_frozen", "eql", "eql_div"),
     *("gated_nau_nmu", "snmu", "real_npu_modified", "naive_npu", "nmru", "mcfc", "mul_mcfc"),
 ]
 LABELS = {
@@ -23,7 +23,7 @@ LABELS = {
     "gated_nau_nmu": "Gated NAU/NMU", "snmu": "sNMU", "mcfc": "MC-FC", "mul_mcfc": "MulMCFC",
     "real_npu": "RealNPU", "naive_npu": "NaiveNPU", "nalu_2m": "NALU2M", "nalu_ig": "NALUIG", "nalu_2mig": "NALU2MIG",
     "product_unit": "Product unit", "hill_space_add": "Hill Space +", "hill_space_exp": "Hill Space ×",
-    "dmu": "DMU", "dmu_frozen": "DMU (operands given)",
+    "dmu": "DMU", "dmu_frozen": "DMU (operands given)", "eql": "EQL", "eql_div": "EQL÷",
 } | {name: name.upper() for name in ("nac", "mnac", "nalu", "snalu", "nau", "nmu", "npu", "nru", "nmru")}  # fmt: skip
 ACTIVATIONS = {name.lower(): name for name in ("ReLU", "ReLU6", "LeakyReLU", "PReLU", "ELU", "SELU", "GELU", "SiLU")}
 TASKS = {

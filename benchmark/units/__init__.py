@@ -6,6 +6,7 @@ and judged does not. Their dotted names, `benchmark.units.nac.NAC`, are public: 
 
 from benchmark.units.dense import Dense
 from benchmark.units.dmu import DMU
+from benchmark.units.eql import EQL, EQLDivision
 from benchmark.units.gated_nau_nmu import GatedNAUNMU
 from benchmark.units.gnalu import GNALU
 from benchmark.units.hill_space import HillSpaceAdd, HillSpaceExp
@@ -29,8 +30,8 @@ from benchmark.units.snmu import SNMU
 from benchmark.units.unit import Impossible, Unit, distance_from_sparse, linear, multiply, product
 
 __all__ = [
-    "DMU", "GNALU", "INALU", "MCFC", "MNAC", "NAC", "NACNMU", "NALU", "NAU", "NMRU", "NMU", "NPU", "NRU", "SNALU",
-    "SNMU",
-    "Dense", "GatedNAUNMU", "HillSpaceAdd", "HillSpaceExp", "Impossible", "MulMCFC", "NACMul", "NACSigma",
-    "NALUSeparate", "ProductUnit", "Rows", "Unit", "distance_from_sparse", "linear", "multiply", "power", "product",
+    "DMU", "EQL", "GNALU", "INALU", "MCFC", "MNAC", "NAC", "NACNMU", "NALU", "NAU", "NMRU", "NMU", "NPU", "NRU",
+    "SNALU", "SNMU", "Dense", "EQLDivision", "GatedNAUNMU", "HillSpaceAdd", "HillSpaceExp", "Impossible", "MulMCFC",
+    "NACMul", "NACSigma", "NALUSeparate", "ProductUnit", "Rows", "Unit",
+    "distance_from_sparse", "linear", "multiply", "power", "product",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from torch.func import functional_call
 from benchmark.asked.streams import Draw
 from benchmark.units import (
     DMU,
+    EQL,
     GNALU,
     INALU,
     MCFC,
@@ -27,6 +28,7 @@ from benchmark.units import (
     SNALU,
     SNMU,
     Dense,
+    EQLDivision,
     GatedNAUNMU,
     HillSpaceAdd,
     HillSpaceExp,
@@ -106,6 +108,8 @@ UNITS = {
     "DMU-training": DMU,
     "DMU-sum": lambda i, o: DMU(i, o, operands="sum"),
     "DMU-difference": lambda i, o: DMU(i, o, operands="difference").eval(),
+    "EQL": EQL,
+    "EQLDivision": lambda i, o: EQLDivision(i, o).eval(),
     "MCFC": MCFC,
     "MCFC-trash": lambda i, o: MCFC(i, o, trash=True),
     "MulMCFC": MulMCFC,
@@ -298,6 +302,18 @@ def dmu(p, x, O, training):
     return sign * np.clip(g * np.sqrt(lin**2 + 1e-8) + h * np.exp(log), low, high)
 
 
+def eql(p, x, outputs):
+    n, z = outputs // 4, p["W"] @ x + p["b"]
+    ends = np.cumsum([outputs - 3 * n, n, n, n])
+    own, to_sin, to_cos, one, other = np.split(z, ends)
+    return np.concatenate([own, np.sin(to_sin), np.cos(to_cos), one * other])
+
+
+def eql_division(p, x, outputs, theta):
+    a, c = np.split(p["W"] @ x + p["b"], [outputs])
+    return np.where(c > theta, a / c, 0)
+
+
 def mcfc(p, x, outputs):
     P = np.exp(p["Q"]) / np.exp(p["Q"]).sum(0)
     return (sigmoid(p["w"] + p["b"]) * (P @ x))[:outputs]
@@ -345,6 +361,8 @@ FORMULAS = {
     "DMU-training": lambda p, x, o: dmu(p, x, np.tanh(p["S"]) * softplus(p["M"]), True),
     "DMU-sum": lambda p, x, o: dmu(p, x, np.ones((o, len(x))), True),
     "DMU-difference": lambda p, x, o: dmu(p, x, np.outer(np.ones(o), [1.0] * (len(x) - 1) + [-1.0]), False),
+    "EQL": eql,
+    "EQLDivision": lambda p, x, o: eql_division(p, x, o, 1e-4),
     "MCFC": mcfc,
     "MCFC-trash": mcfc,
     "MulMCFC": lambda p, x, o: np.exp(mcfc(p, np.log(x), o) + p["c"]),
@@ -354,7 +372,7 @@ FORMULAS = {
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 10])
-@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("outputs", [1, 9])
 @pytest.mark.parametrize("name", FORMULAS)
 def test_a_unit_is_its_formula(name, size, outputs):
     unit, arrays = filled(UNITS[name](size, outputs), scale=0.5)
@@ -363,6 +381,27 @@ def test_a_unit_is_its_formula(name, size, outputs):
     # What cancels in a sum is lost of the answer's digits: 1e-12 of the whole output.
     expected = FORMULAS[name](arrays, x, outputs)
     assert output(unit, x) == pytest.approx(expected, rel=1e-12, abs=1e-12 * max(1.0, np.abs(expected).max()))
+
+
+def test_a_division_is_learned_from_divisors_above_theta_and_the_others_are_penalised():
+    unit = EQLDivision(1, 1, theta=0.5).double()
+    unit.load_state_dict({"W": torch.tensor([[0.0], [1.0]]), "b": torch.tensor([[1.0], [0.0]])})
+    x = torch.tensor([[0.4, 0.6, -0.1, 0.0]]).double()
+    y = unit(x)
+    assert y[0].tolist() == [0.0, 1 / x[0, 1].item(), 0.0, 0.0]
+    y.sum().backward()
+    assert unit.W.grad[1, 0].item() == pytest.approx(-1 / 0.6)  # d(1/wx)/dw of the second example alone
+    assert unit.penalty("division", x).item() == pytest.approx((0.1 + 0.6 + 0.5) / 4)
+    assert unit.penalty("l1", x) == unit.regularizer("l1")
+    assert unit.eval()(x)[0, 0].item() == pytest.approx(2.5)
+
+
+@pytest.mark.parametrize("operation", ["mul", "square"])
+def test_an_equation_learners_layer_multiplies_with_its_last_output(operation):
+    unit = EQL(2 if operation == "mul" else 1, 9).double()
+    unit.load_state_dict(unit.ideal(operation, "mixed"))
+    x = inputs(unit.inputs)
+    assert output(unit, x)[-1] == pytest.approx(x[0] * x[-1])
 
 
 def test_hill_space_weights_snap_near_saturation_and_only_there():
@@ -561,6 +600,7 @@ INITIALISATIONS = [
     (lambda: NPU(2, 1, modified=True, gate=False, imaginary=False), {"W_r": uniform(0.5)}),
     (lambda: NPU(2, 1, gate=False, imaginary=False), {"W_r": uniform(math.sqrt(2))}),
     (lambda: NRU(2, 1), {"W": uniform(0.5)}),
+    (lambda: EQL(4, 5), {"W": uniform(0.5), "b": uniform(0.5)}),
     (lambda: DMU(2, 1), dict.fromkeys("GH", uniform(math.sqrt(1.5))) | dict.fromkeys("SM", uniform(math.sqrt(2)))),
     (lambda: ProductUnit(2, 1), {"W": uniform(math.sqrt(2))}),
     (lambda: HillSpaceExp(2, 1, start=0.02), dict.fromkeys(["W_hat", "M_hat"], stats.norm(0, 0.02))),
@@ -747,6 +787,8 @@ REPRESENTED = {
     "ProductUnit": POWERS | {"square": "+-±"},
     "HillSpaceAdd": {"add": "+-±", "sub": "+-±", "identity": "+-±"},
     "HillSpaceExp": POWERS,
+    "EQL": {"add": "+-±", "sub": "+-±", "identity": "+-±"},
+    "EQLDivision": {"add": "+-±", "sub": "+-±", "div": "+-", "identity": "+-±", "reciprocal": "+-"},
     "DMU": {name: "+-±" for name in ("add", "sub", "mul", "div", "identity", "reciprocal")},
     "DMU-sum": {name: "+-±" for name in ("add", "mul", "identity")},
     "DMU-difference": {name: "+-±" for name in ("sub", "div", "reciprocal")},
