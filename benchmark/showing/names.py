@@ -29,6 +29,7 @@ ACTIVATIONS = {name.lower(): name for name in ("ReLU", "ReLU6", "LeakyReLU", "PR
 TASKS = {
     "add": "a + b", "sub": "a − b", "mul": "a × b", "div": "a ÷ b",
     "square": "a²", "sqrt": "√a", "identity": "a", "reciprocal": "1/a",
+    "sahoo_div": "DIV", "sahoo_f1": "F1", "sahoo_f2": "F2", "sahoo_f3": "F3", "sahoo_f4": "F4",
 }  # fmt: skip
 LATEX = {
     "•": r"$_\bullet$", "∞": r"$\infty$", "−": "$-$", "×": r"$\times$", "÷": r"$\div$", "²": "$^2$",

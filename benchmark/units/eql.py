@@ -39,6 +39,8 @@ class EQL(Unit):
         W = torch.zeros(sum(self.kinds), self.inputs)
         if operation in sums:
             W[0] = torch.tensor(sums[operation])
+        elif operation not in (*factors, "div", "reciprocal", "sqrt"):
+            return None
         elif operation not in factors:
             return Impossible("sums, sines, cosines and products are smooth everywhere; quotients and roots are not")
         elif not self.kinds[-1]:
@@ -93,6 +95,8 @@ class EQLDivision(Unit):
         if operation in sums:
             above = torch.tensor(sums[operation])
             return {"W": torch.stack([above, torch.zeros_like(above)]), "b": torch.tensor([[0.0], [1.0]])}
+        if operation not in ("mul", "square", "sqrt", "div", "reciprocal"):
+            return None
         if operation not in ("div", "reciprocal"):
             return Impossible("a quotient of two linear maps is no product and no root")
         if sign == "mixed":
