@@ -98,7 +98,7 @@ def _computed(cell: Cell, chosen: Sequence[int], rows: np.ndarray) -> list[Tenso
     run.load(np.stack([theta, *(np.full_like(theta, start) for start in run.step.slots)], 1))
     run.step.parameters.project(run.theta)
     _check_terms(run)
-    run.advance(0, np.array([[*corrections(range(1))[0], *np.ones(len(run.step.terms))]]), None)
+    run.advance(0, np.array([[*corrections(range(1), run.protocol.optimizer)[0], *np.ones(len(run.step.terms))]]), None)
     x = run.batches(0, 1)[0][0]
     twice = torch.cat([x[..., : BATCH // 2]] * 2, -1)
     with torch.no_grad():

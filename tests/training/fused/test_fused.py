@@ -87,6 +87,7 @@ WIDE = ["protocol.inputs=70", "protocol.hidden=[2]", "protocol.steps=10"]
     ("model", "task", "range_", "overrides"),
     [
         ("snmu", "mul", "symmetric", ["protocol.optimizer=rmsprop"]),  # noisy
+        ("hill_space_add", "add", "symmetric", ["protocol.optimizer=schedule_free"]),
         # Clipped, regularized by error in steps of its own, with turns, a fixed set and an eye on the batches' errors.
         ("inalu", "mul", "symmetric", ["protocol=schloer2020_minimal/quick", "protocol.samples=32", *REGULARIZED]),
         ("mlp_sigmoid", "identity", "figure1_integers", ["protocol.batch=11"]),  # a grid
