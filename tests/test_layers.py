@@ -92,6 +92,15 @@ def test_it_runs_in_a_recurrent_loop_and_under_torch_compile():
     assert all(p.grad.isfinite().all() for p in cell.parameters())
 
 
+def test_a_term_may_depend_on_the_rows_that_a_layer_is_given():
+    layer, x = made(layers.EQLDivision), -9 * rows(4, 5)
+    columns = x.reshape(20, 3).T
+    assert layer.regularization("division", x) == layer.unit.penalty("division", columns) > 0
+    assert layer.regularization("l1", x) == layer.regularization("l1")
+    with pytest.raises(ValueError, match="ask with its inputs x"):
+        layer.regularization("division")
+
+
 def test_noise_is_of_training_alone():
     layer, x = layers.SNMU(3, 2), torch.rand(4, 3)
     assert not torch.equal(layer(x), layer(x))

@@ -83,6 +83,12 @@ class EQLDivision(Unit):
         a, c = (linear(self.W, x) + self.b).split(self.outputs, -2)
         return a, c
 
+    def regularizer(self, name: str) -> Tensor:
+        """Not "division", which depends on the inputs."""
+        if name == "division":
+            raise ValueError("the regularizer 'division' depends on what the layer is given: ask with its inputs x")
+        return super().regularizer(name)
+
     def penalty(self, name: str, x: Tensor) -> Tensor:
         """ "division": how far divisors are below θ."""
         if name != "division":
