@@ -58,11 +58,12 @@ class Layer(nn.Module):
         noise = (torch.rand_like(columns),) if self.unit.noisy and self.training else ()
         return self.unit(columns, *noise).mT.reshape(*x.shape[:-1], self.out_features)
 
-    def regularization(self, name: str = "sparsity") -> Tensor:
+    def regularization(self, name: str = "sparsity", x: Tensor | None = None) -> Tensor:
         """A term to add to a loss: "sparsity", how far the weights are from −1, 0 and 1; or another of the unit's (see
-        `Unit.regularizer`). Raises ValueError for what it does not know.
+        `Unit.regularizer`). x: the rows that the layer is given, for terms that depend on them, as "division" of
+        `EQLDivision` does. Raises ValueError for what it does not know.
         """
-        return self.unit.regularizer(name)
+        return self.unit.regularizer(name) if x is None else self.unit.penalty(name, x.reshape(-1, self.in_features).mT)
 
     def clamp(self) -> None:
         """Bring weights back into their bounds, for who trains without `torch.optim`."""

@@ -13,7 +13,7 @@ from benchmark.asked.conf_files import choices_of
 from benchmark.asked.configs import compose
 from benchmark.asked.data import EvaluationSet
 from benchmark.asked.replicas import Cell, Replica
-from benchmark.asked.tasks import threshold
+from benchmark.asked.tasks import OPERATIONS, threshold
 from benchmark.errors import UsageError, guarded
 from benchmark.results.tables import to_csv, write_text
 from benchmark.showing import figures
@@ -33,7 +33,7 @@ def cells_of(models: Sequence[str]) -> list[Cell]:
 
     What models with hidden layers cannot compute nobody has proven: they are left out.
     """
-    tasks = [task for task in TASKS if task != "sqrt"]
+    tasks = [task for task in OPERATIONS if task != "sqrt"]
     positive = [name for name in choices_of("range") if name.startswith("pos_1") or name == "pos_0p1_0p2"]
     cells = compose(models, tasks, RANGES).cells
     cells += compose(models, ["sqrt"], ["symmetric", "mixed_2", "positive", *positive]).cells
@@ -110,7 +110,7 @@ def table(declared: pd.DataFrame) -> str:
     known = declared.assign(mark=declared["sign"].map(marks).where(declared["representable"] != "no", ""))
     known["mark"] = known["mark"].where(known["representable"] != "unknown", "?")
     signs = known.groupby(["model", "task"])["mark"].agg(lambda marks: "".join(dict.fromkeys(marks)) or "–")
-    shown = signs.unstack().reindex(index=ordered(declared["model"], MODELS), columns=list(TASKS))
+    shown = signs.unstack().reindex(index=ordered(declared["model"], MODELS), columns=ordered(OPERATIONS, TASKS))
     return shown.rename(index=lambda model: in_markdown(label(model))).to_markdown()
 
 

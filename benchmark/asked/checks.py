@@ -22,7 +22,7 @@ from benchmark.asked.own_files import own_folder
 from benchmark.asked.protocol import Engine, Protocol
 from benchmark.asked.ranges import Ranges
 from benchmark.asked.recipe import Recipe, Regularizer, Restart, Turn
-from benchmark.asked.tasks import OPERATIONS, Task
+from benchmark.asked.tasks import EVERY, Task
 from benchmark.errors import UsageError, short, unknown
 
 
@@ -170,7 +170,7 @@ def check_shape(content: Any) -> None:
 
 def check_size(name: str, model: Model, task: Task, protocol: Protocol) -> None:
     """UsageError where a step or an evaluation would not fit into memory, or a recipe speaks of what is not there."""
-    inputs = protocol.inputs or OPERATIONS[task.operation].operands
+    inputs = protocol.inputs or EVERY[task.operation].operands
     sizes = [inputs, *model.hidden, 1]
     weights = sum(a * b for a, b in pairwise(sizes))
     for what, size, most in (

@@ -59,7 +59,7 @@ class Request:
         for cell in self.cells:
             steps = cell.specification.protocol.steps
             for name, term in cell.specification.model.recipe.regularizers.items():
-                if term.weight and not term.strength(steps - 1, steps):
+                if term.weight and not term.acts(steps):
                     late.setdefault(steps, {})[f"{name} of {cell.model} (from step {term.start:,.0f})"] = None
         told = [
             f"{steps:,} steps end before these regularizers act: {', '.join(names)}" for steps, names in late.items()

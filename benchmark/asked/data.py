@@ -12,7 +12,7 @@ from benchmark import exact
 from benchmark.asked import streams
 from benchmark.asked.ranges import Distribution, Grid, standard_quantile
 from benchmark.asked.replicas import Replica
-from benchmark.asked.tasks import OPERATIONS, RESPONSE_SIZE, Problem, held, plane_points
+from benchmark.asked.tasks import EVERY, RESPONSE_SIZE, Problem, held, plane_points
 
 # The seeds of Madsen & Johansen's validation and test sets; keys of this generator here, not the same numbers.
 INTERPOLATION_SEED, EXTRAPOLATION_SEED = 43953907, 8689336
@@ -120,13 +120,13 @@ class Targets:
             inputs = x.double().flatten(-3, -2)
             # One after the other: the order of torch's own sum depends on the processor.
             members = [inputs.index_select(-2, rows).unflatten(-2, (len(self.code), -1)) for rows in self.rows]
-            a, *_, b = [reduce(torch.add, sums.split(1, -2)) for sums in (*members, members[-1])]
+            operands = [reduce(torch.add, sums.split(1, -2)) for sums in members]
         else:
-            a, b = x[..., :1, :].double(), x[..., -1:, :].double()
-        first, *others = [OPERATIONS[name] for name in self.operations]
-        t = first.compute(*(a, b)[: first.operands])
+            operands = list(x.double().split(1, -2))
+        first, *others = [EVERY[name] for name in self.operations]
+        t = first.compute(*operands[: first.operands])
         for code, operation in enumerate(others, start=1):
-            t = torch.where(self.code == code, operation.compute(*(a, b)[: operation.operands]), t)
+            t = torch.where(self.code == code, operation.compute(*operands[: operation.operands]), t)
         return t
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from benchmark.asked.labels import concerns, spell
 from benchmark.asked.ranges import Grid
 from benchmark.asked.replicas import Cell, Specification
-from benchmark.asked.tasks import OPERATIONS
+from benchmark.asked.tasks import EVERY
 from benchmark.errors import UsageError
 
 FEW = 3  # cells that are named
@@ -67,7 +67,7 @@ def _of_protocol(name: str, cell: Cell) -> str:
         return "it is of the arithmetic data set, and there is no protocol.inputs"
     if name in ("subset", "overlap") and protocol.spans is not None:
         return "protocol.spans says which inputs are summed"
-    if name == "overlap" and OPERATIONS[cell.specification.task.operation].operands == 1:
+    if name == "overlap" and EVERY[cell.specification.task.operation].operands == 1:
         return f"{cell.task} has one operand"
     if name == "threshold" and isinstance(protocol.threshold, str) and protocol.inputs is None:
         return f"the rule {protocol.threshold} is of the arithmetic data set, and there is no protocol.inputs"

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmark.errors import UsageError, number, short, unknown, whole
 
-OPTIMIZERS = ("adam", "rmsprop", "rmsprop_tensorflow", "sgd")
+OPTIMIZERS = ("adam", "rmsprop", "rmsprop_tensorflow", "sgd", "schedule_free")
 LIMITS = {  # of whole numbers: the least and the most
     "seeds": (1, 1_000_000), "first_seed": (0, 1 << 62), "data_seed": (0, 1 << 62), "steps": (1, 10**10),
     "batch": (1, 1 << 20), "evaluate_every": (1, 10**10), "evaluation_size": (2, 1 << 20), "inputs": (1, 1 << 12),

@@ -19,8 +19,9 @@ class Regularizer:
     regularizer: λ(t) = λ̂ min(max((t - start) / (end - start), 0), 1).
 
     initial, every: instead of that line, the weight starts at `initial` and grows tenfold after each `every` up to
-    `weight`. below: only replicas whose mean squared error on the batch is below it feel the term. layers: "hidden" or
-    "output" where only their parameters feel it (Madsen & Johansen 2020, the experiment on gates).
+    `weight`. until: a time from which on it is 0 again (Sahoo et al. 2018). below: only replicas whose mean squared
+    error on the batch is below it feel the term. layers: "hidden" or "output" where only their parameters feel it
+    (Madsen & Johansen 2020, the experiment on gates).
     """
 
     weight: float
@@ -28,6 +29,7 @@ class Regularizer:
     end: float = 0.0
     initial: float | None = None
     every: float | None = None
+    until: float | None = None
     below: float | None = None
     layers: str | None = None
 
@@ -36,7 +38,7 @@ class Regularizer:
             raise unknown("regularizer's layers", str(self.layers), ("hidden", "output"))
         number("a regularizer's weight", self.weight, least=0)
         number("a regularizer's start", self.start, least=0)
-        for name in ("initial", "every", "below"):
+        for name in ("initial", "every", "until", "below"):
             if getattr(self, name) is not None:
                 number(f"a regularizer's {name}", getattr(self, name), above=0)
         if (self.initial is None) != (self.every is None):
@@ -45,6 +47,13 @@ class Regularizer:
             )
         if number("a regularizer's end", self.end) < self.start:
             raise UsageError(f"a regularizer's end ({self.end:g}) must not come before its start ({self.start:g})")
+        if self.until is not None and self.until <= self.start:
+            raise UsageError(f"a regularizer's until ({self.until:g}) must come after its start ({self.start:g})")
+
+    def acts(self, steps: int) -> bool:
+        """Whether a run of `steps` feels it."""
+        last = steps if self.until is None else min(steps, math.ceil(in_steps(self.until, steps)))
+        return self.strength(last - 1, steps) > 0
 
     def strength(self, step: int, steps: int) -> float:
         """λ at this step of a run of `steps`.
@@ -53,6 +62,8 @@ class Regularizer:
         [0.0, 5.0, 10.0, 10.0]
         """
         start, end = in_steps(self.start, steps), in_steps(self.end, steps)
+        if self.until is not None and step >= in_steps(self.until, steps):
+            return 0.0
         if self.initial is not None and self.every is not None:
             tenfolds = math.floor(max(0.0, step - start) / in_steps(self.every, steps))
             # Read from its digits: a libm's power need not be exact.

@@ -1,4 +1,4 @@
-"""What is asked: an operation on operands a and b, each an input or a sum of chosen inputs."""
+"""What is asked: an operation on operands a and b, each an input or a sum of chosen inputs; or a formula of inputs."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ Moment = Callable[[float, float], float]
 
 @dataclass(frozen=True)
 class Operation:
-    """compute: of tensors or arrays a[, b]. threshold: the ε-threshold of one module whose inputs are the operands,
+    """compute: of tensors or arrays a[, b, …]. threshold: the ε-threshold of one module whose inputs are the operands,
     from ε and E(p, q) = E[|a|^p |b|^q] (Mistry et al. 2022; for one operand by the same rule). low: smallest operand.
     divides: the last operand is a divisor.
     """
@@ -45,18 +45,50 @@ OPERATIONS = {
 }
 
 
+def sin(x: Any) -> Any:
+    """Of a tensor or an array, not to the same last bit on every machine."""
+    return x.sin() if hasattr(x, "sin") else np.sin(x)
+
+
+def cos(x: Any) -> Any:
+    """As `sin`."""
+    return x.cos() if hasattr(x, "cos") else np.cos(x)
+
+
+def _formula(operands: int, compute: Callable[..., Any]) -> Operation:
+    """Of inputs, in order. No module computes it, so that no error of a module's weights could be its threshold."""
+    return Operation(operands, compute, lambda e, E: math.inf)
+
+
+PI = math.pi
+# Sahoo et al. 2018, the formulas DIV and F1 to F4. None is an operation of the arithmetic data set or a unit's own.
+FORMULAS = {
+    "sahoo_div": _formula(2, lambda a, b: sin(PI * a) / (b * b + 1)),
+    "sahoo_f1": _formula(4, lambda a, b, c, d: (sin(PI * a) + sin(2 * PI * b + PI / 8) + b - c * d) / 3),
+    "sahoo_f2": _formula(4, lambda a, b, c, d: (sin(PI * a) + b * cos(2 * PI * a + PI / 4) + c - d * d) / 3),
+    "sahoo_f3": _formula(4, lambda a, b, c, d: ((1 + b) * sin(PI * a) + b * c * d) / 3),
+    "sahoo_f4": _formula(4, lambda a, b, c, d: (sin(PI * a) + cos(2 * b * sin(PI * a)) + b * c * d) / 2),
+}
+EVERY = OPERATIONS | FORMULAS
+
+
+def together(name: str) -> list[str]:
+    """What one program computes: all operations, or a formula alone."""
+    return [name] if name in FORMULAS else list(OPERATIONS)
+
+
 @dataclass
 class Task:
-    """An operation, and the margin that its divisor keeps from 0 where inputs are operands (0: none)."""
+    """An operation or a formula, and the margin that its divisor keeps from 0 where inputs are operands (0: none)."""
 
     operation: str
     margin: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.operation not in OPERATIONS:
-            raise unknown("operation", self.operation, OPERATIONS)
+        if self.operation not in EVERY:
+            raise unknown("operation", self.operation, EVERY)
         number("margin", self.margin, least=0)
-        if self.margin and not OPERATIONS[self.operation].divides:
+        if self.margin and not EVERY[self.operation].divides:
             raise UsageError(f"margin ({self.margin:g}) is for division: {self.operation} divides by nothing")
 
 
@@ -95,8 +127,8 @@ class Problem:
 
     @property
     def operands(self) -> int:
-        """One or two."""
-        return OPERATIONS[self.operation].operands
+        """One or two; a formula's may be more."""
+        return EVERY[self.operation].operands
 
     @property
     def trained_hulls(self) -> tuple[Interval, ...]:
@@ -173,8 +205,10 @@ def pose(
     >>> print(*problem.interpolation, *problem.extrapolation)
     [0, 5] [5, 20]
     """
-    operation = OPERATIONS[task.operation]
+    operation = EVERY[task.operation]
     subsets = None
+    if inputs is not None and task.operation in FORMULAS:
+        raise UsageError(f"{task.operation} is a formula of {operation.operands} inputs; leave protocol.inputs out")
     if inputs is not None:
         if spans is None:
             size = int(subset * inputs)
@@ -210,7 +244,7 @@ def _effective(
             raise UsageError(f"the {name} grid has {len(where.axes)} inputs, {operation} needs {len(domains)}")
         rows = where.rows()
         inside = [any(low <= x <= high for low, high in d) for row, d in zip(rows, domains, strict=True) for x in row]
-        if not all(inside) or (OPERATIONS[operation].divides and 0 in rows[-1]):
+        if not all(inside) or (EVERY[operation].divides and 0 in rows[-1]):
             raise UsageError(f"the {name} grid {where} leaves the domain of {operation}")
         return where
     each = where if isinstance(where, tuple) else (where,) * len(domains)
@@ -276,7 +310,7 @@ def _rounded(value: float, digits: int) -> float:
 
 
 def _threshold(problem: Problem, epsilon: float, rule: str | None) -> float:
-    operation = OPERATIONS[problem.operation]
+    operation = EVERY[problem.operation]
     where = problem.extrapolation
     if rule == "module" and problem.inputs > operation.operands == 2 and isinstance(where, tuple):
         return _with_distractors(problem.operation, epsilon, where[0], problem.inputs)
@@ -323,7 +357,7 @@ def has_variance(problem: Problem, where: Grid | tuple[Distribution, ...]) -> bo
     >>> has_variance(problem, problem.interpolation), has_variance(problem, problem.extrapolation)
     (False, True)
     """
-    if not OPERATIONS[problem.operation].divides or isinstance(where, Grid):
+    if not EVERY[problem.operation].divides or isinstance(where, Grid):
         return True
     start, stop = problem.subsets.spans[-1] if problem.subsets else (0, 1)
     return not _reaches_zero(where[-1], stop - start, 2)

@@ -14,18 +14,22 @@ MODELS = [
     *("nac", "nac_mul", "nalu"),
     *("nau", "nmu", "inalu", "npu", "real_npu", "nru"),
     *("nac_sigma", "nac_nmu", "mnac", "nalu_separate", "gnalu", "snalu", "inalu_shared"),  # relatives of these
-    *("nalu_asinh", "nalu_2m", "nalu_ig", "nalu_2mig"),
+    *("nalu_asinh", "nalu_2m", "nalu_ig", "nalu_2mig", "product_unit", "hill_space_add", "hill_space_exp"),
+    *("dmu", "dmu_frozen", "eql", "eql_div"),
     *("gated_nau_nmu", "snmu", "real_npu_modified", "naive_npu", "nmru", "mcfc", "mul_mcfc"),
 ]
 LABELS = {
     "nac_mul": "NAC•", "nac_sigma": "NAC•,σ", "nac_nmu": "NAC•,NMU", "gnalu": "G-NALU", "inalu": "iNALU",
     "gated_nau_nmu": "Gated NAU/NMU", "snmu": "sNMU", "mcfc": "MC-FC", "mul_mcfc": "MulMCFC",
     "real_npu": "RealNPU", "naive_npu": "NaiveNPU", "nalu_2m": "NALU2M", "nalu_ig": "NALUIG", "nalu_2mig": "NALU2MIG",
+    "product_unit": "Product unit", "hill_space_add": "Hill Space +", "hill_space_exp": "Hill Space ×",
+    "dmu": "DMU", "dmu_frozen": "DMU (operands given)", "eql": "EQL", "eql_div": "EQL÷",
 } | {name: name.upper() for name in ("nac", "mnac", "nalu", "snalu", "nau", "nmu", "npu", "nru", "nmru")}  # fmt: skip
 ACTIVATIONS = {name.lower(): name for name in ("ReLU", "ReLU6", "LeakyReLU", "PReLU", "ELU", "SELU", "GELU", "SiLU")}
 TASKS = {
     "add": "a + b", "sub": "a − b", "mul": "a × b", "div": "a ÷ b",
     "square": "a²", "sqrt": "√a", "identity": "a", "reciprocal": "1/a",
+    "sahoo_div": "DIV", "sahoo_f1": "F1", "sahoo_f2": "F2", "sahoo_f3": "F3", "sahoo_f4": "F4",
 }  # fmt: skip
 LATEX = {
     "•": r"$_\bullet$", "∞": r"$\infty$", "−": "$-$", "×": r"$\times$", "÷": r"$\div$", "²": "$^2$",

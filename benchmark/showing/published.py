@@ -30,6 +30,7 @@ from benchmark.showing.names import MODELS, TASKS, label, ordered
 ORIGIN = ["source", "standing"]
 VALUES = ["value", "low", "high", "seeds"]
 COMPARABLE = (*RATES, *ERRORS, *UNTESTED)
+FEW = 3  # cells that are named
 COMPARISON = [
     *(*CELL, "metric", *VALUES, "published", "published_low", "published_high", "published_seeds"),
     *("difference", "difference_low", "difference_high", "p", "p_adjusted", "verdict", *ORIGIN),
@@ -194,8 +195,10 @@ def _tell_metrics(table: pd.DataFrame, _: pd.DataFrame | None) -> str:
     made = table[table["standing"].str.match("corrected|derived", na=False)]
     if len(made):
         lines += ["", "Not as printed:"]
-        told = made.drop_duplicates(["model", "task", "metric", "standing"])[["model", "task", "metric", "standing"]]
-        lines += [f"  {label(m)}, {TASKS.get(t, t)}, {metric}: {how}." for m, t, metric, how in told.to_numpy()]
+        told = made.drop_duplicates(["model", "task", "metric", "standing"])
+        for (metric, how), group in told.groupby(["metric", "standing"], sort=False):
+            each = [f"{label(m)}, {TASKS.get(t, t)}" for m, t in group[["model", "task"]].to_numpy()]
+            lines += [f"  {'; '.join(each) if len(each) <= FEW else f'{len(each)} models × tasks'}, {metric}: {how}."]
     origin = table.assign(standing=table["standing"].str.partition(":")[0])[["standing", "source"]].drop_duplicates()
     for standing, source in origin.itertuples(index=False, name=None):
         lines += ["", f"Published: {standing}, {source}."]

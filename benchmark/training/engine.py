@@ -113,8 +113,8 @@ def saturation(network: Network, named: dict[str, Tensor]) -> Tensor:
 class Trainer(Protocol):
     """How a tile's replicas are computed, eagerly or by a program of their own. name: "eager" or "compiled".
 
-    columns of a schedule: Adam's two corrections, then each regularizer's strength. Rows of a state: theta, then the
-    optimizer's slots, each of all parameters in order.
+    columns of a schedule: the optimizer's two corrections, then each regularizer's strength. Rows of a state: theta,
+    then the optimizer's slots, each of all parameters in order.
     """
 
     name: str
@@ -289,7 +289,9 @@ class Training:
         while at < end:
             upto = min(end, at + (per_call or max(1, min(int(self.pace), SCHEDULED))))
             strengths = [[term.strength(step, steps) for term in terms] for step in range(at, upto)]
-            schedule = np.concatenate([corrections(range(at, upto)), np.reshape(strengths, (upto - at, -1))], 1)
+            schedule = np.concatenate(
+                [corrections(range(at, upto), self.protocol.optimizer), np.reshape(strengths, (upto - at, -1))], 1
+            )
             began = time.perf_counter()
             self.run.advance(at, schedule, watched)
             took = max(time.perf_counter() - began, 1e-6)

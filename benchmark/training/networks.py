@@ -1,7 +1,8 @@
 """From a model's description to a network of units, and what that network can represent."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any, cast
 
@@ -31,14 +32,15 @@ class Network(nn.Sequential):
 
         noise: [..., `noise_rows`, batch], in training.
         """
-        y, used = x, 0
+        y, used, seen = x, 0, []
         for unit in self.units:
+            seen.append(y)
             if unit.noisy and noise is not None:
                 y = unit(y, noise[..., used : used + unit.inputs, :])
                 used += unit.inputs
             else:
                 y = unit(y)
-        return y if regularizers is None else (y, [self.regularizer(*term) for term in regularizers])
+        return y if regularizers is None else (y, [self.penalty(*term, seen) for term in regularizers])
 
     @property
     def units(self) -> list[Unit]:
@@ -62,10 +64,17 @@ class Network(nn.Sequential):
 
     def regularizer(self, name: str, layers: str | None = None) -> Tensor:
         """The sum of all layers' terms of this name, or of the "hidden" layers' or the "output" layer's, [...]."""
-        units = {None: self.units, "hidden": self.units[:-1], "output": self.units[-1:]}[layers]
-        if not units:
+        return self._summed(name, layers, [unit.regularizer for unit in self.units])
+
+    def penalty(self, name: str, layers: str | None, seen: Sequence[Tensor]) -> Tensor:
+        """The same while each layer is given what is `seen`."""
+        return self._summed(name, layers, [partial(u.penalty, x=x) for u, x in zip(self.units, seen, strict=True)])
+
+    def _summed(self, name: str, layers: str | None, terms: Sequence[Callable[[str], Tensor]]) -> Tensor:
+        terms = {None: terms, "hidden": terms[:-1], "output": terms[-1:]}[layers]
+        if not terms:
             raise ValueError(f"the regularizer {name!r} is of hidden layers and there are none; leave its layers out")
-        return torch.stack([unit.regularizer(name) for unit in units]).sum(0)
+        return torch.stack([term(name) for term in terms]).sum(0)
 
     def effective_weights(self) -> list[Tensor]:
         """Every layer's."""
@@ -113,7 +122,7 @@ def build(specification: Specification) -> Network:
     network = Network(*units)
     for name, term in model.recipe.regularizers.items():
         try:
-            network.regularizer(name, term.layers)
+            network.penalty(name, term.layers, [torch.ones(unit.inputs, 1) for unit in units])
         except ValueError as error:
             raise UsageError(str(error)) from None
     known = {name.rpartition(".")[2] for name, _ in network.named_parameters()}

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.func import functional_call
 
 from benchmark.asked.replicas import Cell, Replica
 from benchmark.asked.streams import Draw
@@ -97,7 +98,7 @@ def _computed(cell: Cell, chosen: Sequence[int], rows: np.ndarray) -> list[Tenso
     run.load(np.stack([theta, *(np.full_like(theta, start) for start in run.step.slots)], 1))
     run.step.parameters.project(run.theta)
     _check_terms(run)
-    run.advance(0, np.array([[*corrections(range(1))[0], *np.ones(len(run.step.terms))]]), None)
+    run.advance(0, np.array([[*corrections(range(1), run.protocol.optimizer)[0], *np.ones(len(run.step.terms))]]), None)
     x = run.batches(0, 1)[0][0]
     twice = torch.cat([x[..., : BATCH // 2]] * 2, -1)
     with torch.no_grad():
@@ -121,8 +122,9 @@ def _check_terms(run: Eager) -> None:
     for W in of_parameters("effective_weights", network, named):
         if W.dim() != 3 or len(W) != count:
             raise UsageError(f"effective weights are [replica, out, in], and here they are of shape {list(W.shape)}")
-    for term, layers in run.step.terms:
-        if (value := of_parameters("regularizer", network, named, term, layers)).shape != (count,):
+    terms, x = list(run.step.terms), run.batches(0, 1)[0][0]
+    for (term, _), value in zip(terms, functional_call(network, named, (x, terms))[1], strict=True):
+        if value.shape != (count,):
             raise UsageError(f"the regularizer {term} is one number a replica, and here it is of {list(value.shape)}")
 
 

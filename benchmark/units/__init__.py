@@ -5,8 +5,11 @@ and judged does not. Their dotted names, `benchmark.units.nac.NAC`, are public: 
 """
 
 from benchmark.units.dense import Dense
+from benchmark.units.dmu import DMU
+from benchmark.units.eql import EQL, EQLDivision
 from benchmark.units.gated_nau_nmu import GatedNAUNMU
 from benchmark.units.gnalu import GNALU
+from benchmark.units.hill_space import HillSpaceAdd, HillSpaceExp
 from benchmark.units.inalu import INALU
 from benchmark.units.mcfc import MCFC, MulMCFC
 from benchmark.units.mnac import MNAC
@@ -20,13 +23,15 @@ from benchmark.units.nmru import NMRU
 from benchmark.units.nmu import NMU
 from benchmark.units.npu import NPU
 from benchmark.units.nru import NRU
+from benchmark.units.product_unit import ProductUnit, power
 from benchmark.units.rows import Rows
 from benchmark.units.snalu import SNALU
 from benchmark.units.snmu import SNMU
 from benchmark.units.unit import Impossible, Unit, distance_from_sparse, linear, multiply, product
 
 __all__ = [
-    "GNALU", "INALU", "MCFC", "MNAC", "NAC", "NACNMU", "NALU", "NAU", "NMRU", "NMU", "NPU", "NRU", "SNALU", "SNMU",
-    "Dense", "GatedNAUNMU", "Impossible", "MulMCFC", "NACMul", "NACSigma", "NALUSeparate", "Rows", "Unit",
-    "distance_from_sparse", "linear", "multiply", "product",
+    "DMU", "EQL", "GNALU", "INALU", "MCFC", "MNAC", "NAC", "NACNMU", "NALU", "NAU", "NMRU", "NMU", "NPU", "NRU",
+    "SNALU", "SNMU", "Dense", "EQLDivision", "GatedNAUNMU", "HillSpaceAdd", "HillSpaceExp", "Impossible", "MulMCFC",
+    "NACMul", "NACSigma", "NALUSeparate", "ProductUnit", "Rows", "Unit",
+    "distance_from_sparse", "linear", "multiply", "power", "product",
 ]  # fmt: skip

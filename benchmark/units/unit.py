@@ -93,6 +93,10 @@ class Unit(nn.Module, ABC):
             return torch.stack([(FAR - p.abs()).clamp(min=0).mean((-2, -1)) for p in self.parameters()]).sum(0)
         raise ValueError(f"{type(self).__name__} has no regularizer {name!r}")
 
+    def penalty(self, name: str, x: Tensor) -> Tensor:
+        """The term `regularizer` while the unit is given x, [..., in, batch]: for those that depend on it. [...]."""
+        return self.regularizer(name)
+
     def ideal(self, operation: str, sign: str) -> Ideal:
         """Parameters with which one output computes `operation` of inputs that are its operands, in order.
 

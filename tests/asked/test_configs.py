@@ -12,6 +12,7 @@ from benchmark.asked.conf_files import CONF, choices_of
 from benchmark.asked.configs import compose
 from benchmark.asked.protocol import Engine, Protocol
 from benchmark.asked.replicas import Replica
+from benchmark.asked.tasks import FORMULAS
 from benchmark.errors import UsageError
 from benchmark.training.engine import train
 from benchmark.training.tiles import tiles
@@ -46,14 +47,14 @@ def test_the_options_are_those_of_the_design():
     shrinking, newer = "tanhshrink hardshrink softshrink", "gelu silu mish"
     mlps = {f"mlp_{name}" for names in (bounded, linear, shrinking, newer) for name in names.split()}
     assert mlps | {"linear", "nac", "nac_mul", "nalu", "mlps", "all"} <= set(choices_of("model"))
-    assert set(choices_of("task")) == {*ARITHMETIC, "identity", "reciprocal", "arithmetic"}
+    assert set(choices_of("task")) == {*ARITHMETIC, "identity", "reciprocal", "arithmetic", *FORMULAS}
     ranges = (
         "symmetric positive neg_20_10 neg_2_1 neg_1p2_1p1 neg_0p2_0p1 mixed_2 pos_0p1_0p2 pos_1p1_1p2 pos_10_20 pos_0_1"
     )
     assert {*ranges.split(), "mistry2022", "madsen2020"} <= set(choices_of("range"))
 
 
-@pytest.mark.parametrize(("name", "count"), [("figure1", 15), ("mlps", 18), ("all", 46)])
+@pytest.mark.parametrize(("name", "count"), [("figure1", 15), ("mlps", 18), ("all", 53)])
 def test_every_group_of_models_composes(name, count):  # that each model does and trains is of the contract suite
     names = {cell.model for cell in compose([name], ["add"], ["positive"]).cells}
     assert len(names) == count and names <= set(choices_of("model")) - {name}

@@ -56,10 +56,18 @@ def test_a_regularizer_without_a_schedule_is_on_from_the_first_step():
     assert [Regularizer(0.5).strength(step, 10) for step in range(10)] == [0.5] * 10
 
 
+def test_a_regularizer_may_end_before_the_run_does():
+    regularizer = Regularizer(2.0, 0.25, 0.25, until=0.95)
+    assert [regularizer.strength(step, 100) for step in (24, 25, 94, 95, 99)] == [0, 2, 2, 0, 0]
+    assert regularizer.acts(100) and regularizer.acts(2) and not Regularizer(2.0, 0.6, 0.6, until=0.9).acts(2)
+    assert not Regularizer(2.0, 50, 60).acts(50)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         {"weight": -1.0},
+        {"weight": 1.0, "start": 0.5, "end": 0.5, "until": 0.5},
         {"weight": math.nan},
         {"weight": "heavy"},
         {"weight": 1.0, "start": -0.1},

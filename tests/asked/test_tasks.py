@@ -10,7 +10,7 @@ import torch
 
 from benchmark.asked.data import Targets, subset_offsets
 from benchmark.asked.ranges import Distribution, Grid, Ranges
-from benchmark.asked.tasks import OPERATIONS, Subsets, Task, plane_points, pose, threshold
+from benchmark.asked.tasks import FORMULAS, OPERATIONS, Subsets, Task, plane_points, pose, threshold
 from benchmark.errors import UsageError
 from benchmark.showing import published
 
@@ -45,6 +45,28 @@ def test_every_operation_is_what_its_name_says(operation):
     assert OPERATIONS[operation].compute(*operands) == pytest.approx(DEFINITIONS[operation](a, b), rel=1e-15)
     tensors = [torch.tensor(operand) for operand in operands]
     assert OPERATIONS[operation].compute(*tensors).numpy() == pytest.approx(DEFINITIONS[operation](a, b), rel=1e-15)
+
+
+# As printed: x₁, x₂, x₃, x₄ in order.
+PRINTED = {
+    "sahoo_div": lambda x: np.sin(np.pi * x[0]) / (x[1] ** 2 + 1),
+    "sahoo_f1": lambda x: (np.sin(np.pi * x[0]) + np.sin(2 * np.pi * x[1] + np.pi / 8) + x[1] - x[2] * x[3]) / 3,
+    "sahoo_f2": lambda x: (np.sin(np.pi * x[0]) + x[1] * np.cos(2 * np.pi * x[0] + np.pi / 4) + x[2] - x[3] ** 2) / 3,
+    "sahoo_f3": lambda x: ((1 + x[1]) * np.sin(np.pi * x[0]) + x[1] * x[2] * x[3]) / 3,
+    "sahoo_f4": lambda x: (np.sin(np.pi * x[0]) + np.cos(2 * x[1] * np.sin(np.pi * x[0])) + x[1] * x[2] * x[3]) / 2,
+}
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_a_formula_is_asked_of_its_inputs_in_order_and_has_no_threshold(formula):
+    problem = pose(Task(formula), SYMMETRIC)
+    x = np.random.default_rng(0).uniform(-2, 2, (problem.inputs, 50))
+    t = Targets([problem], [0], torch.device("cpu"))(torch.tensor(x)[None])
+    assert t[0, 0].numpy() == pytest.approx(PRINTED[formula](x), rel=1e-13)
+    assert FORMULAS[formula].compute(*x) == pytest.approx(PRINTED[formula](x), rel=1e-13)
+    assert threshold(problem, 1e-4) == math.inf and threshold(problem, 1e-4, 0.5) == 0.5
+    with pytest.raises(UsageError, match=f"a formula of {problem.inputs} inputs; leave protocol.inputs out"):
+        pose(Task(formula), SYMMETRIC, inputs=10)
 
 
 def test_the_operations_are_those_of_the_field():

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from benchmark.asked.conf_files import PUBLISHED
+from benchmark.asked.configs import compose
 from benchmark.errors import UsageError
 from benchmark.results.intervals import boschloo, holm
 from benchmark.run import run
@@ -25,6 +26,18 @@ def test_every_published_row_has_its_source_and_standing(path):
     table = published.load(path.stem)
     assert table[["source", "standing"]].notna().all(axis=None)
     assert not table.duplicated().any()
+
+
+@pytest.mark.parametrize("name", ["curry2025_dmu", "dujardin2025_hillspace", "passo2024_nalu2mig", "sahoo2018_eql"])
+def test_what_is_published_of_an_experiment_is_of_what_it_trains(name):
+    table, request = published.load(name), compose(experiment=name)
+    cells = {cell.names[:3]: cell.specification for cell in request.cells}
+    table = table[~table["model"].isin(["mlp", "svr", "eureqa"])]  # what Sahoo et al. compare with
+    assert {*table[["model", "task", "range"]].itertuples(index=False, name=None)} <= {*cells}
+    assert request.published == name and set(table["protocol"]) == {cell.protocol for cell in request.cells}
+    operands = {task: of.model.options["operands"] for (model, task, _), of in cells.items() if model == "dmu_frozen"}
+    wanted = {"add": "sum", "mul": "sum", "sub": "difference", "div": "difference"}
+    assert operands == (wanted if name == "curry2025_dmu" else {})
 
 
 def test_the_digitised_figure_has_the_fifteen_activations_of_its_legend():

@@ -15,7 +15,7 @@ def run(name, dtype, rate, gradients, theta):
     starts, update = OPTIMIZERS[name]
     theta, slots = theta.clone(), [torch.full_like(theta, start) for start in starts]
     path = []
-    for gradient, correction in zip(gradients, corrections(list(range(STEPS))), strict=True):
+    for gradient, correction in zip(gradients, corrections(range(STEPS), name), strict=True):
         update(theta, gradient(theta), slots, torch.full_like(theta, rate), torch.tensor(correction, dtype=dtype))
         path.append(theta.clone())
     return torch.stack(path)
@@ -72,6 +72,25 @@ def test_each_element_is_updated_by_its_own_gradients_alone(name):
     everything = run(name, torch.float64, 0.01, noise(torch.float64, 1.0), theta)
     one = [lambda theta, g=g: g(theta)[7:8] for g in noise(torch.float64, 1.0)]
     assert torch.equal(run(name, torch.float64, 0.01, one, theta[7:8])[:, 0], everything[:, 7])
+
+
+@pytest.mark.parametrize("gradients", [noise, quadratic])
+def test_the_schedule_free_optimizer_is_the_published_algorithm(gradients):
+    start = torch.linspace(-1, 1, 40).double()
+    each = gradients(torch.float64, 1.0)
+    ours = run("schedule_free", torch.float64, 0.1, each, start)
+    x, z, v, weights = start.clone(), start.clone(), torch.zeros(40).double(), 0.0
+    for t, gradient in enumerate(each, start=1):
+        y = 0.1 * z + 0.9 * x
+        g, rate = gradient(y), 0.1 * min(t / 100, 1)
+        v = 0.96 * v + 0.04 * g**2
+        z = z - rate * g / ((v / (1 - 0.96**t)).sqrt() + 1e-8)
+        weights += rate**2
+        x = x + rate**2 / weights * (z - x)
+        assert torch.allclose(ours[t - 1], 0.1 * z + 0.9 * x, rtol=1e-6, atol=1e-8)
+    late = corrections([99, 100, 5_000], "schedule_free")[:, 0]
+    risen = sum((t / 100) ** 2 for t in range(1, 101))  # the squares of the rates so far, in the first hundred steps
+    assert late == pytest.approx([1 / risen, 1 / (risen + 1), 1 / (risen + 4901)])
 
 
 def test_tensorflows_rmsprop_starts_its_mean_square_at_one_and_has_its_constant_inside_the_root():

@@ -40,7 +40,9 @@ UNFELT = {
     "mul_mcfc_inalu": {"0.Q"},
     "mul_mcfc_real_npu": {"0.Q", "0.g"},  # the gate is of negative inputs
 }
-POLES = {"nru", "nmru"}  # not defined at 0, where the profile of a range on both sides of it has a point
+# Not defined at 0, where the profile of a range on both sides of it has a point.
+POLES = {"nru", "nmru", "product_unit", "hill_space_exp"}
+ROUNDED = {"dmu", "dmu_frozen"}  # are evaluated with rounded weights, which a few steps need not change
 EXTREMES = [0.0, 1e-30, -1e-30, 1e30, -1e30, torch.inf, -torch.inf]
 
 
@@ -295,7 +297,7 @@ def test_a_few_steps_change_the_parameters_and_stay_finite(model, task, range):
     assert all(np.isfinite(value).all() for value in measured.parameters.values())
     for r in (0, 1):
         assert any((value[r] != start[name][r].numpy()).any() for name, value in measured.parameters.items())
-    assert (measured.interpolation[:, 0] != measured.interpolation[:, -1]).all()
+    assert (measured.interpolation[:, 0] != measured.interpolation[:, -1]).all() or model in ROUNDED
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -45,17 +45,18 @@ FAMILIES: dict[str, tuple[str, list[str]]] = {
     "other MLPs": (
         "#0c8585", [f"mlp_{name}" for name in ("softplus", "elu", "selu", "gelu", "silu", "mish", "tanhshrink")],
     ),
-    "additive units": ("#3f9222", ["nac", "nau", "mcfc"]),
+    "additive units": ("#3f9222", ["nac", "nau", "mcfc", "hill_space_add"]),
     "multiplicative units": (
         "#d1500b",
         ["nac_mul", "nac_sigma", "nac_nmu", "mnac", "nmu", "snmu", "npu", "real_npu", "real_npu_modified", "naive_npu",
-         "nru", "nmru", "mul_mcfc"],
+         "nru", "nmru", "mul_mcfc", "product_unit", "hill_space_exp"],
     ),
     "gated units": (
         "#cc2a77",
         ["nalu", "nalu_separate", "gnalu", "snalu", "inalu", "inalu_shared", "gated_nau_nmu", "nalu_asinh", "nalu_2m",
-         "nalu_ig", "nalu_2mig"],
+         "nalu_ig", "nalu_2mig", "dmu", "dmu_frozen"],
     ),
+    "equation learners": ("#b59410", ["eql", "eql_div"]),
     "others": ("#8a5a2b", []),
 }  # fmt: skip
 HUES = {model: hue for hue, members in FAMILIES.values() for model in members}

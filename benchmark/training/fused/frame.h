@@ -57,17 +57,21 @@ static void draw(const Plan& plan, long replica, u64 step, real* x) {
 
 static void ask(const real* x, int code, int offset, real* t) {
     if constexpr (SINGLE && sizeof(real) == 4) {
-        OVER(at, PADDED, W) st(t + at, operation(code, ld(x + at), ld(x + SPANS[1][0] * ROW + at)));
+        OVER(at, PADDED, W) {
+            V operand[OPERANDS];
+            for (int o = 0; o < OPERANDS; o++) operand[o] = ld(x + SPANS[o][0] * ROW + at);
+            st(t + at, operation(code, operand));
+        }
         return;
     }
     OVER(at, PADDED, WD) {
-        D operand[2];
-        for (int o = 0; o < 2; o++) {
+        D operand[OPERANDS];
+        for (int o = 0; o < OPERANDS; o++) {
             const int start = SPANS[o][0] + offset, stop = SPANS[o][1] + offset;
             operand[o] = wide(x + start * ROW + at);
             for (int i = start + 1; i < stop; i++) operand[o] += wide(x + i * ROW + at);
         }
-        put(t + at, operation(code, operand[0], operand[1]));
+        put(t + at, operation(code, operand));
     }
 }
 

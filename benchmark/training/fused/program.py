@@ -12,7 +12,7 @@ import torch
 from benchmark import exact
 from benchmark.asked.data import CHUNK
 from benchmark.asked.replicas import Specification
-from benchmark.asked.tasks import OPERATIONS, Problem
+from benchmark.asked.tasks import EVERY, Problem, together
 from benchmark.training.fused.numbers import TEXT, Graph, Number
 from benchmark.training.fused.schedule import Schedule, contracted
 from benchmark.training.fused.trace import NotFusable, Tracer
@@ -78,7 +78,7 @@ def source(specification: Specification, device: str = "cpu", machine: Machine |
         machine = machine or (a_gpu(training) if device == "cuda" else this_processor())
         trained, lanes = written(training, machine, masked=protocol.batch % 16 != 0)
         judged, lanes_forward = written(forward, machine, masked=False, stores={"y": forward.roots[0]})
-        operations = [_operation(name) for name in OPERATIONS]
+        operations = [_operation(name) for name in together(problem.operation)]
     except NotFusable:
         raise
     except Exception as error:  # torch's own, of an operation that cannot be traced
@@ -98,15 +98,16 @@ def source(specification: Specification, device: str = "cpu", machine: Machine |
         "LANES": lanes, "LANES_FORWARD": lanes_forward, "DATA": data,
         "THREADS": threads, "ROW": row, "SPARSITY": forward.place.get(forward.roots[1], -1),
     }  # fmt: skip
-    spans = problem.subsets.spans if problem.subsets else ((0, 1), (problem.inputs - 1, problem.inputs))
-    pairs = [f"{{{start}, {stop}}}" for start, stop in (spans[0], spans[-1])]
+    spans = problem.subsets.spans if problem.subsets else [(i, i + 1) for i in range(problem.inputs)]
+    pairs = [f"{{{start}, {stop}}}" for start, stop in (*spans, spans[-1])[: max(2, len(spans))]]
     arguments = "real* RESTRICT p, real* RESTRICT lanes, const real* RESTRICT x, {} real* RESTRICT {}"
     registers, lanes_of_machine = HEADERS[device]
     text = [
         header(registers),
         f"typedef {real} real;\ntypedef {vector} V;\ntypedef {mask} M;",
         f"enum {{ {', '.join(f'{name} = {value}' for name, value in sizes.items())} }};",
-        f"static const int SPANS[2][2] = {{{', '.join(pairs)}}};",
+        f"enum {{ OPERANDS = {len(pairs)} }};",
+        f"static const int SPANS[OPERANDS][2] = {{{', '.join(pairs)}}};",
         header("functions.h"),
         _coefficients(),
         header("laws.h"),
@@ -182,24 +183,24 @@ def _numbers(tracer: Tracer, tensor: torch.Tensor) -> list[Number]:
 
 def _switch(kind: str, operations: list[str]) -> list[str]:
     cases = (f"case {i}: return {text};" for i, text in enumerate(operations))
-    return [f"INLINE {kind} operation(int code, {kind} a, {kind} b) {{\nswitch (code) {{", *cases, "}\nreturn a;\n}"]
+    return [f"INLINE {kind} operation(int code, const {kind}* o) {{\nswitch (code) {{", *cases, "}\nreturn o[0];\n}"]
 
 
 def _operation(name: str) -> tuple[str, bool]:
-    """An operation of tasks as an expression of a and b in float64; and whether it is rounded once at most.
+    """An operation of tasks as an expression of its operands in float64; and whether it is rounded once at most.
 
     Then to round it to float64 and that to float32 is to compute it in float32 (Figueroa 1995).
     """
     graph = Graph(np.float64)
     tracer = Tracer(graph, 16)
-    operands = tracer.given(torch.full((2, 16), 0.5, dtype=torch.float64), "x")
-    operation = OPERATIONS[name]
+    operation = EVERY[name]
+    operands = tracer.given(torch.full((operation.operands, 16), 0.5, dtype=torch.float64), "x")
     with tracer:
-        result = operation.compute(*operands[: operation.operands])
+        result = operation.compute(*operands)
 
     def text(number: Number) -> str:
         if number.op == "place":
-            return "ab"[number.args[1]]
+            return f"o[{number.args[1]}]"
         if number.op == "constant":
             return f"all(double({literal(number.args[0]).removeprefix('real')}))"
         return f"({TEXT[number.op].format(*map(text, number.args))})"

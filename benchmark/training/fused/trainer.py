@@ -12,7 +12,7 @@ from benchmark.asked import streams
 from benchmark.asked.data import CHUNK, EvaluationSet, Laws, number_unique, offsets
 from benchmark.asked.ranges import Grid
 from benchmark.asked.replicas import Replica
-from benchmark.asked.tasks import OPERATIONS
+from benchmark.asked.tasks import together
 from benchmark.training.fused.build import built
 from benchmark.training.fused.gpu import GpuProgram
 from benchmark.training.fused.program import Source, source
@@ -77,7 +77,7 @@ class Fused:
         self._give(
             data_key=seeds([replica.data_seed for replica in replicas], streams.DATA),
             noise_key=seeds([replica.seed for replica in replicas], streams.NOISE),
-            code=np.array([list(OPERATIONS).index(problem.operation) for problem in problems], np.int32),
+            code=np.array([together(own.operation).index(own.operation) for own in problems], np.int32),
             offset=np.array(offsets(replicas), np.int32),
             rate=np.array([r.cell.specification.model.recipe.learning_rate for r in replicas], real),
         )

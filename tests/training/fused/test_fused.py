@@ -67,6 +67,17 @@ def test_a_replica_is_the_same_alone_in_company_resumed_and_for_any_steps_per_ca
     assert all(same(together, 20 + i, resumed, i) for i in range(3))
 
 
+def test_formulas_are_trained_on_as_torch_asks_them_each_by_a_program_of_its_own(quick):
+    asked = ["sahoo_div", "mul", "sub", "sahoo_f4"]
+    replicas = quick(["linear"], asked, ["symmetric"], ["protocol.optimizer=sgd"]).replicas()
+    groups = [{replica.cell.task for replica in members} for members, _ in tiles(replicas, EAGER, 1)]
+    assert sorted(map(sorted, groups)) == [["mul", "sub"], ["sahoo_div"], ["sahoo_f4"]]
+    for task in ("sahoo_div", "sahoo_f4"):
+        own = [replica for replica in replicas if replica.cell.task == task]
+        fused, eager = train(own, COMPILED), train(own, EAGER)
+        assert np.allclose(fused.parameters["0.W"], eager.parameters["0.W"], rtol=1e-5, atol=1e-6)
+
+
 REGULARIZED = ["model.inalu.recipe.regularizers.saturation.start=0", "+model.inalu.recipe.restart.every=2",
                "model.inalu.recipe.restart.after=1.5", "model.inalu.recipe.restart.above=0"]  # fmt: skip
 WIDE = ["protocol.inputs=70", "protocol.hidden=[2]", "protocol.steps=10"]
@@ -76,6 +87,7 @@ WIDE = ["protocol.inputs=70", "protocol.hidden=[2]", "protocol.steps=10"]
     ("model", "task", "range_", "overrides"),
     [
         ("snmu", "mul", "symmetric", ["protocol.optimizer=rmsprop"]),  # noisy
+        ("hill_space_add", "add", "symmetric", ["protocol.optimizer=schedule_free"]),
         # Clipped, regularized by error in steps of its own, with turns, a fixed set and an eye on the batches' errors.
         ("inalu", "mul", "symmetric", ["protocol=schloer2020_minimal/quick", "protocol.samples=32", *REGULARIZED]),
         ("mlp_sigmoid", "identity", "figure1_integers", ["protocol.batch=11"]),  # a grid
