@@ -47,6 +47,8 @@ def _of_others(key: str, cell: Cell) -> str:
     if group != "model":
         return ""
     _, _, name = name.partition(".")
+    if model.recipe.rows is not None and name.startswith("recipe.") and name != "recipe.rows":
+        return f"{cell.model} is solved, not trained"
     if name.split(".")[0] in ("hidden_unit", "hidden_options") and not model.hidden:
         return f"{cell.model} has no hidden layers"
     if name.split(".")[0] == "hidden_options" and model.hidden_unit is None:
@@ -63,6 +65,8 @@ def _of_others(key: str, cell: Cell) -> str:
 
 def _of_protocol(name: str, cell: Cell) -> str:
     protocol = cell.specification.protocol
+    if name in ("optimizer", "learning_rate", "hidden", "select") and cell.specification.model.recipe.rows is not None:
+        return f"{cell.model} is one layer that is solved, not trained"
     if name in ("subset", "overlap") and protocol.inputs is None:
         return "it is of the arithmetic data set, and there is no protocol.inputs"
     if name in ("subset", "overlap") and protocol.spans is not None:

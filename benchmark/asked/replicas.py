@@ -51,6 +51,12 @@ class Specification:
         return repr(self.model)
 
     @property
+    def rows(self) -> int | None:
+        """Training examples on which a model that is solved is solved; None for one that is trained."""
+        most, protocol = self.model.recipe.rows, self.protocol
+        return most and min(most, protocol.samples or protocol.batch * protocol.steps)
+
+    @property
     def hidden(self) -> list[int]:
         """The sizes of the layers before the output."""
         return self.model.hidden

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from benchmark.errors import plain
 
 MODELS = [
-    "linear",
+    *("linear", "least_squares", "log_least_squares", "monomials"),
     *("mlp_hardtanh", "mlp_sigmoid", "mlp_relu6", "mlp_tanh", "mlp_softsign", "mlp_threshold"),  # they saturate
     *("mlp_tanhshrink", "mlp_hardshrink", "mlp_softshrink"),
     *("mlp_relu", "mlp_leakyrelu", "mlp_prelu"),
@@ -20,6 +20,7 @@ LABELS = {
     "nac_mul": "NAC•", "nac_sigma": "NAC•,σ", "nac_nmu": "NAC•,NMU", "gnalu": "G-NALU", "inalu": "iNALU",
     "gated_nau_nmu": "Gated NAU/NMU", "snmu": "sNMU", "mcfc": "MC-FC", "mul_mcfc": "MulMCFC",
     "real_npu": "RealNPU", "naive_npu": "NaiveNPU",
+    "least_squares": "Least squares", "log_least_squares": "Log least squares",
 } | {name: name.upper() for name in ("nac", "mnac", "nalu", "snalu", "nau", "nmu", "npu", "nru", "nmru")}  # fmt: skip
 ACTIVATIONS = {name.lower(): name for name in ("ReLU", "ReLU6", "LeakyReLU", "PReLU", "ELU", "SELU", "GELU", "SiLU")}
 TASKS = {

@@ -10,6 +10,7 @@ from benchmark.units.gnalu import GNALU
 from benchmark.units.inalu import INALU
 from benchmark.units.mcfc import MCFC, MulMCFC
 from benchmark.units.mnac import MNAC
+from benchmark.units.monomials import Monomials
 from benchmark.units.nac import NAC, NACMul
 from benchmark.units.nac_nmu import NACNMU
 from benchmark.units.nac_sigma import NACSigma
@@ -20,6 +21,7 @@ from benchmark.units.nmru import NMRU
 from benchmark.units.nmu import NMU
 from benchmark.units.npu import NPU
 from benchmark.units.nru import NRU
+from benchmark.units.power_law import PowerLaw
 from benchmark.units.rows import Rows
 from benchmark.units.snalu import SNALU
 from benchmark.units.snmu import SNMU
@@ -27,6 +29,6 @@ from benchmark.units.unit import Impossible, Unit, distance_from_sparse, linear,
 
 __all__ = [
     "GNALU", "INALU", "MCFC", "MNAC", "NAC", "NACNMU", "NALU", "NAU", "NMRU", "NMU", "NPU", "NRU", "SNALU", "SNMU",
-    "Dense", "GatedNAUNMU", "Impossible", "MulMCFC", "NACMul", "NACSigma", "NALUSeparate", "Rows", "Unit",
-    "distance_from_sparse", "linear", "multiply", "product",
+    "Dense", "GatedNAUNMU", "Impossible", "Monomials", "MulMCFC", "NACMul", "NACSigma", "NALUSeparate", "PowerLaw",
+    "Rows", "Unit", "distance_from_sparse", "linear", "multiply", "product",
 ]  # fmt: skip

@@ -4,16 +4,25 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmark import exact
 from benchmark.asked.streams import Draw
 from benchmark.units.unit import Ideal, Impossible, Unit, linear
 
 
 def _xavier(gain: float) -> Callable[[int, int], float]:
     return lambda inputs, outputs: gain * math.sqrt(6 / (inputs + outputs))
+
+
+def affine(features: np.ndarray, t: np.ndarray, bias: bool = True) -> dict[str, Tensor]:
+    """The W and b with which W features + b is nearest to t in least squares: [feature, row], [row]."""
+    columns = np.vstack([np.ones((int(bias), len(t))), features]).T
+    w = torch.from_numpy(exact.least_squares(columns, t))
+    return {"W": w[None, int(bias) :]} | ({"b": w[None, :1]} if bias else {})
 
 
 def _kaiming(inputs: int, outputs: int) -> float:
@@ -54,7 +63,7 @@ class Dense(Unit):
         if activation is not None and not callable(getattr(F, activation, None)):
             raise ValueError(f"torch.nn.functional has no activation {activation!r}")
         self.activation, self.activation_options = activation, dict(activation_options or {})
-        self.closed = activation is None
+        self.closed = self.solvable = activation is None
         self.initialisation = self.choose(initialisation, self.initialisations)
         if initialisation == "stable_nalu" and activation not in STABLE_NALU:
             known = ", ".join(str(name) for name in STABLE_NALU)
@@ -87,6 +96,10 @@ class Dense(Unit):
         if weights is None:
             return Impossible("a linear map can only add and subtract")
         return {"W": torch.tensor([weights])} | ({} if self.b is None else {"b": torch.zeros(1, 1)})
+
+    def solve(self, x: np.ndarray, t: np.ndarray) -> dict[str, Tensor]:
+        """W and b of least squares on (1, x)."""
+        return affine(x, t, self.b is not None)
 
     def activate(self, z: Tensor) -> Tensor:
         """f(z), elementwise."""

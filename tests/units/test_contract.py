@@ -306,7 +306,9 @@ def test_the_first_evaluation_is_of_the_untrained_network(model, name):
 @pytest.mark.parametrize("model", MODELS)
 def test_training_is_an_ordinary_torch_loop(model, optimizer, regularizers):
     usual, steps, rate = cell(model).specification, 5, 0.02
-    recipe = dataclasses.replace(usual.model.recipe, learning_rate=rate, regularizers=regularizers, restart=None)
+    recipe = dataclasses.replace(
+        usual.model.recipe, learning_rate=rate, regularizers=regularizers, restart=None, rows=None
+    )
     specification = dataclasses.replace(
         usual,
         model=dataclasses.replace(usual.model, recipe=recipe),
@@ -365,7 +367,8 @@ def test_a_fused_program_trains_what_torch_does(model):
     usual = cell(model, "mul").specification
     protocol = dataclasses.replace(usual.protocol, steps=200, evaluate_every=100, batch=24)
     # One hidden layer has all that three have, and is compiled in a third of the time.
-    kind = dataclasses.replace(usual.model, hidden=[8] if usual.model.hidden else [])
+    recipe = dataclasses.replace(usual.model.recipe, rows=None)
+    kind = dataclasses.replace(usual.model, hidden=[8] if usual.model.hidden else [], recipe=recipe)
     specification = dataclasses.replace(usual, protocol=protocol, model=kind)
     replicas = [
         Replica(dataclasses.replace(cell(model, "mul"), specification=specification), seed) for seed in range(8)

@@ -34,7 +34,7 @@ FEW = 6  # lines in a panel; of more models the best and the worst have one
 
 # Family -> (its hue, its members).
 FAMILIES: dict[str, tuple[str, list[str]]] = {
-    "baseline": ("black", ["linear"]),
+    "baselines": ("black", ["linear", "least_squares", "log_least_squares", "monomials"]),
     "MLPs that saturate": (
         "#8757b2", [f"mlp_{name}" for name in ("hardtanh", "sigmoid", "relu6", "tanh", "softsign")],
     ),
