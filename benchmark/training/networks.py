@@ -89,10 +89,8 @@ def build(specification: Specification) -> Network:
     """
     model, problem = specification.model, specification.problem
     sizes = [problem.inputs, *specification.hidden, 1]
-    hidden = (model.hidden_unit or model.unit, model.hidden_options if model.hidden_unit else model.options)
-    layers = [hidden] * (len(sizes) - 2) + [(model.unit, model.options)]
     units = []
-    for (name, options), (inputs, outputs) in zip(layers, pairwise(sizes), strict=True):
+    for (name, options), (inputs, outputs) in zip(specification.layers, pairwise(sizes), strict=True):
         kind = found(name)
         try:
             _check_options(name, kind, options)

@@ -6,8 +6,10 @@ and judged does not. Their dotted names, `benchmark.units.nac.NAC`, are public: 
 
 from benchmark.units.dense import Dense
 from benchmark.units.gated_nau_nmu import GatedNAUNMU
+from benchmark.units.glu import GLU
 from benchmark.units.gnalu import GNALU
 from benchmark.units.inalu import INALU
+from benchmark.units.kan import KAN
 from benchmark.units.mcfc import MCFC, MulMCFC
 from benchmark.units.mnac import MNAC
 from benchmark.units.monomials import Monomials
@@ -28,7 +30,7 @@ from benchmark.units.snmu import SNMU
 from benchmark.units.unit import Impossible, Unit, distance_from_sparse, linear, multiply, product
 
 __all__ = [
-    "GNALU", "INALU", "MCFC", "MNAC", "NAC", "NACNMU", "NALU", "NAU", "NMRU", "NMU", "NPU", "NRU", "SNALU", "SNMU",
-    "Dense", "GatedNAUNMU", "Impossible", "Monomials", "MulMCFC", "NACMul", "NACSigma", "NALUSeparate", "PowerLaw",
-    "Rows", "Unit", "distance_from_sparse", "linear", "multiply", "product",
+    "GLU", "GNALU", "INALU", "KAN", "MCFC", "MNAC", "NAC", "NACNMU", "NALU", "NAU", "NMRU", "NMU", "NPU", "NRU",
+    "SNALU", "SNMU", "Dense", "GatedNAUNMU", "Impossible", "Monomials", "MulMCFC", "NACMul", "NACSigma", "NALUSeparate",
+    "PowerLaw", "Rows", "Unit", "distance_from_sparse", "linear", "multiply", "product",
 ]  # fmt: skip

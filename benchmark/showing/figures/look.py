@@ -43,8 +43,11 @@ FAMILIES: dict[str, tuple[str, list[str]]] = {
         [f"mlp_{name}" for name in ("relu", "leakyrelu", "prelu", "threshold", "hardshrink", "softshrink")],
     ),
     "other MLPs": (
-        "#0c8585", [f"mlp_{name}" for name in ("softplus", "elu", "selu", "gelu", "silu", "mish", "tanhshrink")],
+        "#0c8585",
+        [f"mlp_{name}" for name in ("softplus", "elu", "selu", "gelu", "silu", "mish", "tanhshrink")]
+        + ["mlp_snake", "mlp_rational"],
     ),
+    "gated linear units and splines": ("#a88a00", ["bilinear", "glu", "reglu", "swiglu", "kan"]),
     "additive units": ("#3f9222", ["nac", "nau", "mcfc"]),
     "multiplicative units": (
         "#d1500b",
