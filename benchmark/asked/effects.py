@@ -1,5 +1,6 @@
 """Settings that decide nothing: refused where they cannot in this request, told where something else has its way."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -40,6 +41,9 @@ def _of_others(key: str, cell: Cell) -> str:
     specification = cell.specification
     protocol, model = specification.protocol, specification.model
     group, _, name = key.partition(".")
+    _, *recipe = re.split(r"^(?:model\.[^.]+|protocol\.models\.[^.]+|protocol\.tasks\.[^.]+\.[^.]+)\.recipe\.", key)
+    if model.recipe.rows is not None and recipe and recipe != ["rows"]:
+        return f"{cell.model} is solved, not trained"
     if group == "protocol":
         return _of_protocol(name, cell)
     if group == "task" and name.endswith(".margin") and protocol.inputs is not None:
@@ -47,8 +51,6 @@ def _of_others(key: str, cell: Cell) -> str:
     if group != "model":
         return ""
     _, _, name = name.partition(".")
-    if model.recipe.rows is not None and name.startswith("recipe.") and name != "recipe.rows":
-        return f"{cell.model} is solved, not trained"
     if name.split(".")[0] in ("hidden_unit", "hidden_options") and not model.hidden:
         return f"{cell.model} has no hidden layers"
     if name.split(".")[0] == "hidden_options" and model.hidden_unit is None:

@@ -246,6 +246,7 @@ def test_a_text_is_no_number_and_a_setting_of_another_model_is_in_no_key():
         (["model=least_squares", "protocol.hidden=[2]"], "least_squares is one layer that is solved, not trained"),
         (["model=least_squares", "protocol.optimizer=sgd"], "is solved, not trained"),
         (["model=least_squares", "+model.least_squares.recipe.clip_norm=1"], "is solved, not trained"),
+        (["model=least_squares", "+protocol.models.least_squares.recipe.clip_norm=1"], "is solved, not trained"),
         (["range.positive.interpolation={law: uniform, scale: 2, intervals: [[1,2]]}"], "a uniform law has no"),
         (["range.positive.interpolation={coin: true, intervals: [[1,2]]}"], "a coin chooses between intervals"),
     ],
