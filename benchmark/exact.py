@@ -202,3 +202,30 @@ def orthonormal(columns: np.ndarray) -> np.ndarray:
             rest = rest - total(done * along[..., None, :])
         Q[..., j] = rest / np.sqrt(total(rest * rest))[..., None]
     return Q
+
+
+def least_squares(columns: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The w of the least |columns w - target|², [row, column] and [row] -> [column].
+
+    By Gram-Schmidt as in `orthonormal`. A column that those before it make up, to 1e-12 of its length, gets 0.
+
+    >>> least_squares(np.array([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]]), np.array([1.0, 3.0, 5.0])).round(12).tolist()
+    [1.0, 2.0]
+    """
+    count = columns.shape[1]
+    Q, R = np.zeros(columns.shape), np.zeros((count, count))
+    for j in range(count):
+        done, rest = Q[:, :j], columns[:, j]
+        least = 1e-12 * np.sqrt(total(rest * rest))
+        for _ in range(2):
+            along = total(done * rest[:, None], axis=0)
+            rest = rest - total(done * along)
+            R[:j, j] += along
+        length = np.sqrt(total(rest * rest))
+        if not length <= least:  # nan, too, is to be seen
+            Q[:, j], R[j, j] = rest / length, length
+    w, along = np.zeros(count), total(Q * target[:, None], axis=0)
+    for j in reversed(range(count)):
+        if R[j, j] != 0:
+            w[j] = (along[j] - total(R[j, j + 1 :] * w[j + 1 :])) / R[j, j]
+    return w

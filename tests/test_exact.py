@@ -194,6 +194,20 @@ def test_columns_become_orthonormal_with_a_positive_diagonal(shape):
     assert np.abs(np.tril(R, -1)).max() < 1e-12
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (50, 3), (200, 20), (4, 4)])
+def test_least_squares_are_numpys(shape):
+    columns, target = RANDOM.normal(size=shape) + 3, RANDOM.normal(size=shape[0])
+    assert exact.least_squares(columns, target) == pytest.approx(np.linalg.lstsq(columns, target)[0], rel=1e-9)
+
+
+def test_a_column_that_others_make_up_gets_nothing_and_what_is_no_number_is_seen():
+    columns, target = RANDOM.normal(size=(30, 2)), RANDOM.normal(size=30)
+    first, second = exact.least_squares(columns, target).tolist()
+    assert exact.least_squares(columns[:, [0, 0, 1]], target).tolist() == [first, 0.0, second]
+    assert np.isnan(exact.least_squares(np.full((3, 1), np.nan), np.ones(3))).all()
+    assert np.isnan(exact.least_squares(columns, np.full(30, np.nan))).all()
+
+
 def test_nearly_dependent_columns_become_orthonormal():
     columns = RANDOM.normal(size=(1000, 4, 1)) + 1e-7 * RANDOM.normal(size=(1000, 4, 4))
     Q = exact.orthonormal(columns)

@@ -68,6 +68,12 @@ class Request:
             steps, restart = cell.specification.protocol.steps, cell.specification.model.recipe.restart
             if restart and in_steps(restart.after, steps) >= steps:
                 told.append(f"{steps:,} steps end before {cell.model} could start anew (after {restart.after:,.0f})")
+        solved: dict[int, dict[str, None]] = {}
+        for cell in self.cells:
+            if (rows := cell.specification.rows) is not None:
+                solved.setdefault(rows, {})[cell.model] = None
+        for rows, models in solved.items():
+            told.append(f"Solved, not trained, on the first {rows:,} training examples: {', '.join(models)}")
         if (workers := self.engine.workers or 0) > (networks := len(self.cells) * len(self.seeds)):
             told.append(f"{networks} networks keep no more than {networks} of {workers} workers busy")
         return list(dict.fromkeys(self.told + told))
@@ -344,4 +350,6 @@ def adapt(name: str, model: Model, protocol: Protocol, changes: Sequence[Any], g
     except UNFIT as error:
         raise UsageError(f"model.{name}: {sentence(error)}") from None
     assert isinstance(result, Model)
+    if result.recipe.rows is not None and not any("hidden" in change for change in (given, *changes)):
+        result.hidden = model.hidden  # what is solved is one layer
     return result

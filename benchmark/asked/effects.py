@@ -1,5 +1,6 @@
 """Settings that decide nothing: refused where they cannot in this request, told where something else has its way."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -40,6 +41,9 @@ def _of_others(key: str, cell: Cell) -> str:
     specification = cell.specification
     protocol, model = specification.protocol, specification.model
     group, _, name = key.partition(".")
+    _, *recipe = re.split(r"^(?:model\.[^.]+|protocol\.models\.[^.]+|protocol\.tasks\.[^.]+\.[^.]+)\.recipe\.", key)
+    if model.recipe.rows is not None and recipe and recipe != ["rows"]:
+        return f"{cell.model} is solved, not trained"
     if group == "protocol":
         return _of_protocol(name, cell)
     if group == "task" and name.endswith(".margin") and protocol.inputs is not None:
@@ -63,6 +67,8 @@ def _of_others(key: str, cell: Cell) -> str:
 
 def _of_protocol(name: str, cell: Cell) -> str:
     protocol = cell.specification.protocol
+    if name in ("optimizer", "learning_rate", "hidden", "select") and cell.specification.model.recipe.rows is not None:
+        return f"{cell.model} is one layer that is solved, not trained"
     if name in ("subset", "overlap") and protocol.inputs is None:
         return "it is of the arithmetic data set, and there is no protocol.inputs"
     if name in ("subset", "overlap") and protocol.spans is not None:

@@ -13,8 +13,9 @@ class Model:
     """A network and how its authors train it.
 
     unit, hidden_unit: importable names of classes, units or modules that compute on rows; hidden_unit is the unit
-    itself if None. options, hidden_options: their keyword arguments. hidden: the sizes of the layers before the output,
-    unless the protocol sets them.
+    itself if None. options, hidden_options: their keyword arguments; one that is "trained range" is the interval of the
+    training inputs in the first layer, and the class's default in the others. hidden: the sizes of the layers before
+    the output, unless the protocol sets them.
     """
 
     unit: str

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
-from benchmark.errors import UsageError, number, unknown
+from benchmark.errors import UsageError, number, unknown, whole
 
 
 def in_steps(time: float, steps: int) -> float:
@@ -125,7 +125,9 @@ class Recipe:
     clip_value: largest absolute value of a gradient's elements. clip_norm: largest Euclidean norm of a replica's
     gradient. restart: whether and when training starts anew. turns: which parameters take turns, again and again.
     separate: the regularizers are not added to the error but minimised by a step of their own after each of its steps,
-    in the replicas that feel them (Schlör et al. 2020).
+    in the replicas that feel them (Schlör et al. 2020). rows: instead of all this, no step changes anything but the
+    first, which solves the one layer in closed form (see `Unit.solve`) on that many of the first training examples, or
+    all if they are fewer; what is judged is that, whatever the protocol selects.
     """
 
     learning_rate: float = 0.01
@@ -135,9 +137,12 @@ class Recipe:
     restart: Restart | None = None
     turns: list[Turn] | None = None
     separate: bool | None = None
+    rows: int | None = None
 
     def __post_init__(self) -> None:
         number("learning_rate", self.learning_rate, above=0)
         for name in ("clip_value", "clip_norm"):
             if getattr(self, name) is not None:
                 number(name, getattr(self, name), above=0)
+        if self.rows is not None:
+            whole("rows", self.rows, 1, 1 << 20)

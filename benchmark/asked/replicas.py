@@ -14,6 +14,7 @@ from benchmark.asked.tasks import FORMULAS, Problem, Task, pose
 
 SEMANTICS = 2  # raised whenever the same configuration would give other numbers
 UNDECISIVE = ("seeds", "first_seed", "models", "tasks", "variants")  # of a protocol
+TRAINED = "trained range"  # of an option: see `Specification.layers`
 CELL = ["model", "task", "range", "protocol", "overrides"]
 KEY = [*CELL, "seed"]
 
@@ -48,7 +49,28 @@ class Specification:
     @cached_property
     def trained(self) -> str:
         """The network and how it is trained, in words: what replicas of one tensor program share."""
-        return repr(self.model)
+        return repr((self.model, self.layers))
+
+    @property
+    def layers(self) -> list[tuple[str, dict[str, Any]]]:
+        """Class and options of each layer.
+
+        An option that is "trained range" becomes [lowest, highest] training input in the first layer, whose inputs have
+        one; later layers are made without it.
+        """
+        model = self.model
+        hidden = (model.hidden_unit or model.unit, model.hidden_options if model.hidden_unit else model.options)
+        first, *later = [hidden] * len(model.hidden) + [(model.unit, model.options)]
+        ends = [end for hull in self.problem.trained_hulls for end in hull] if TRAINED in first[1].values() else []
+        own = {key: [min(ends), max(ends)] if value == TRAINED else value for key, value in first[1].items()}
+        rest = [(name, {key: value for key, value in each.items() if value != TRAINED}) for name, each in later]
+        return [(first[0], own), *rest]
+
+    @property
+    def rows(self) -> int | None:
+        """Training examples on which a model that is solved is solved; None for one that is trained."""
+        most, protocol = self.model.recipe.rows, self.protocol
+        return most and min(most, protocol.samples or protocol.batch * protocol.steps)
 
     @property
     def hidden(self) -> list[int]:

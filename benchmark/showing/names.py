@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from benchmark.errors import plain
 
 MODELS = [
-    "linear",
+    *("linear", "least_squares", "log_least_squares", "monomials"),
     *("mlp_hardtanh", "mlp_sigmoid", "mlp_relu6", "mlp_tanh", "mlp_softsign", "mlp_threshold"),  # they saturate
     *("mlp_tanhshrink", "mlp_hardshrink", "mlp_softshrink"),
     *("mlp_relu", "mlp_leakyrelu", "mlp_prelu"),
-    *("mlp_softplus", "mlp_elu", "mlp_selu", "mlp_gelu", "mlp_silu", "mlp_mish"),
+    *("mlp_softplus", "mlp_elu", "mlp_selu", "mlp_gelu", "mlp_silu", "mlp_mish", "mlp_snake", "mlp_rational"),
+    *("bilinear", "glu", "reglu", "swiglu", "kan"),
     *("nac", "nac_mul", "nalu"),
     *("nau", "nmu", "inalu", "npu", "real_npu", "nru"),
     *("nac_sigma", "nac_nmu", "mnac", "nalu_separate", "gnalu", "snalu", "inalu_shared"),  # relatives of these
@@ -24,6 +25,9 @@ LABELS = {
     "real_npu": "RealNPU", "naive_npu": "NaiveNPU", "nalu_2m": "NALU2M", "nalu_ig": "NALUIG", "nalu_2mig": "NALU2MIG",
     "product_unit": "Product unit", "hill_space_add": "Hill Space +", "hill_space_exp": "Hill Space ×",
     "dmu": "DMU", "dmu_frozen": "DMU (operands given)", "eql": "EQL", "eql_div": "EQL÷",
+    "bilinear": "Bilinear", "reglu": "ReGLU", "swiglu": "SwiGLU", "monomials": "Monomials",
+    "least_squares": "Least squares", "log_least_squares": "Log least squares",
+    "glu": "GLU", "kan": "KAN",
 } | {name: name.upper() for name in ("nac", "mnac", "nalu", "snalu", "nau", "nmu", "npu", "nru", "nmru")}  # fmt: skip
 ACTIVATIONS = {name.lower(): name for name in ("ReLU", "ReLU6", "LeakyReLU", "PReLU", "ELU", "SELU", "GELU", "SiLU")}
 TASKS = {

@@ -17,6 +17,8 @@ from benchmark.errors import UsageError, short, unexpected, unknown
 from benchmark.units import Impossible, Rows, Unit, distance_from_sparse
 from benchmark.units.rows import seeded
 
+MOST_SOLVED = 512  # unknowns of a least squares, whose time grows with their square: 30 s on 16,384 rows
+
 
 class Network(nn.Sequential):
     """Units in a row, [..., in, batch] -> [..., 1, batch]."""
@@ -96,10 +98,8 @@ def build(specification: Specification) -> Network:
     """
     model, problem = specification.model, specification.problem
     sizes = [problem.inputs, *specification.hidden, 1]
-    hidden = (model.hidden_unit or model.unit, model.hidden_options if model.hidden_unit else model.options)
-    layers = [hidden] * (len(sizes) - 2) + [(model.unit, model.options)]
     units = []
-    for (name, options), (inputs, outputs) in zip(layers, pairwise(sizes), strict=True):
+    for (name, options), (inputs, outputs) in zip(specification.layers, pairwise(sizes), strict=True):
         kind = found(name)
         try:
             _check_options(name, kind, options)
@@ -125,11 +125,24 @@ def build(specification: Specification) -> Network:
             network.penalty(name, term.layers, [torch.ones(unit.inputs, 1) for unit in units])
         except ValueError as error:
             raise UsageError(str(error)) from None
+    if specification.rows is not None:
+        _check_solvable(network, specification.rows, model.unit)
     known = {name.rpartition(".")[2] for name, _ in network.named_parameters()}
     for name in (name for turn in model.recipe.turns or () for name in turn.parameters):
         if name not in known:
             raise unknown("parameter that takes turns", name, known)
     return network
+
+
+def _check_solvable(network: Network, rows: int, name: str) -> None:
+    """UsageError unless its parameters follow from so many rows."""
+    if len(network) > 1 or not network.units[0].solvable:
+        what = f"{name} cannot be" if len(network) == 1 else f"{len(network)} layers of {name} cannot be"
+        raise UsageError(f"{what} solved in closed form, only trained; leave recipe.rows out")
+    unknowns = sum(parameter.numel() for parameter in network.parameters())
+    if unknowns > min(rows, MOST_SOLVED):
+        told = f"these {rows:,} training examples" if rows < MOST_SOLVED else f"{MOST_SOLVED} are solved for"
+        raise UsageError(f"{name} has {unknowns:,} unknowns here, more than {told}; leave it out")
 
 
 def _check_options(name: str, kind: Any, options: dict[str, Any]) -> None:

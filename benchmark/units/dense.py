@@ -4,16 +4,26 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmark import exact
 from benchmark.asked.streams import Draw
+from benchmark.units.activations import DENOMINATOR, NUMERATOR, rational, snake
 from benchmark.units.unit import Ideal, Impossible, Unit, linear
 
 
 def _xavier(gain: float) -> Callable[[int, int], float]:
     return lambda inputs, outputs: gain * math.sqrt(6 / (inputs + outputs))
+
+
+def affine(features: np.ndarray, t: np.ndarray, bias: bool = True) -> dict[str, Tensor]:
+    """The W and b with which W features + b is nearest to t in least squares: [feature, row], [row]."""
+    columns = np.vstack([np.ones((int(bias), len(t))), features]).T
+    w = torch.from_numpy(exact.least_squares(columns, t))
+    return {"W": w[None, int(bias) :]} | ({"b": w[None, :1]} if bias else {})
 
 
 def _kaiming(inputs: int, outputs: int) -> float:
@@ -32,7 +42,10 @@ class Dense(Unit):
     """y = f(W x + b).
 
     activation: the name of a function in torch.nn.functional, with `activation_options` as its arguments; None for the
-    identity; "prelu" learns its one slope, as torch's module does.
+    identity; "prelu" learns its one slope, as torch's module does. "snake", with `a` as its option, and "rational",
+    which learns its ten coefficients, are those of `activations`. What a network of these layers does far outside its
+    range follows from f: it becomes constant with one that saturates (tanh, σ), linear along rays with ReLU and its kin
+    and with rational, linear plus something bounded with Snake.
 
     initialisation: "torch", W and b from U(-1/√in, 1/√in), torch's default (Kaiming-uniform with a = √5), which
     kevinzakka's reproduction of Trask et al. 2018, Figure 1 uses as well; or "stable_nalu", W by its activation as in
@@ -51,10 +64,11 @@ class Dense(Unit):
         initialisation: str = "torch",
     ):
         super().__init__(inputs, outputs)
-        if activation is not None and not callable(getattr(F, activation, None)):
+        own = activation in ("snake", "rational")
+        if activation is not None and not own and not callable(getattr(F, activation, None)):
             raise ValueError(f"torch.nn.functional has no activation {activation!r}")
         self.activation, self.activation_options = activation, dict(activation_options or {})
-        self.closed = activation is None
+        self.closed = self.solvable = activation is None
         self.initialisation = self.choose(initialisation, self.initialisations)
         if initialisation == "stable_nalu" and activation not in STABLE_NALU:
             known = ", ".join(str(name) for name in STABLE_NALU)
@@ -62,9 +76,11 @@ class Dense(Unit):
         self.W = self.parameter()
         self.b = self.parameter(outputs, 1) if bias else None
         self.slope = self.parameter(1, 1) if activation == "prelu" else None
+        self.p = self.parameter(1, len(NUMERATOR)) if activation == "rational" else None
+        self.q = self.parameter(1, len(DENOMINATOR)) if activation == "rational" else None
 
     def initial(self, draw: Draw) -> dict[str, Tensor]:
-        """W and b by the chosen initialisation, ¼ for PReLU's slope."""
+        """W and b by the chosen initialisation, ¼ for PReLU's slope, leaky ReLU for the rational function."""
         r, r_b = 1 / math.sqrt(self.inputs), 1 / math.sqrt(self.inputs)
         if self.initialisation == "stable_nalu":
             r, r_b = STABLE_NALU[self.activation](self.inputs, self.outputs), 0.0
@@ -73,6 +89,9 @@ class Dense(Unit):
             start["b"] = draw.uniform((self.outputs, 1), -r_b, r_b)
         if self.slope is not None:
             start["slope"] = draw.constant((1, 1), 0.25)
+        for name, values in (("p", NUMERATOR), ("q", DENOMINATOR)):
+            if getattr(self, name) is not None:
+                start[name] = draw.constant((1, len(values)), 1.0) * torch.tensor(values, dtype=torch.float64)
         return start
 
     def effective_weights(self) -> tuple[Tensor, ...]:
@@ -88,12 +107,20 @@ class Dense(Unit):
             return Impossible("a linear map can only add and subtract")
         return {"W": torch.tensor([weights])} | ({} if self.b is None else {"b": torch.zeros(1, 1)})
 
+    def solve(self, x: np.ndarray, t: np.ndarray) -> dict[str, Tensor]:
+        """W and b of least squares on (1, x)."""
+        return affine(x, t, self.b is not None)
+
     def activate(self, z: Tensor) -> Tensor:
         """f(z), elementwise."""
         if self.activation is None:
             return z
         if self.slope is not None:
             return torch.where(z > 0, z, self.slope * z)
+        if self.p is not None and self.q is not None:
+            return rational(z, self.p, self.q)
+        if self.activation == "snake":
+            return snake(z, **self.activation_options)
         return getattr(F, self.activation)(z, **self.activation_options)
 
     def forward(self, x: Tensor) -> Tensor:

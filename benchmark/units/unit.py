@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -59,6 +60,7 @@ class Unit(nn.Module, ABC):
     """
 
     noisy = False  # whether `forward` takes in training, as its second argument, noise in [0, 1) of the shape of x
+    solvable = False  # whether it has a method `solve`
     closed = False  # whether layers of this kind on top of each other compute no more than one, but for powers
 
     def __init__(self, inputs: int, outputs: int):
@@ -96,6 +98,13 @@ class Unit(nn.Module, ABC):
     def penalty(self, name: str, x: Tensor) -> Tensor:
         """The term `regularizer` while the unit is given x, [..., in, batch]: for those that depend on it. [...]."""
         return self.regularizer(name)
+
+    def solve(self, x: np.ndarray, t: np.ndarray) -> dict[str, Tensor]:
+        """Every parameter by name, for one output: those of least squares on these examples, [in, row] and [row].
+
+        Only of a unit that is `solvable`, float64, the same bit for bit on every machine (see `exact`).
+        """
+        raise NotImplementedError
 
     def ideal(self, operation: str, sign: str) -> Ideal:
         """Parameters with which one output computes `operation` of inputs that are its operands, in order.

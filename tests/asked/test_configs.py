@@ -54,7 +54,7 @@ def test_the_options_are_those_of_the_design():
     assert {*ranges.split(), "mistry2022", "madsen2020"} <= set(choices_of("range"))
 
 
-@pytest.mark.parametrize(("name", "count"), [("figure1", 15), ("mlps", 18), ("all", 53)])
+@pytest.mark.parametrize(("name", "count"), [("figure1", 15), ("mlps", 20), ("all", 63)])
 def test_every_group_of_models_composes(name, count):  # that each model does and trains is of the contract suite
     names = {cell.model for cell in compose([name], ["add"], ["positive"]).cells}
     assert len(names) == count and names <= set(choices_of("model")) - {name}
@@ -244,6 +244,10 @@ def test_a_text_is_no_number_and_a_setting_of_another_model_is_in_no_key():
         (["+model.nalu.hidden_options={epsilon: 1}"], "nalu has no hidden layers"),
         (["+model.nalu.hidden_options={epsilon: 1}", "+model.nalu.hidden=[2]"], "as there is no hidden_unit"),
         (["+model.nalu.recipe.regularizers={l1: {weight: 0, start: 0.5, end: 0.7}}"], "the weight of .* is 0"),
+        (["model=least_squares", "protocol.hidden=[2]"], "least_squares is one layer that is solved, not trained"),
+        (["model=least_squares", "protocol.optimizer=sgd"], "is solved, not trained"),
+        (["model=least_squares", "+model.least_squares.recipe.clip_norm=1"], "is solved, not trained"),
+        (["model=least_squares", "+protocol.models.least_squares.recipe.clip_norm=1"], "is solved, not trained"),
         (["range.positive.interpolation={law: uniform, scale: 2, intervals: [[1,2]]}"], "a uniform law has no"),
         (["range.positive.interpolation={coin: true, intervals: [[1,2]]}"], "a coin chooses between intervals"),
     ],
@@ -268,6 +272,11 @@ def test_what_has_no_effect_is_refused(overrides, why):
          "protocol.steps is set 2 times; the last one counts"),
         ((["nalu", "nac"], ["mul", "add"]), ["+protocol.tasks={mul: {nalu: {}}, add: {nac: {}}}"],
          "default says who is trained on what, and leaves out: nalu on add; nac on mul"),
+        ((["nalu", "monomials"], ["mul"]), ["protocol.hidden=[2]"],
+         "protocol.hidden has no effect on monomials × mul × positive: "
+         "monomials is one layer that is solved, not trained"),
+        ((["least_squares"], ["mul"]), ["protocol.steps=10"],
+         "Solved, not trained, on the first 1,280 training examples: least_squares"),
         ((["nalu"], ["square"], ["figure1_integers"]), ["protocol.samples=128", "protocol.evaluation_size=9"],
          "protocol.evaluation_size has no effect on nalu × square × figure1_integers: its examples are a grid's"),
     ],

@@ -15,7 +15,7 @@ from benchmark.asked.configs import compose
 from benchmark.asked.data import Batches, EvaluationSet
 from benchmark.asked.protocol import Engine
 from benchmark.asked.recipe import Regularizer
-from benchmark.asked.replicas import Replica
+from benchmark.asked.replicas import TRAINED, Replica
 from benchmark.asked.streams import Draw
 from benchmark.asked.tasks import OPERATIONS
 from benchmark.training.engine import Measured, train
@@ -238,7 +238,8 @@ def output_unit(model):
 
 def declaring_unit(model, task):
     """The output unit with one input an operand."""
-    return output_unit(model)(OPERATIONS[task].operands, 1, **cell(model, task).specification.model.options)
+    options = {key: value for key, value in cell(model, task).specification.model.options.items() if value != TRAINED}
+    return output_unit(model)(OPERATIONS[task].operands, 1, **options)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -324,7 +325,9 @@ REGULARIZED = {"sparsity": Regularizer(0.3), "l1": Regularizer(0.02, 0.0, 1.0)}
 )
 def test_training_is_an_ordinary_torch_loop(model, optimizer, regularizers):
     usual, steps, rate = cell(model).specification, 5, 0.02
-    recipe = dataclasses.replace(usual.model.recipe, learning_rate=rate, regularizers=regularizers, restart=None)
+    recipe = dataclasses.replace(
+        usual.model.recipe, learning_rate=rate, regularizers=regularizers, restart=None, rows=None
+    )
     specification = dataclasses.replace(
         usual,
         model=dataclasses.replace(usual.model, recipe=recipe),
@@ -382,8 +385,9 @@ def test_a_replicas_numbers_are_the_same_bit_for_bit_alone_and_among_others(mode
 def test_a_fused_program_trains_what_torch_does(model):
     usual = cell(model, "mul").specification
     protocol = dataclasses.replace(usual.protocol, steps=100, evaluate_every=50, batch=24)
-    # One hidden layer has all that three have, and is compiled in a third of the time.
-    kind = dataclasses.replace(usual.model, hidden=[8] if usual.model.hidden else [])
+    # One hidden layer has all that three have, and is compiled in a fraction of the time.
+    recipe = dataclasses.replace(usual.model.recipe, rows=None)
+    kind = dataclasses.replace(usual.model, hidden=[3] if usual.model.hidden else [], recipe=recipe)
     specification = dataclasses.replace(usual, protocol=protocol, model=kind)
     replicas = [
         Replica(dataclasses.replace(cell(model, "mul"), specification=specification), seed) for seed in range(8)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from scipy.interpolate import BSpline
 from torch import nn
 from torch.func import functional_call
 
@@ -13,8 +14,10 @@ from benchmark.asked.streams import Draw
 from benchmark.units import (
     DMU,
     EQL,
+    GLU,
     GNALU,
     INALU,
+    KAN,
     MCFC,
     MNAC,
     NAC,
@@ -33,10 +36,12 @@ from benchmark.units import (
     HillSpaceAdd,
     HillSpaceExp,
     Impossible,
+    Monomials,
     MulMCFC,
     NACMul,
     NACSigma,
     NALUSeparate,
+    PowerLaw,
     ProductUnit,
     Rows,
     linear,
@@ -71,6 +76,12 @@ UNITS = {
     "Dense-tanh": lambda i, o: Dense(i, o, "tanh"),
     "Dense-prelu": lambda i, o: Dense(i, o, "prelu"),
     "Dense-no-bias": lambda i, o: Dense(i, o, bias=False),
+    "Dense-snake": lambda i, o: Dense(i, o, "snake", {"a": 2.0}),
+    "Dense-rational": lambda i, o: Dense(i, o, "rational"),
+    "PowerLaw": PowerLaw,
+    "Monomials": Monomials,
+    **{f"GLU-{f}": lambda i, o, f=f: GLU(i, o, f, width=3) for f in ("identity", "sigmoid", "relu", "silu")},
+    "KAN": lambda i, o: KAN(i, o, intervals=4, span=[-5.0, 3.0]),
     "NAC": NAC,
     "NACMul": NACMul,
     "NALU": NALU,
@@ -325,7 +336,49 @@ def signed_mcfc(p, x, outputs):
     return np.exp(mcfc(p, np.log(np.abs(x)), outputs) + p["c"]) * sign
 
 
+def dense(p, x):
+    return p["W"] @ x + p["b"]
+
+
+def rational(z, p):
+    below = sum(b * z**k for k, b in enumerate(p["q"][0], start=1))
+    return sum(a * z**j for j, a in enumerate(p["p"][0])) / (1 + abs(below))
+
+
+def monomials(x):
+    i, j = np.triu_indices(len(x))
+    return np.concatenate([x, x[i] * x[j]])
+
+
+GATES = {
+    "identity": lambda z: z,
+    "sigmoid": sigmoid,
+    "relu": lambda z: np.maximum(z, 0),
+    "silu": lambda z: z * sigmoid(z),
+}
+
+
+def glu(p, x, f):
+    return p["D"] @ (GATES[f](p["G"] @ x + p["g"]) * (p["U"] @ x + p["u"])) + p["d"]
+
+
+def kan(p, x, o):
+    """The B-splines by the recursion of Cox and de Boor, on four intervals of [-5, 3] and three more on each side."""
+    knots = np.arange(-5 - 3 * 2, 3 + 3 * 2 + 1, 2.0)
+    bells = [BSpline.basis_element(knots[k : k + 5], extrapolate=False) for k in range(7)]
+    B = np.nan_to_num(np.stack([bell(x) for bell in bells]))  # [k, in, point]
+    z = (x + 1) / 4
+    c = p["c"].reshape(o, len(x), 7) * p["w_s"][..., None]
+    return p["w_b"] @ (z * sigmoid(z)) + np.einsum("oik,kip->op", c, B)
+
+
 FORMULAS = {
+    "Dense-snake": lambda p, x, o: (z := dense(p, x)) + np.sin(2 * z) ** 2 / 2,
+    "Dense-rational": lambda p, x, o: rational(dense(p, x), p),
+    "PowerLaw": lambda p, x, o: np.exp(p["b"]) * each(p["W"], lambda w, i: np.abs(x[i]) ** w),
+    "Monomials": lambda p, x, o: dense(p, monomials(x)),
+    **{f"GLU-{f}": lambda p, x, o, f=f: glu(p, x, f) for f in GATES},
+    "KAN": kan,
     "NALUSeparate": lambda p, x, o: nalu(p, x, "_m"),
     "GNALU": lambda p, x, o: nalu(p, x, scale=math.log((1 + math.sqrt(5)) / 2)),
     "NALU-vector": lambda p, x, o: nalu(p, x),
@@ -753,6 +806,7 @@ def test_a_layer_with_an_activation_declares_nothing():
 
 
 POWERS = {"mul": "+-±", "div": "+-±", "sqrt": "+", "identity": "+-±", "reciprocal": "+-±"}
+QUADRATIC = {"add": "+-±", "sub": "+-±", "mul": "+-±", "square": "+-±", "identity": "+-±"}
 ANY_SIGN = POWERS | {"add": "+-±", "sub": "+-±"}
 REPRESENTED = {
     # Rows of the table of what one layer can represent, with its corrections: "+" positive, "-" negative, "±" mixed.
@@ -803,6 +857,11 @@ REPRESENTED = {
     "NALU": {
         "add": "+-", "sub": "+-", "mul": "+-", "div": "+-", "sqrt": "+", "identity": "+-±", "reciprocal": "+"
     },
+    "PowerLaw": {
+        "mul": "+-", "div": "+-", "square": "+-±", "sqrt": "+", "identity": "+", "reciprocal": "+"
+    },
+    "Monomials": QUADRATIC, "GLU-identity": QUADRATIC, "GLU-relu": QUADRATIC, "GLU-silu": QUADRATIC,
+    "GLU-sigmoid": {"add": "+-±", "sub": "+-±", "identity": "+-±"},
     "NALU-gate-bias": {
         "add": "+-±", "sub": "+-±", "mul": "+-", "div": "+-", "sqrt": "+", "identity": "+-±", "reciprocal": "+"
     },

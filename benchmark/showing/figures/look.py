@@ -34,7 +34,7 @@ FEW = 6  # lines in a panel; of more models the best and the worst have one
 
 # Family -> (its hue, its members).
 FAMILIES: dict[str, tuple[str, list[str]]] = {
-    "baseline": ("black", ["linear"]),
+    "baselines": ("black", ["linear", "least_squares", "log_least_squares", "monomials"]),
     "MLPs that saturate": (
         "#8757b2", [f"mlp_{name}" for name in ("hardtanh", "sigmoid", "relu6", "tanh", "softsign")],
     ),
@@ -43,8 +43,11 @@ FAMILIES: dict[str, tuple[str, list[str]]] = {
         [f"mlp_{name}" for name in ("relu", "leakyrelu", "prelu", "threshold", "hardshrink", "softshrink")],
     ),
     "other MLPs": (
-        "#0c8585", [f"mlp_{name}" for name in ("softplus", "elu", "selu", "gelu", "silu", "mish", "tanhshrink")],
+        "#0c8585",
+        [f"mlp_{name}" for name in ("softplus", "elu", "selu", "gelu", "silu", "mish", "tanhshrink")]
+        + ["mlp_snake", "mlp_rational"],
     ),
+    "gated linear units and splines": ("#a88a00", ["bilinear", "glu", "reglu", "swiglu", "kan"]),
     "additive units": ("#3f9222", ["nac", "nau", "mcfc", "hill_space_add"]),
     "multiplicative units": (
         "#d1500b",
