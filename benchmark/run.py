@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import pandas as pd
 from tqdm import tqdm
@@ -17,6 +16,7 @@ from benchmark.asked.protocol import Engine
 from benchmark.asked.replicas import CELL, Replica, architecture
 from benchmark.asked.tasks import plane_points
 from benchmark.errors import RunError, UsageError, to_stderr
+from benchmark.reading import Reading
 from benchmark.results import statistics
 from benchmark.results.store import Store
 from benchmark.showing import published
@@ -25,15 +25,13 @@ from benchmark.training.workers import Pool, Tile, failure, train_tile
 
 
 @dataclass
-class Results:
+class Results(Reading):
     """The tables of a results folder by name, the cells that were asked for, and what a reader should know.
 
     trained: how many replicas this run trained. changed: whether a table on disk changed. notes: sentences about
     replicas that the tables leave out.
     """
 
-    folder: Path
-    tables: dict[str, pd.DataFrame]
     request: Request
     trained: int
     changed: bool
@@ -41,19 +39,9 @@ class Results:
 
     def asked(self, name: str) -> pd.DataFrame:
         """The rows of a table that belong to the cells asked for."""
-        table = self.tables[name]
+        table = super().asked(name)
         wanted = pd.MultiIndex.from_tuples([cell.names for cell in self.request.cells], names=CELL)
         return table[pd.MultiIndex.from_frame(table[CELL]).isin(wanted)].reset_index(drop=True)
-
-    @property
-    def outcomes(self) -> pd.DataFrame:
-        """One row for each replica asked for."""
-        return self.asked("outcomes")
-
-    @property
-    def summary(self) -> pd.DataFrame:
-        """One row for each cell asked for and metric."""
-        return self.asked("summary")
 
 
 def run(request: Request | None = None, /, **names) -> Results:
