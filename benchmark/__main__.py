@@ -71,7 +71,7 @@ def draw() -> None:
 
     Figures that tell of these very tables stay as they are.
     """
-    from benchmark import report
+    from benchmark import rank, report
     from benchmark.run import asked
     from benchmark.showing import published
     from benchmark.showing.texts import say
@@ -92,6 +92,8 @@ def draw() -> None:
                 )
                 own = {table: published.asked(rows, cells) for table, rows in found.items()}
                 _tell(published.beside(name, own, stores[folder.absolute()]), found)
+            if verdict := rank.among(os.path.relpath(folder), found, wanted):
+                say(f"\n{verdict}")
             say(f"\n{report.files_of(folder)}")
         except Exception as error:
             failures.append(told(error))

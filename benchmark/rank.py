@@ -1,9 +1,11 @@
 """`python -m benchmark.rank A [B ...]`: every model's place, task by task, and one's own against all others."""
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
+from shlex import quote
 
 import pandas as pd
 
@@ -13,10 +15,12 @@ from benchmark.compare import load, stems
 from benchmark.errors import UsageError, guarded, to_stderr, unknown
 from benchmark.results.agreement import Table
 from benchmark.results.ranking import METRICS, RANKING, Source, ranking, verdicts
-from benchmark.results.references import REFERENCES, models_of_references, references
+from benchmark.results.references import REFERENCES, models_of_references, reference_of, references
 from benchmark.results.tables import read_table, table_path, to_csv, write_text
 from benchmark.showing import published, ranks
 from benchmark.showing.texts import in_markdown, say
+
+TAKEN = ("summary", "outcomes", "cells")  # of a folder's tables
 
 
 def sources_of(name: str) -> tuple[list[Source], list[str]]:
@@ -28,10 +32,16 @@ def sources_of(name: str) -> tuple[list[Source], list[str]]:
     path = Path(name)
     if path.exists() or path.suffix or path.parent != Path("."):
         return [_measured(name, path)], []
+    return _of_name(name)
+
+
+@lru_cache(1)  # for a run's end, which asks twice
+def _of_name(name: str) -> tuple[list[Source], list[str]]:
     papers = published_tables("metric")
     if name not in {*references(), *papers}:
         raise unknown("results folder, reference or published table", name, {*references(), *papers})
-    found, notes = [], []
+    found: list[Source] = []
+    notes: list[str] = []
     if name in references():
         found.append(_measured(name, REFERENCES / name))
     paper = name if name in papers else published_of(name)
@@ -71,6 +81,61 @@ def entrants_of(table: pd.DataFrame, names: Iterable[str]) -> list[str]:
             raise unknown("model in these cells", name, {*table["model"], *table["entrant"]})
         found += list(own["entrant"].unique())
     return list(dict.fromkeys(found))
+
+
+def among(place: str, tables: Mapping[str, pd.DataFrame], cells: Collection[tuple] | None = None) -> str:
+    """The verdict on the models of a folder that are in no reference, in a few lines; "" where there is none to give.
+
+    They stand among the folder's other models, those of the reference of their protocol, and its published rates.
+
+    place: the folder, as the command of the whole ranking names it. tables: the folder's, by name. cells: the names of
+    those that were asked for; all if None.
+    """
+    summary = tables["summary"]
+    own = own_models([Source(Table(place, summary))])
+    theirs = summary[summary["model"].isin(own)]
+    parts = []
+    for reference in dict.fromkeys(map(reference_of, theirs["protocol"].unique())):
+        if reference is not None:
+            protocols = [name for name in summary["protocol"].unique() if reference_of(name) == reference]
+            of = {name: tables[name][tables[name]["protocol"].isin(protocols)] for name in TAKEN if name in tables}
+            parts.append(_among(place, reference, of, own, cells))
+    return "\n\n".join(filter(None, parts))
+
+
+def _among(
+    place: str, reference: str, tables: Mapping[str, pd.DataFrame], own: Sequence[str], cells: Collection[tuple] | None
+) -> str:
+    """The verdict beside one reference."""
+    known = tables.get("cells")
+    version = None if known is None else int(known["semantics"].max())
+    mine = Source(Table("this folder", tables["summary"], tables.get("outcomes"), version), known)
+    sources, notes = [mine, *_of_name(reference)[0]], []
+    try:
+        table, _ = ranking(sources)
+        notes = semantics_apart(sources)
+        where = f"{reference} and this folder"
+    except UsageError as error:  # nothing was asked alike
+        notes = [f"{error}. Whoever is trained into this folder under the same settings is ranked here"]
+        sources, where = [mine], mine.table.name
+        table, _ = ranking(sources)
+    shown = table[table["model"].isin(own) & table["standing"].eq("")]
+    if cells is not None:
+        shown = shown[ranks.of_cells(shown, cells)]
+    entrants = list(shown["entrant"].unique())
+    if not entrants:
+        return ""
+    parts = []
+    if table["entrant"].nunique() > len(entrants):
+        for entrant in entrants:
+            others = table.loc[table["entrant"] != entrant, "entrant"].nunique()
+            models = f"{others} other model{'s' * (others > 1)}"
+            parts += [f"{ranks.entrant_label(entrant)} beside {models} of {where}: rank (success rate)"]
+            parts += [ranks.short(entrant, table, cells)]
+            parts += [ranks.summed_up(entrant, table, verdicts(table, sources, entrant))]
+        beside = f" {reference}" if len(sources) > 1 else ""
+        notes.append(f"The whole ranking: python -m benchmark.rank {quote(place)}{beside}")
+    return "\n".join([*parts, *notes])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,8 +3,9 @@
 import pandas as pd
 import pytest
 
+from benchmark import report
 from benchmark.asked.replicas import CELL
-from benchmark.rank import main
+from benchmark.rank import among, main
 from benchmark.results.intervals import success_rate
 from benchmark.results.references import REFERENCES
 
@@ -12,8 +13,8 @@ pytestmark = pytest.mark.usefixtures("sketched")
 SIMPLE = "madsen2020_simple/paper"  # NMU 96, NAC• 21 and NALU 18 of 100, and published 94, 13 and 26
 
 
-def write(folder, *rows, protocol=SIMPLE, task="mul"):
-    """A summary.csv of (model, range, solved, seeds)."""
+def summary(*rows, protocol=SIMPLE, task="mul"):
+    """Success rates of (model, range, solved, seeds)."""
     found = [
         dict(zip(CELL, (model, task, name, protocol, ""), strict=True))
         | {"metric": "success_rate"}
@@ -21,8 +22,13 @@ def write(folder, *rows, protocol=SIMPLE, task="mul"):
         | {"seeds": seeds}
         for model, name, solved, seeds in rows
     ]
+    return pd.DataFrame(found)
+
+
+def write(folder, *rows, **more):
+    """The same as a folder's summary.csv."""
     folder.mkdir()
-    pd.DataFrame(found).to_csv(folder / "summary.csv", index=False)
+    summary(*rows, **more).to_csv(folder / "summary.csv", index=False)
 
 
 @pytest.fixture
@@ -89,3 +95,35 @@ def test_what_cannot_be_ranked_is_refused_with_a_sentence(command, tmp_path, arg
     assert (code, out) == (2, "")
     assert sentence in err and err.count("\n") == 1
     assert not (tmp_path / "results").exists()
+
+
+NET, NMU = ("Net", "positive", 25, 25), ("nmu", "positive", 5, 25)
+
+
+def test_a_run_ends_with_ones_own_among_the_references_models_and_its_report_says_so(tmp_path):
+    told = among("results/mine", {"summary": summary(NET, NMU)})
+    lines = told.splitlines()
+    assert lines[0] == "Net beside 6 other models of madsen2020_simple and this folder: rank (success rate)"
+    assert lines[3].split() == ["positive", "1", "of", "7", "(100%)"]
+    assert lines[4].startswith("Net solves 1 of 1 cell; better than ")
+    assert lines[-1] == "The whole ranking: python -m benchmark.rank results/mine madsen2020_simple"
+    text = report.text(tmp_path, {"summary": summary(NET, NMU)})
+    assert "## Among the published units" in text and lines[4] in text
+
+
+def test_nothing_is_said_of_models_that_a_reference_has_or_of_cells_that_were_not_asked_for():
+    assert among("mine", {"summary": summary(NMU)}) == ""
+    assert among("mine", {"summary": summary(NET, protocol="mine")}) == ""
+    both = summary(NET, ("Net", "symmetric", 3, 25))
+    told = among("mine", {"summary": both}, [("Net", "mul", "symmetric", SIMPLE, "")])
+    assert "positive" not in told and "alone (12%)" in told
+    assert among("mine", {"summary": both}, [("nmu", "mul", "symmetric", SIMPLE, "")]) == ""
+
+
+def test_where_nothing_was_asked_alike_a_run_says_so_and_ranks_what_its_folder_holds():
+    quick = "madsen2020_simple/quick"
+    apart = f"madsen2020_simple has no cell of this folder: its protocol is {SIMPLE}, and here it is {quick}"
+    told = among("mine", {"summary": summary(NET, NMU, protocol=quick)})
+    assert "Net beside 1 other model of this folder" in told and apart in told and "better than NMU on 1" in told
+    assert told.endswith("python -m benchmark.rank mine")
+    assert among("mine", {"summary": summary(NET, protocol=quick)}).startswith(apart)

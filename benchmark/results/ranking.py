@@ -205,7 +205,8 @@ def _apart(theirs: set[tuple], ours: set[tuple]) -> str:
         a, b = ({cell[place] for cell in cells} for cells in (theirs, ours))
         if a and not a & b:
             told = [", ".join(sorted(one or "none" for one in values)) for values in (a, b)]
-            return f": its {name} is {told[0]}, and here it is {told[1]}"
+            verbs = ("are", "they are") if name == "overrides" else ("is", "it is")
+            return f": its {name} {verbs[0]} {told[0]}, and here {verbs[1]} {told[1]}"
     return ""
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from benchmark.asked.replicas import CELL
@@ -55,8 +56,8 @@ def summed_up(entrant: str, ranking: pd.DataFrame, verdicts: pd.DataFrame) -> st
                 named.append(f"{len(many) - NAMED} more on {many[NAMED:].sum()}")
             parts.append(f"{verdict} than {_listed(named)}")
     left = {verdict: (verdicts["verdict"] == verdict).sum() for verdict in ("same", "inconclusive")}
-    words = {"same": "the same as others on {}", "inconclusive": "the rest inconclusive" if parts else "inconclusive"}
-    parts += [words[verdict].format(count) for verdict, count in left.items() if count]
+    parts += [f"the same as others on {left['same']}"] if left["same"] else []
+    parts += [("the rest" if parts else "every comparison") + " inconclusive"] if left["inconclusive"] else []
     if not len(verdicts):
         parts = ["there is nobody to compare it with"]
     return f"{name} {' and '.join(does)}; {', '.join(parts)}."
@@ -82,22 +83,29 @@ def explanation(own: Sequence[str]) -> str:
 
 
 def short(entrant: str, ranking: pd.DataFrame, cells: Iterable[tuple] | None = None) -> str:
-    """An entrant's ranks for the terminal, range × task. cells: the names of those that are shown; all if None."""
+    """An entrant's ranks and rates for the terminal, range × task. cells: the names of those shown; all if None."""
     own = ranking[ranking["entrant"] == entrant]
     if cells is not None:
-        names = pd.MultiIndex.from_frame(own[["model", "task", "range", "protocol", "given"]], names=CELL)
-        own = own[names.isin(list(cells))]
+        own = own[of_cells(own, cells)]
     count = ranking[~ranking["cannot"]].groupby(ASKED).size()
+    everybody = ranking.groupby(ASKED).size()
     rows: dict[tuple, dict[str, str]] = {}
     varying = [name for name in ("protocol", "overrides") if own[name].nunique() > 1]
     for row in own.to_dict("records"):
         value = f"{row['value']:.0%}" if row["metric"] == METRICS[0] else f"error {number(row['value'])}"
-        of = count.get(tuple(row[name] for name in ASKED), 0)
-        text = CANNOT if row["cannot"] else f"{row['rank']:.0f} of {of} ({value})" if row["rank"] > 0 else "–"
+        cell = tuple(row[name] for name in ASKED)
+        text = CANNOT if row["cannot"] else f"{row['rank']:.0f} of {count.get(cell, 0)}" if row["rank"] > 0 else "–"
+        text = f"{text if everybody[cell] > 1 else 'alone'} ({value})"
         place = (row["range"], *(row[name] for name in varying))
         rows.setdefault(place, dict(zip(["range", *varying], place, strict=True)))[_task(row["task"])] = text
     heads = ["range", *varying, *map(_task, ordered(own["task"], TASKS))]
     return table([{head: row.get(head, "") for head in heads} for row in rows.values()])
+
+
+def of_cells(ranking: pd.DataFrame, cells: Iterable[tuple]) -> np.ndarray:
+    """Which rows of a ranking are of these cells of their own tables."""
+    names = pd.MultiIndex.from_frame(ranking[["model", "task", "range", "protocol", "given"]], names=CELL)
+    return names.isin(list(cells))
 
 
 def _task(task: str) -> str:
