@@ -182,7 +182,9 @@ def _rank(options: argparse.Namespace) -> int:
     from benchmark.showing import figures
 
     written = ["ranking.csv", "verdicts.csv", "ranking.tex"]
-    for stem, figure in figures.numbered("ranking", figures.rank_dots(table, own)):
+    sentences = {entrant: ranks.summed_up(entrant, table, found) for entrant, found in against.items()}
+    finding = "; ".join(sentence.partition(";")[0] for sentence in sentences.values())
+    for stem, figure in figures.numbered("ranking", figures.rank_dots(table, own, finding)):
         written += [path.name for path in figures.save(figure, output / stem)]
     for note in notes:
         to_stderr(f"note: {note}")
@@ -190,7 +192,7 @@ def _rank(options: argparse.Namespace) -> int:
         to_stderr(f"note: {names[0]} has no model of your own: {own[0]}, its first, is compared; --model names another")
     say(ranks.markdown_ranks(table, against))
     for entrant, found in against.items():
-        say(f"\n{in_markdown(ranks.summed_up(entrant, table, found))}\n\n{ranks.counted(found)}")
+        say(f"\n{in_markdown(sentences[entrant])}\n\n{ranks.counted(found)}")
     papers = table[table["standing"] != ""].drop_duplicates(["source", "standing"])
     for source, standing in papers[["source", "standing"]].itertuples(index=False, name=None):
         say(f"\n{in_markdown(source)}: {in_markdown(standing)}.")

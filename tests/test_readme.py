@@ -123,6 +123,7 @@ def test_the_unit_of_ones_own_trains_as_the_readme_says(tmp_path, named):
     arguments = [sys.executable, *shlex.split(command)[1:], *few]
     done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+    assert "its overrides are none" in done.stdout and "python -m benchmark.rank results/default" in done.stdout
     table = pd.read_csv(tmp_path / "results/default/outcomes.csv")
     assert set(table["model"]) == ({"net", "nac"} if "config" in named else {"Net", "Doubled", "nac"})
     assert table.loc[table["model"] != "nac", "sparsity"].isna().all()

@@ -65,7 +65,8 @@ def test_the_figure_shows_rates_over_all_ranges_best_first_and_says_who_is_left_
     rates = over_ranges(found[0]).set_index(["task", "entrant"])
     assert rates.loc[("mul", "net"), ["value", "low", "high"]].tolist() == list(success_rate(38, 50))
     assert not rates.loc[("div", "nalu"), "complete"]
-    (figure,) = rank_dots(found[0], ["net"])
+    (figure,) = rank_dots(found[0], ["net"], "net solves 2 of 4 cells")
+    assert figure.get_suptitle() == "net solves 2 of 4 cells"
     titles = {axes.get_title("left").replace("\n", " "): axes for axes in figure.axes}
     assert list(titles) == ["a × b, 2 ranges", "a ÷ b, 2 ranges; 1 not on every range"]
     names = [tick.get_text() for tick in titles["a × b, 2 ranges"].get_yticklabels()]

@@ -53,24 +53,27 @@ def over_ranges(ranking: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values(["cannot", "value"], ascending=[True, False], kind="stable", ignore_index=True)
 
 
-def rank_dots(ranking: pd.DataFrame, own: Sequence[str]) -> Iterator[Figure]:
+def rank_dots(ranking: pd.DataFrame, own: Sequence[str], finding: str = "") -> Iterator[Figure]:
     """Success rates over all ranges of a task with their 95% intervals, one panel per task, best first.
 
     Short strokes are the rates on single ranges. own: the entrants whose names are bold; of more than sixteen in a
-    panel they and the best have a row.
+    panel they and the best have a row. finding: the title.
     """
     ranking = as_text(ranking)
     table = over_ranges(ranking)
     tasks = ordered(table["task"], TASKS)
     panels = sorted(table.groupby(PANEL, sort=False), key=lambda group: (tasks.index(group[0][0]), *group[0][1:]))
     height = 0.55 + ROW * min(MOST, max((len(part) for _, part in panels), default=0))
-    for page in pages(panels, 2, height, 1.1):
-        yield _page(page, ranking, set(own), height)
+    for page in pages(panels, 2, height, 1.3):
+        yield _page(page, ranking, set(own), height, finding)
 
 
 @paper()
-def _page(panels: list[tuple[tuple, pd.DataFrame]], ranking: pd.DataFrame, own: set[str], height: float) -> Figure:
-    figure, places = grid(len(panels), 2, 2.6, height, (1.6, 1.1), "share of the seeds that solve")
+def _page(
+    panels: list[tuple[tuple, pd.DataFrame]], ranking: pd.DataFrame, own: set[str], height: float, finding: str
+) -> Figure:
+    figure, places = grid(len(panels), 2, 2.6, height, (1.6, 1.3), "share of the seeds that solve")
+    figure.suptitle(wrapped(finding, figure.get_figwidth()))
     style = looks(ranking["model"])
     protocols = ranking["protocol"].unique()
     handles: list[Any] = [Line2D([], [], color="0.4", marker="o", label="over all ranges, with 95% interval")]
