@@ -71,7 +71,7 @@ def draw() -> None:
 
     Figures that tell of these very tables stay as they are.
     """
-    from benchmark import report
+    from benchmark import rank, report
     from benchmark.run import asked
     from benchmark.showing import published
     from benchmark.showing.texts import say
@@ -92,6 +92,8 @@ def draw() -> None:
                 )
                 own = {table: published.asked(rows, cells) for table, rows in found.items()}
                 _tell(published.beside(name, own, stores[folder.absolute()]), found)
+            if verdict := rank.among(os.path.relpath(folder), found, wanted):
+                say(f"\n{verdict}")
             say(f"\n{report.files_of(folder)}")
         except Exception as error:
             failures.append(told(error))
@@ -147,6 +149,7 @@ examples:
 
 python -m benchmark.report DIR   tables, figures and REPORT.md of a results folder again, without training
 python -m benchmark.compare A B  is A better than B, worse, or the same? results folders, tables or published names
+python -m benchmark.rank A B ... every model's rank task by task, and your own against all others
 python -m benchmark.verify DIR   draw rows of a results folder, train them anew and compare every number
 python -m benchmark.representable  what each model can compute at all, and how exactly with its best weights
 python -m benchmark.speed        replica-steps per second, beside the loop of one network per process"""

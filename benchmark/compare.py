@@ -196,7 +196,7 @@ def _compare(options: argparse.Namespace) -> int:
         check_same_configurations(a, b)
     metrics = options.metric or _shared_defaults(a, b)
     table = differences(a, b, on, metrics)
-    output = options.output or Path("results/compare") / "-".join(_stems(options.A, options.B))
+    output = options.output or Path("results/compare") / "-".join(stems(options.A, options.B))
     write_text(output / "differences.csv", to_csv(table))
     from benchmark.showing import figures
 
@@ -225,7 +225,7 @@ def _shared_defaults(a: Table, b: Table) -> list[str]:
     return [metric for metric in METRICS if metric in held] or METRICS
 
 
-def _stems(*sources: str) -> list[str]:
+def stems(*sources: str) -> list[str]:
     """The names of the tables' folders or files, as much of their paths as tells them apart."""
     paths = [path.resolve() for path in map(Path, sources)]
     paths = [path.parent if path.name in ("summary.csv", "summary.csv.gz") else path for path in paths]

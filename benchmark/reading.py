@@ -1,16 +1,21 @@
 """`benchmark.results("headline")`: the results of a reference or of any folder, as data frames."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from benchmark.asked.replicas import CELL
+from benchmark.asked.classes import class_name
+from benchmark.asked.replicas import CELL, KEY, SEMANTICS, Cell
 from benchmark.errors import UsageError, short, unknown
 from benchmark.results import statistics
 from benchmark.results.references import REFERENCES, citation, references
 from benchmark.results.tables import read_table, table_path
+
+if TYPE_CHECKING:
+    from benchmark.trained import Trained
 
 
 class Files(Mapping[str, pd.DataFrame]):
@@ -66,6 +71,62 @@ class Reading:
     def cells(self) -> pd.DataFrame:
         """One row for each cell: effective ranges, threshold, whether the model can represent the task."""
         return self.asked("cells")
+
+    def network(
+        self,
+        model: str | type | None = None,
+        task: str | None = None,
+        range: str | None = None,
+        seed: int | None = None,
+        protocol: str | None = None,
+        overrides: str | None = None,
+    ) -> "Trained":
+        """A trained network at its selected step, as a torch module on rows: [..., inputs] -> [..., 1].
+
+        What is not named must be the same in all rows that are left. model: its name in the tables; or a class of your
+        own that it is of, or the importable name of one. The parameters are those in the folder's shards; where these
+        are not there, as in a reference, the replica is trained anew (see `trained.of_row`). The configuration is the
+        one of its name here: nothing that a folder names is imported.
+
+        Raises UsageError where there is no such row, more than one, or no configuration here that it is of.
+        """
+        from benchmark.trained import of_row
+
+        classes = [] if model is None else [class_name(model)]
+        wanted: dict[str, Any] = {"task": task, "range": range, "protocol": protocol, "overrides": overrides}
+        rows = self.outcomes
+        if classes:
+            known = [classes[0].rpartition(".")[2], classes[0].replace(".", "_")]
+            wanted = {"model": next((name for name in known[::-1] if name in set(rows["model"])), known[0])} | wanted
+        for name, value in (wanted | {"seed": seed}).items():
+            if value is not None:
+                if not (rows[name] == value).any():
+                    raise unknown(f"{name} in these rows", str(value), {str(one) for one in rows[name]})
+                rows = rows[rows[name] == value]
+        if several := [name for name in KEY if rows[name].nunique() > 1]:
+            told = "; ".join(f"{name}: {', '.join(map(str, sorted(rows[name].unique())))}" for name in several)
+            raise UsageError(f"{len(rows):,} networks are so called; say which ({told})")
+        row = rows.iloc[0]
+        names = tuple(row[CELL])
+        cell = self.configured(rows, classes).get(names)
+        if cell is None or cell.specification.digest != row["digest"]:
+            raise UsageError(f"{' × '.join(names[:3])} of {self.folder} cannot be built here: {self._why(names, cell)}")
+        return of_row(row, cell, self.folder)
+
+    def configured(self, rows: pd.DataFrame, models: Sequence[str]) -> dict[tuple, Cell]:
+        """The cells of rows by their names, as the configuration here gives them, or classes of these names."""
+        from benchmark.results.configured import cells_of
+
+        return cells_of(rows, self.folder.resolve().name, models)
+
+    def _why(self, names: tuple, cell: Cell | None) -> str:
+        """Why a cell's row is of no configuration here."""
+        version = self.cells.set_index(CELL)["semantics"].to_dict().get(names, SEMANTICS)
+        if version != SEMANTICS:
+            return f"its numbers are of version {version} of the semantics, and this is version {SEMANTICS}"
+        if cell is None:
+            return "no configuration here gives it; name a class of your own as the model"
+        return "the configuration of its name here is another one (its digest differs)"
 
     @property
     def citation(self) -> str:

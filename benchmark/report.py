@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmark import rank
 from benchmark.asked.replicas import CELL, KEY
 from benchmark.errors import UsageError, guarded, to_stderr, unexpected
 from benchmark.results import statistics
@@ -129,6 +130,8 @@ def text(folder: Path, found: dict[str, pd.DataFrame]) -> str:
         parts += ["\n".join(f"* {texts.in_markdown(sentence)}" for sentence in texts.of_cells(found["cells"]))]
     if "comparison" in found and (told := published.tell(found["comparison"], found.get("outcomes"))):
         parts += ["## Beside the published numbers", texts.code_block(told.strip())]
+    if told := rank.among("DIR", found):
+        parts += ["## Among the published units", texts.code_block(told)]
     ours = [path for path in (folder / "figures").glob("*.png") if _kind(path.stem)[1]]
     pictures = sorted(ours, key=lambda path: (_kind(path.stem)[0], natural(path.stem)))
     parts += ["## Figures", *(f"{_kind(path.stem)[1]}\n\n![{path.stem}](figures/{path.name})" for path in pictures)]

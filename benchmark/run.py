@@ -13,7 +13,7 @@ from benchmark.asked import configs
 from benchmark.asked.classes import session_only
 from benchmark.asked.configs import Request
 from benchmark.asked.protocol import Engine
-from benchmark.asked.replicas import CELL, Replica, architecture
+from benchmark.asked.replicas import CELL, Cell, Replica, architecture
 from benchmark.asked.tasks import plane_points
 from benchmark.errors import RunError, UsageError, to_stderr
 from benchmark.reading import Reading
@@ -42,6 +42,10 @@ class Results(Reading):
         table = super().asked(name)
         wanted = pd.MultiIndex.from_tuples([cell.names for cell in self.request.cells], names=CELL)
         return table[pd.MultiIndex.from_frame(table[CELL]).isin(wanted)].reset_index(drop=True)
+
+    def configured(self, rows: pd.DataFrame, models: Sequence[str]) -> dict[tuple, Cell]:
+        """The cells that were asked for, by their names."""
+        return {cell.names: cell for cell in self.request.cells}
 
 
 def run(request: Request | None = None, /, **names) -> Results:

@@ -6,7 +6,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from benchmark.compare import _stems, main
+from benchmark.compare import main, stems
 from benchmark.run import run
 
 GRID = {"tasks": ["add", "mul"], "ranges": ["positive"]}
@@ -197,4 +197,4 @@ def test_recalled_published_numbers_can_be_looked_up_but_prove_nothing(command, 
     ],
 )
 def test_each_pair_of_tables_has_an_output_of_its_own_below_the_working_folder(sources, names):
-    assert _stems(*sources) == names
+    assert stems(*sources) == names

@@ -139,6 +139,7 @@ def test_the_unit_of_ones_own_trains_as_the_readme_says(tmp_path, own):
     arguments = [sys.executable, *own("'+model=[mine.Net,")[1:]]
     done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+    assert "its overrides are none" in done.stdout and "python -m benchmark.rank results/default" in done.stdout
     assert trained(tmp_path) == {"Net", "Doubled", "nac"}
 
 

@@ -34,8 +34,8 @@ from benchmark.units.snmu import SNMU
 from benchmark.units.unit import Impossible, Unit, distance_from_sparse, linear, multiply, product
 
 __all__ = [
-    "DMU", "EQL", "GLU", "GNALU", "INALU", "KAN", "MCFC", "MNAC", "NAC", "NACNMU", "NALU", "NAU", "NMRU", "NMU", "NPU", "NRU",
-    "SNALU", "SNMU", "Dense", "EQLDivision", "GatedNAUNMU", "HillSpaceAdd", "HillSpaceExp", "Impossible", "Monomials",
+    "DMU", "EQL", "GLU", "GNALU", "INALU", "KAN", "MCFC", "MNAC", "NAC", "NACNMU", "NALU", "NAU", "NMRU", "NMU", "NPU",
+    "NRU", "SNALU", "SNMU", "Dense", "EQLDivision", "GatedNAUNMU", "HillSpaceAdd", "HillSpaceExp", "Impossible", "Monomials",
     "MulMCFC", "NACMul", "NACSigma", "NALUSeparate", "PowerLaw", "ProductUnit", "Rows", "Unit",
     "distance_from_sparse", "linear", "multiply", "power", "product",
 ]  # fmt: skip

@@ -4,6 +4,7 @@ import pkgutil
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import torch
@@ -40,7 +41,7 @@ class Rows(Unit):
     def __init__(self, inputs: int, outputs: int, module: str | type[nn.Module], **options):
         super().__init__(inputs, outputs)
         kind = pkgutil.resolve_name(module) if isinstance(module, str) else module
-        self.make = lambda: kind(inputs, outputs, **options)
+        self.make = partial(kind, inputs, outputs, **options)
         with seeded(0):
             self.module = self.make()
         # Each parameter's own axes, counted from the last: replicas stand before them.

@@ -27,6 +27,7 @@ from benchmark.showing.figures.inputs import error_by_input, error_by_input_heat
 from benchmark.showing.figures.look import COMBINATION, as_text, looks, paper, wrapped
 from benchmark.showing.figures.plane import operand_plane
 from benchmark.showing.figures.ranges import several_settings, solved_somewhere, success_by_range, success_by_setting
+from benchmark.showing.figures.ranks import rank_dots
 from benchmark.showing.figures.representable import representable_heatmap
 from benchmark.showing.figures.untrained import initialisation
 from benchmark.showing.figures.verdicts import verdict_bars
@@ -48,6 +49,7 @@ __all__ = [
     "nothing",
     "numbered",
     "operand_plane",
+    "rank_dots",
     "representable_heatmap",
     "save",
     "success_by_range",
