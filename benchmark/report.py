@@ -23,6 +23,7 @@ COLUMNS = {
     "summary": statistics.SUMMARY,
     "profile": statistics.PROFILE,
     "plane": statistics.PLANE,
+    "responses": statistics.RESPONSES,
     "initialisation": statistics.INITIALISATION,
     "cells": statistics.CELLS,
     "curves": [*KEY, "step", "interpolation", "extrapolation"],

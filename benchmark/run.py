@@ -214,6 +214,7 @@ def derived(
         "profile": statistics.profile(runs, measured["profiles"], outcomes["verdict"] == "diverged"),
         "cells": statistics.cells(runs),
         "plane": statistics.plane(runs, measured["planes"], outcomes["verdict"] == "diverged", plane_points()),
+        "responses": statistics.responses(runs, measured["responses"]),
         "initialisation": statistics.initialisation(runs, curves),
         "curves": statistics.thin(runs, curves),
     }

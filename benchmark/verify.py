@@ -24,7 +24,10 @@ from benchmark.training.cost import seconds
 # What does not decide a number, or says who computed it.
 APART = {*KEY, "digest", "seconds", "device", "engine", "torch", "benchmark"}
 # The tables whose rows are of all seeds, and their keys.
-BY_CELL = {"profile": [*CELL, "x"], "plane": [*CELL, "a", "b"], "initialisation": CELL, "cells": CELL}
+BY_CELL = {
+    "profile": [*CELL, "x"], "plane": [*CELL, "a", "b"], "responses": [*CELL, "operand", "x"],
+    "initialisation": CELL, "cells": CELL,
+}  # fmt: skip
 
 
 @dataclass

@@ -46,7 +46,7 @@ def test_the_literal_command_prints_a_table_says_why_and_writes_tables_and_figur
     assert "nalu cannot represent mul on symmetric: log |x| loses the sign of x" in done.stdout
     assert done.stderr == ""
     written = {name for name in files(tmp_path) if "shards" not in name}
-    names = ("outcomes", "summary", "profile", "plane", "cells", "initialisation")
+    names = ("outcomes", "summary", "profile", "plane", "responses", "cells", "initialisation")
     tables = {f"results/default/{name}.csv" for name in names}
     stems = ("error", "verdicts", "error_by_distance", "learning_curves", "initialisation")
     stems += ("plane_mul_positive", "plane_mul_symmetric")

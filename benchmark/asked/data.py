@@ -1,6 +1,6 @@
 """Inputs and targets of many replicas at once, from counter-based streams."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, reduce
 
@@ -12,7 +12,7 @@ from benchmark import exact
 from benchmark.asked import streams
 from benchmark.asked.ranges import Distribution, Grid, standard_quantile
 from benchmark.asked.replicas import Replica
-from benchmark.asked.tasks import OPERATIONS, Problem, plane_points
+from benchmark.asked.tasks import OPERATIONS, RESPONSE_SIZE, Problem, held, plane_points
 
 # The seeds of Madsen & Johansen's validation and test sets; keys of this generator here, not the same numbers.
 INTERPOLATION_SEED, EXTRAPOLATION_SEED = 43953907, 8689336
@@ -224,10 +224,24 @@ class EvaluationSet:
     @classmethod
     def of_profile(cls, replicas: Sequence[Replica], dtype: torch.dtype) -> tuple["EvaluationSet", np.ndarray]:
         """Points ordered by where they lie, PROFILE_POINTS for each x or one, and x [replica, x]."""
+        return cls._along(profile_points, replicas, dtype)
+
+    @classmethod
+    def of_responses(cls, replicas: Sequence[Replica], dtype: torch.dtype) -> tuple["EvaluationSet", np.ndarray]:
+        """The points of `response_points` and x [replica, point]; for replicas whose inputs are the operands."""
+        return cls._along(response_points, replicas, dtype)
+
+    @classmethod
+    def _along(
+        cls,
+        points_of: Callable[[Problem], tuple[np.ndarray, np.ndarray]],
+        replicas: Sequence[Replica],
+        dtype: torch.dtype,
+    ) -> tuple["EvaluationSet", np.ndarray]:
         problems = [replica.cell.specification.problem for replica in replicas]
         unique, set_of = number_unique([(p.trained_hulls, p.extent, p.margin, p.operation) for p in problems])
         chosen = [problems[int((set_of == i).nonzero()[0])] for i in range(len(unique))]
-        pairs = [profile_points(problem) for problem in chosen]
+        pairs = [points_of(problem) for problem in chosen]
         points = torch.as_tensor(np.stack([points for _, points in pairs]), dtype=dtype)
         x = np.stack([x for x, _ in pairs])[set_of.numpy()]
         return cls(problems, offsets(replicas), points, set_of), x
@@ -273,6 +287,20 @@ def profile_points(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
             i, side = reaching[j % len(reaching)]
             points[i, k, j] = middle[i] + (2 * side - 1) * distance * half[i]
     return x, _clear_of_zero(points.reshape(problem.inputs, -1), problem)
+
+
+def response_points(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """Where answers are recorded: x [operand · RESPONSE_SIZE] and the points [in, the same], operand after operand.
+
+    Each operand runs over its extent in equal steps, whatever is not in its domain there included, while the other
+    stays where `tasks.held` says.
+    """
+    swept = np.array([np.linspace(low, high, RESPONSE_SIZE) for low, high in problem.extent])  # [input, x]
+    still = np.array([held(*hull) for hull in problem.trained_hulls])
+    points = np.tile(still[:, None, None], (1, problem.inputs, RESPONSE_SIZE))
+    each = np.arange(problem.inputs)
+    points[each, each] = swept
+    return swept.ravel(), points.reshape(problem.inputs, -1)
 
 
 def _clear_of_zero(points: np.ndarray, problem: Problem) -> np.ndarray:

@@ -13,6 +13,7 @@ from benchmark.asked.ranges import Distribution, Grid, Interval, Ranges, Where, 
 from benchmark.errors import UsageError, number, unknown
 
 DISTINCT = 1000  # numbers that an interval holds at least
+RESPONSE_SIZE = 41  # values of an operand at which answers are recorded
 Moment = Callable[[float, float], float]
 
 
@@ -132,6 +133,20 @@ def plane_points() -> np.ndarray:
     """
     middles = np.arange(-19.0, 20.0, 2.0)
     return np.stack(np.meshgrid(middles, middles, indexing="ij")).reshape(2, -1)
+
+
+def held(low: float, high: float) -> float:
+    """Where an operand that is trained from low to high stays while the other is swept: in the middle.
+
+    Of a range across 0, where nothing would be seen of a product and a quotient would be none, in the middle of its
+    longer side, of the positive one where both are as long.
+
+    >>> held(1, 2), held(-5, 5)
+    (1.5, 2.5)
+    """
+    if low < 0 < high:
+        low, high = (0, high) if high >= -low else (low, 0)
+    return (low + high) / 2
 
 
 def hulls(where: Grid | tuple[Distribution, ...]) -> tuple[Interval, ...]:

@@ -27,7 +27,7 @@ from benchmark.asked.replicas import CELL, SEMANTICS, Replica
 from benchmark.asked.tasks import Problem, has_variance
 from benchmark.errors import UsageError
 
-FORMAT = "arithmetic-extrapolation shard 3"
+FORMAT = "arithmetic-extrapolation shard 4"
 UNFINISHED = "arithmetic-extrapolation checkpoint 1"
 PARAMETER = "parameter:"
 HOST = re.sub(r"\W", "_", socket.gethostname())[:32]
@@ -37,6 +37,7 @@ ARRAYS = {
     **dict.fromkeys(("interpolation", "extrapolation", "sparsity"), ("f", ("evaluation",))),
     **dict.fromkeys(("profile_x", "profile_error", "profile_target"), ("f", ("x",))),
     **dict.fromkeys(("plane_error", "plane_target"), ("f", ("point",))),
+    **dict.fromkeys(("response_x", "response_target", "response_answer"), ("f", ("response",))),
     **dict.fromkeys(("target_interpolation", "target_extrapolation", "threshold"), ("f", ())),
     **dict.fromkeys(("initial_output", "initial_saturation"), ("f", ())),
     **dict.fromkeys(("representable", "why", "representable_trained"), ("U", ())),

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.asked.replicas import CELL, KEY
+from benchmark.asked.tasks import RESPONSE_SIZE
 from benchmark.results.intervals import estimate, mean_solved_at, mean_sparsity, success_rate
 
 OUTCOMES = [
@@ -17,6 +18,11 @@ OUTCOMES = [
 SUMMARY = [*CELL, "metric", "value", "low", "high", "seeds"]
 PROFILE = [*CELL, "x", "error", "median", "low", "high", "relative", "seeds"]
 PLANE = [*CELL, "a", "b", "error", "relative", "seeds"]
+SHOWN_SEEDS = 5
+RESPONSES = [
+    *CELL, "operand", "x", "target", "median", "low", "high", "lowest", "highest",
+    *(f"seed_{number}" for number in range(SHOWN_SEEDS)), "seeds",
+]  # fmt: skip
 INITIALISATION = [*CELL, "saturation", "output", "output_low", "output_high", "target", "untrained", "seeds"]
 CELLS = [
     *CELL, "inputs", "operands", "trained", "judged", "middle", "half_width", "threshold", "representable",
@@ -106,6 +112,53 @@ def plane(runs: pd.DataFrame, planes: pd.DataFrame, diverged: pd.Series, points:
     return table.assign(**{name: table[name].to_numpy().astype(str).astype(float) for name in ("error", "relative")})
 
 
+def responses(runs: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
+    """What the networks of a cell answer where one operand is x and the other stays (`tasks.held`).
+
+    answers: as `Store.measurements` gives them. operand: a or b. target: what is right. median, low and high
+    (quartiles), lowest, highest: of those answers that are numbers, infinite ones among them as they are sorted, which
+    are as many as seeds says. seed_0 … seed_4: of the cell's first five seeds. Answers are those at the selected step,
+    whatever the verdict is. A cell whose inputs are no operands has no part in it.
+    """
+    tables = []
+    for cell, (x, target, own) in _measured(runs.sort_values(KEY), answers, ["x", "target", "answer"]):
+        inputs = x.shape[1] // RESPONSE_SIZE
+        operand = np.repeat(np.array(["a", "b"][:inputs], dtype=object), RESPONSE_SIZE)
+        shown = np.full((SHOWN_SEEDS, x.shape[1]), np.nan)
+        shown[: len(own)] = own[:SHOWN_SEEDS]
+        numbers = (~np.isnan(own)).sum(0)
+        told = [_single(values) for values in (*_spread(own), *shown)]
+        tables.append((cell, numbers, [operand, x[0], target[0], *told]))
+    return _below_each_other(tables, RESPONSES)
+
+
+def _single(values: np.ndarray) -> np.ndarray:
+    """As many digits as float32 has: the numbers are the same before they are written and after they are read."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32).astype(str).astype(float)
+
+
+def _spread(values: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Median, quartiles, least and most of the numbers along the first axis; nan where there are none.
+
+    Quartiles are not interpolated between a finite number and an infinite one, and the median of two opposite
+    infinities is none.
+    """
+    ordered, count = np.sort(values, axis=0).astype(float), (~np.isnan(values)).sum(0)
+
+    def at(share: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        place = share * np.maximum(count - 1, 0)
+        ends = [np.take_along_axis(ordered, end(place).astype(int)[None], 0)[0] for end in (np.floor, np.ceil)]
+        with np.errstate(invalid="ignore"):
+            return ends[0] + (place % 1) * (ends[1] - ends[0]), *ends
+
+    (_, below, above), low, high, least, most = map(at, (0.5, 0.25, 0.75, 0.0, 1.0))
+    with np.errstate(invalid="ignore"):
+        median = np.where(below == above, below, below / 2 + above / 2)
+    quartiles = [np.where(np.isfinite(part[0]), part[0], part[end]) for part, end in ((low, 1), (high, 2))]
+    return median, *quartiles, least[1], most[1]
+
+
 def by_cell(table: pd.DataFrame, names: Sequence[str] = CELL) -> dict[tuple, np.ndarray]:
     """The places of each cell's rows, the cells in order. (pandas' groupby takes ten times as long over five texts.)"""
     places: dict[tuple, list[int]] = {}
@@ -115,7 +168,7 @@ def by_cell(table: pd.DataFrame, names: Sequence[str] = CELL) -> dict[tuple, np.
 
 
 def _measured(
-    runs: pd.DataFrame, points: pd.DataFrame, names: Sequence[str], diverged: pd.Series
+    runs: pd.DataFrame, points: pd.DataFrame, names: Sequence[str], diverged: pd.Series | None = None
 ) -> Iterator[tuple[tuple, list[np.ndarray]]]:
     """Of each cell the columns `names` of its runs' points, as [seed, point] each; "error" is inf where diverged.
 
@@ -125,25 +178,30 @@ def _measured(
     starts = np.flatnonzero(np.diff(run, prepend=-1))
     slices = map(slice, starts.tolist(), [*starts[1:].tolist(), len(run)])
     block = dict(zip(run[starts].tolist(), slices, strict=True))
-    lost, numbers = diverged.to_numpy(), runs["run"].to_numpy()
+    numbers = runs["run"].to_numpy()
     for cell, places in by_cell(runs).items():
         places = np.array([place for place in places if numbers[place] in block], dtype=int)
         if len(places):
             own = [block[number] for number in numbers[places].tolist()]
             values = [np.stack([column[rows] for rows in own]) for column in columns]
-            error = names.index("error")
-            values[error] = np.where(lost[places, None], np.inf, values[error])
+            if diverged is not None:
+                error = names.index("error")
+                values[error] = np.where(diverged.to_numpy()[places, None], np.inf, values[error])
             yield cell, values
 
 
-def _below_each_other(parts: Sequence[tuple[tuple, int, list[np.ndarray]]], columns: list[str]) -> pd.DataFrame:
-    """A table of (cell, seeds, the values of the columns between) for each cell."""
+def _below_each_other(
+    parts: Sequence[tuple[tuple, int | np.ndarray, list[np.ndarray]]], columns: list[str]
+) -> pd.DataFrame:
+    """A table of (cell, seeds, at all points or each, the values of the columns between) for each cell."""
     lengths = [len(values[0]) for _, _, values in parts]
     keys = {name: [cell[i] for cell, _, _ in parts] for i, name in enumerate(CELL)}
-    first = pd.DataFrame(keys | {"seeds": [seeds for _, seeds, _ in parts]})
-    table = first.take(np.repeat(np.arange(len(parts)), lengths)).reset_index(drop=True)
+    table = pd.DataFrame(keys).take(np.repeat(np.arange(len(parts)), lengths)).reset_index(drop=True)
     between = columns[len(CELL) : -1]
     joined = [np.concatenate([values[i] for _, _, values in parts]) for i in range(len(between))] if parts else []
+    if parts:
+        seeds = [np.broadcast_to(seeds, len(values[0])) for _, seeds, values in parts]
+        table["seeds"] = np.concatenate(seeds)
     return table.assign(**dict(zip(between, joined, strict=False))).reindex(columns=columns)
 
 

@@ -42,7 +42,8 @@ def measurements(rows: Sequence[tuple[Shard, int]]) -> dict[str, pd.DataFrame]:
     """Rows of shards as tables, in this order.
 
     runs: one row a replica. curves: a replica's evaluations. profiles: a replica's error along x. planes: a
-    replica's error at each of `tasks.plane_points`, in their order.
+    replica's error at each of `tasks.plane_points`, in their order. responses: its answers at each of
+    `data.response_points`, in their order.
     """
     runs = []
     for number, (shard, row) in enumerate(rows):
@@ -73,11 +74,14 @@ def measurements(rows: Sequence[tuple[Shard, int]]) -> dict[str, pd.DataFrame]:
     curves |= {name: [shard.arrays[name][row] for shard, row in rows] for name in curve}
     profiles = {name: [shard.arrays[f"profile_{name}"][row] for shard, row in rows] for name in along}
     planes = {name: [shard.arrays[f"plane_{name}"][row] for shard, row in rows] for name in ("error", "target")}
+    names = ("x", "target", "answer")
+    responses = {name: [shard.arrays[f"response_{name}"][row] for shard, row in rows] for name in names}
     return {
         "runs": pd.DataFrame(runs),
         "curves": below_each_other(curves),
         "profiles": below_each_other(profiles),
         "planes": below_each_other(planes),
+        "responses": below_each_other(responses),
     }
 
 

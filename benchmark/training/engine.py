@@ -56,6 +56,8 @@ class Measured:
     best: the selected evaluation [replica]. target_interpolation, target_extrapolation: mean squared targets [replica].
     profile_x, profile_error and profile_target (both mean absolute): [replica, x], with the selected parameters.
     plane_error, plane_target (absolute): float32 [replica, point of `tasks.plane_points`]; no points without a plane.
+    response_x, response_target, response_answer (float32): [replica, point of `data.response_points`]; no points where
+    inputs are no operands.
     initial_output: root mean square output on the interpolation set before training, initial_saturation: see
     `saturation`, both [replica].
     threshold, representable ("yes", "no", "unknown") where networks are judged and why (not), representable_trained,
@@ -75,6 +77,9 @@ class Measured:
     profile_target: np.ndarray
     plane_error: np.ndarray
     plane_target: np.ndarray
+    response_x: np.ndarray
+    response_target: np.ndarray
+    response_answer: np.ndarray
     initial_output: np.ndarray
     initial_saturation: np.ndarray
     threshold: np.ndarray
@@ -338,6 +343,7 @@ class Training:
         for part, *both in errors(self.run, cells) if cells else ():
             with np.errstate(over="ignore"):
                 plane[0, part], plane[1, part] = np.abs(both)
+        response_x, response_target, response_answer = self._responses()
         answer = lambda problem, sign: representable(self.network, problem, sign)
         judged = {id(s): answer(s.problem, s.problem.sign_judged) for s in self.different}
         trained = {id(s): answer(s.problem, s.problem.sign_trained)[0] for s in self.different}
@@ -355,6 +361,9 @@ class Training:
             profile_target=along[1],
             plane_error=plane[0],
             plane_target=plane[1],
+            response_x=response_x,
+            response_target=response_target,
+            response_answer=response_answer,
             initial_output=state.output,
             initial_saturation=state.saturation,
             threshold=self.limits,
@@ -366,6 +375,15 @@ class Training:
             device=self.device.type,
             seconds=seconds,
         )
+
+    def _responses(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """x, the target and the answer at each of the response points, all [replica, point]."""
+        if self.specifications[0].problem.subsets is not None:
+            empty = np.zeros((len(self.tile), 0))
+            return empty, empty, empty.astype(np.float32)
+        points, x = EvaluationSet.of_responses(self.tile, self.dtype)
+        with np.errstate(over="ignore"):
+            return x, points.t.numpy()[points.target_of.numpy()], self.run.outputs(points).astype(np.float32)
 
 
 @contextmanager

@@ -18,12 +18,13 @@ from benchmark.asked.data import (
     number_unique,
     offsets,
     profile_points,
+    response_points,
 )
 from benchmark.asked.models import Model
 from benchmark.asked.protocol import Protocol
 from benchmark.asked.ranges import Distribution, Ranges
 from benchmark.asked.replicas import Cell, Replica, Specification
-from benchmark.asked.tasks import Task, pose
+from benchmark.asked.tasks import RESPONSE_SIZE, Task, pose
 
 CPU = torch.device("cpu")
 POSITIVE = Ranges([[1, 2]], [[2, 6]])
@@ -384,3 +385,26 @@ def test_a_tail_without_an_end_yields_no_infinity_and_a_narrow_one_many_values()
     x = Sampler(Laws.of([(tail,)]), CPU)(((torch.arange(4096).double() + 0.5) / 4096).expand(1, 1, -1)).float()
     assert x.unique().numel() > 4000
     assert ((x >= 4) & (x <= 6)).all()
+
+
+@pytest.mark.parametrize(
+    ("task", "margin", "ranges", "still"),
+    [
+        ("mul", 0.0, POSITIVE, (1.5, 1.5)),
+        ("sub", 0.0, Ranges([[-2, -1]], [[-6, -2]]), (-1.5, -1.5)),
+        ("div", 0.1, SYMMETRIC, (2.5, 2.5)),
+        ("div", 0.0, Ranges([[-3, 1]], [[2, 6]]), (-1.5, -1.5)),
+        ("add", 0.0, TUTORIAL, None),
+        ("square", 0.0, SYMMETRIC, ()),
+    ],
+)
+def test_answers_are_recorded_along_each_operand_while_the_other_stays(task, margin, ranges, still):
+    problem = pose(Task(task, margin), ranges)
+    x, points = response_points(problem)
+    swept = np.split(x, problem.inputs)
+    for i, (low, high) in enumerate(problem.extent):
+        assert (swept[i] == np.linspace(low, high, RESPONSE_SIZE)).all()
+        own = points[:, i * RESPONSE_SIZE : (i + 1) * RESPONSE_SIZE]
+        assert (own[i] == swept[i]).all()
+        for j in {0, 1} - {i} if problem.inputs == 2 else ():
+            assert (own[j] == (np.mean(problem.trained_hulls[j]) if still is None else still[j])).all()

@@ -211,3 +211,28 @@ def test_the_initialisation_is_told_before_the_first_step():
     row = statistics.initialisation(pd.DataFrame(facts), curves).iloc[0]
     assert row[["saturation", "output", "target", "untrained", "seeds"]].tolist() == [0.5, 2.0, 3.0, 5.0, 3]
     assert np.isinf(row["output_high"])
+
+
+def test_responses_tell_the_spread_of_the_answers_with_infinite_ones_as_they_are_sorted():
+    answers = np.array([[1, -np.inf, np.nan], [3, 2, np.nan], [2, 7, np.nan], [9, np.inf, np.nan], [4, np.nan, np.nan]])
+    runs = pd.DataFrame([dict.fromkeys(CELL, "c") | {"seed": 9 - s, "run": s} for s in range(5)])
+    points = np.pad(answers, ((0, 0), (0, 38)))
+    table = statistics.responses(
+        runs,
+        pd.DataFrame({"run": np.repeat(range(5), 41), "x": [*range(41)] * 5, "target": 0.1, "answer": points.ravel()}),
+    )
+    assert list(table) == statistics.RESPONSES
+    assert set(table["operand"]) == {"a"}
+    spread = ["median", "low", "high", "lowest", "highest", "seeds"]
+    assert table.loc[0, spread].tolist() == [3, 2, 4, 1, 9, 5]
+    assert table.loc[1, spread].tolist() == [4.5, -np.inf, np.inf, -np.inf, np.inf, 4]
+    assert table.loc[2, spread[:-1]].isna().all()
+    assert table.loc[2, "seeds"] == 0
+    # The first seeds in order are the last runs.
+    assert table.loc[0, [f"seed_{i}" for i in range(5)]].tolist() == [4, 9, 2, 3, 1]
+
+
+def test_a_cell_whose_inputs_are_no_operands_has_no_responses():
+    runs = pd.DataFrame([dict.fromkeys(CELL, "c") | {"seed": 0, "run": 0}])
+    none = pd.DataFrame({"run": [], "x": [], "target": [], "answer": []})
+    assert statistics.responses(runs, none).empty

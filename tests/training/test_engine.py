@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmark.asked.configs import compose
-from benchmark.asked.data import Batches, EvaluationSet
+from benchmark.asked.data import Batches, EvaluationSet, response_points
 from benchmark.asked.protocol import Engine
 from benchmark.asked.recipe import Regularizer, Restart, Turn
 from benchmark.asked.replicas import Replica
@@ -26,7 +26,7 @@ CURVES = ("interpolation", "extrapolation", "sparsity")
 
 
 def row(measured, i):
-    return [getattr(measured, name)[i] for name in (*CURVES, "best", "profile_error")] + [
+    return [getattr(measured, name)[i] for name in (*CURVES, "best", "profile_error", "response_answer")] + [
         value[i] for value in measured.parameters.values()
     ]
 
@@ -397,6 +397,10 @@ def test_what_is_measured_before_training_is_what_the_drawn_parameters_give(quic
     replica = request.replicas()[1]
     said = predict(replica, {name: value[0] for name, value in chosen.items()}, np.stack([a, b]))
     np.testing.assert_allclose(measured.plane_error[1], np.abs(said - a * b), rtol=1e-5)
+    _, points = response_points(replica.cell.specification.problem)
+    said = predict(replica, {name: value[0] for name, value in chosen.items()}, points)
+    np.testing.assert_allclose(measured.response_answer[1], said, rtol=1e-5)
+    np.testing.assert_allclose(measured.response_target[1], points[0] * points[1], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
