@@ -1,7 +1,7 @@
 """How models and tasks are written, and in which order they are shown everywhere."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from benchmark.errors import plain
 
@@ -35,6 +35,12 @@ TASKS = {
     "square": "a²", "sqrt": "√a", "identity": "a", "reciprocal": "1/a",
     "sahoo_div": "DIV", "sahoo_f1": "F1", "sahoo_f2": "F2", "sahoo_f3": "F3", "sahoo_f4": "F4",
 }  # fmt: skip
+# What one model does, and several do.
+VERBS = {
+    "add": ("adds", "add"), "sub": ("subtracts", "subtract"), "mul": ("multiplies", "multiply"),
+    "div": ("divides", "divide"), "square": ("squares", "square"), "sqrt": ("takes roots", "take roots"),
+    "identity": ("passes its input on", "pass their input on"), "reciprocal": ("inverts", "invert"),
+}  # fmt: skip
 LATEX = {
     "•": r"$_\bullet$", "∞": r"$\infty$", "−": "$-$", "×": r"$\times$", "÷": r"$\div$", "²": "$^2$",
     "√a": r"$\sqrt{a}$", "–": "--", "σ": r"$\sigma$",
@@ -51,7 +57,7 @@ def label(model: str) -> str:
     kind, _, activation = model.partition("_")
     if kind == "mlp":
         return f"MLP {ACTIVATIONS.get(activation, activation.capitalize())}"
-    unit = _head(model, LABELS)
+    unit = head(model, LABELS)
     return " ".join([LABELS[unit], *model.removeprefix(unit).split("_")[1:]]) if unit else model
 
 
@@ -62,7 +68,7 @@ def ordered(names: Iterable[str], known: Iterable[str]) -> list[str]:
     ['nac_uniform', 'nac_mul_uniform', 'nalu', 'mine']
     """
     places = {name: place for place, name in enumerate(known)}
-    return sorted(set(names), key=lambda name: (places.get(_head(name, places), len(places)), name))
+    return sorted(set(names), key=lambda name: (places.get(head(name, places), len(places)), name))
 
 
 def natural(name: str) -> list:
@@ -76,6 +82,25 @@ def natural(name: str) -> list:
     ]
 
 
+def verb(task: str, subjects: int = 1) -> str:
+    """What a model, or several, do that have learned a task.
+
+    >>> verb("mul"), verb("mul", 2), verb("mine")
+    ('multiplies', 'multiply', 'computes mine')
+    """
+    return VERBS.get(task, (f"computes {task}", f"compute {task}"))[subjects > 1]
+
+
+def listed(names: Sequence[str], most: int = 6) -> str:
+    """Names as a sentence lists them, the first `most` of many.
+
+    >>> listed(["NAC"]), listed(["NAC", "NALU"]), listed(["a", "b", "c", "d"], 2)
+    ('NAC', 'NAC and NALU', 'a, b and 2 more')
+    """
+    few = list(names[:most]) + ([f"{len(names) - most} more"] if len(names) > most else [])
+    return " and ".join(filter(None, (", ".join(few[:-1]), *few[-1:])))
+
+
 def spoken(intervals: str) -> str:
     """Intervals as people say them.
 
@@ -86,7 +111,7 @@ def spoken(intervals: str) -> str:
     return re.sub(r"[{}]", "", told).replace("-", "−")
 
 
-def _head(name: str, known: Iterable[str]) -> str:
+def head(name: str, known: Iterable[str]) -> str:
     """The longest known name that a name is or begins with, a whole word; "" if there is none."""
     return max((one for one in known if f"{name}_".startswith(f"{one}_")), key=len, default="")
 

@@ -6,14 +6,15 @@ registry.
 
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
@@ -24,14 +25,16 @@ from benchmark.showing.figures.differences import difference_heatmap
 from benchmark.showing.figures.distance import error_by_distance
 from benchmark.showing.figures.heatmaps import error_heatmap, horizon_heatmap, success_heatmap
 from benchmark.showing.figures.inputs import error_by_input, error_by_input_heatmap, one_operand
-from benchmark.showing.figures.look import COMBINATION, as_text, looks, paper, wrapped
+from benchmark.showing.figures.look import COMBINATION, as_text, by_task_and_range, looks, paper, wrapped
 from benchmark.showing.figures.plane import operand_plane
 from benchmark.showing.figures.ranges import several_settings, solved_somewhere, success_by_range, success_by_setting
 from benchmark.showing.figures.ranks import rank_dots
 from benchmark.showing.figures.representable import representable_heatmap
+from benchmark.showing.figures.responses import opening, opens, responses
+from benchmark.showing.figures.summary import summary
 from benchmark.showing.figures.untrained import initialisation
 from benchmark.showing.figures.verdicts import verdict_bars
-from benchmark.showing.names import label, natural
+from benchmark.showing.names import MODELS, head, label, natural
 
 __all__ = [
     "difference_heatmap",
@@ -48,16 +51,25 @@ __all__ = [
     "looks",
     "nothing",
     "numbered",
+    "opening",
     "operand_plane",
     "rank_dots",
     "representable_heatmap",
+    "responses",
     "save",
     "success_by_range",
     "success_by_setting",
     "success_heatmap",
+    "summary",
     "verdict_bars",
 ]
 Tables = Mapping[str, pd.DataFrame]
+# Format -> (what draws it, what of its metadata would differ from machine to machine).
+FORMATS: dict[str, tuple[Any, list[str]]] = {
+    "png": (FigureCanvasAgg, ["Software"]),
+    "svg": (FigureCanvasSVG, ["Date", "Creator"]),
+    "pdf": (FigureCanvasPdf, ["CreationDate", "Creator", "Producer"]),
+}
 
 
 class Kind(NamedTuple):
@@ -112,13 +124,23 @@ def _agreement(comparison: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figure
     return difference_heatmap(_tested_rates({"comparison": comparison}), ("ours", "published"), words)
 
 
+def _several_starts(table: pd.DataFrame) -> pd.DataFrame:
+    """The table where a known model is there in several variants, as nac_normal and nac_uniform are; else none."""
+    names = table["model"].unique()
+    variants = [head(name, MODELS) for name in names if head(name, MODELS) not in ("", name)]
+    return table if len(variants) > len(set(variants)) else table[:0]
+
+
 SIDES = ("relative_interpolation", "relative_extrapolation")
 CURVES = ("interpolation", "extrapolation")
+# Of the whole result.
+SUMMARY = Kind("summary", ("outcomes",), "verdicts and errors", SIDES, lambda tables: tables["outcomes"], summary)
 SWEEP = Kind(
     "success_by_setting", ("summary",), "success rates and errors by setting", ("value",),
     lambda tables: several_settings(tables["summary"]).dropna(subset="value"), success_by_setting,
 )  # fmt: skip
 KINDS = [
+    Kind("opening", ("responses", "outcomes"), "answers", ("median",), opens, opening),
     Kind(
         "agreement", ("comparison",), "differences from published rates", ("difference",), _tested_rates, _agreement,
     ),
@@ -145,10 +167,16 @@ KINDS = [
     ),
     Kind(
         "initialisation", ("initialisation",), "outputs before training", ("output",),
-        lambda tables: tables["initialisation"], initialisation,
+        lambda tables: _several_starts(tables["initialisation"]), initialisation,
     ),
 ]  # fmt: skip
-PLANE = Kind("plane", ("plane",), "errors", ("error",), lambda tables: tables["plane"], operand_plane)
+# Of each task and range by itself.
+BY_PLACE = [
+    Kind(
+        "responses", ("responses", "outcomes"), "answers", ("median",), lambda tables: tables["responses"], responses,
+    ),
+    Kind("plane", ("plane",), "errors", ("error",), lambda tables: tables["plane"], operand_plane),
+]  # fmt: skip
 
 
 def draw(tables: Tables) -> Iterator[tuple[str, Figure]]:
@@ -208,6 +236,7 @@ def _drawings(tables: Tables) -> Iterator[Drawing]:
     sets.sort(key=lambda names: [natural(name) for name in names])
     protocols = list(dict.fromkeys(protocol for protocol, _ in sets))
     stems: set[str] = set()
+    yield from _of_kinds([SUMMARY], tables, "", [], stems)
     for protocol in protocols:
         part = {name: table[table["protocol"] == protocol] for name, table in tables.items()}
         end = protocol if len(protocols) > 1 else ""
@@ -219,10 +248,11 @@ def _drawings(tables: Tables) -> Iterator[Drawing]:
             title = " · ".join(filter(None, (protocol, overrides.replace(";", ", "))))
             ends = [protocol if len(protocols) > 1 else "", overrides.replace("protocol.", "")]
         yield from _of_kinds(KINDS, part, title, ends, stems)
-        if "plane" in part:
-            for (task, name), plane in part["plane"].groupby(["task", "range"], sort=False):
-                kind = PLANE._replace(stem=f"{PLANE.stem}_{task}_{name}")
-                yield from _of_kinds([kind], part | {"plane": plane}, title, ends, stems)
+        for kind in BY_PLACE:
+            table = kind.takes[0]
+            for (task, name), rows in by_task_and_range(part[table], part["cells"]) if table in part else ():
+                named = kind._replace(stem=f"{kind.stem}_{task}_{name}")
+                yield from _of_kinds([named], part | {table: rows}, title, ends, stems)
 
 
 def _of_kinds(kinds: Iterable[Kind], tables: Tables, title: str, ends: list[str], stems: set[str]) -> Iterator[Drawing]:
@@ -262,19 +292,17 @@ def _stem(*parts: str) -> str:
     return "-".join(filter(None, plain))[:80]
 
 
-def save(figure: Figure, stem: Path) -> list[Path]:
-    """`stem`.png (150 dpi) and `stem`.svg, written, never half written; the same figure gives the same bytes."""
+def save(figure: Figure, stem: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
+    """`stem`.png (150 dpi), .svg or .pdf, written, never half written; the same figure gives the same bytes."""
     with paper():  # ticks are made when drawn
         # The layout depends a little on the format's resolution and on the layout before it: settle it once.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
-        for suffix, nothing in {".png": ["Software"], ".svg": ["Date", "Creator"]}.items():
+        paths = [stem.with_name(f"{stem.name}.{form}") for form in formats]
+        for path, form in zip(paths, formats, strict=True):
             figure.dpi = 150
             # A canvas of the format draws once; `savefig` draws twice, for a layout that is settled.
-            metadata = dict.fromkeys(nothing)
-            with replacing(stem.with_name(stem.name + suffix)) as temporary:
-                if suffix == ".png":
-                    FigureCanvasAgg(figure).print_png(temporary, metadata=metadata)
-                else:
-                    FigureCanvasSVG(figure).print_svg(temporary, metadata=metadata)
-    return [stem.with_name(stem.name + suffix) for suffix in (".png", ".svg")]
+            canvas, nothing = FORMATS[form]
+            with replacing(path) as temporary:
+                getattr(canvas(figure), f"print_{form}")(temporary, metadata=dict.fromkeys(nothing))
+    return paths
