@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "benchmark"
 ROOMS = ["asked", "units", "results", "training", "showing"]
 EVERYBODYS = {"exact", "errors"}  # below the rooms
 COMMANDS = {
-    "layers", "run", "report", "compare", "verify", "representable", "speed", "__main__", "__init__",
+    "layers", "run", "report", "compare", "verify", "representable", "speed", "page", "__main__", "__init__",
 }  # fmt: skip
 MODULES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().removesuffix("/__init__"): path
