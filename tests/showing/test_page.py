@@ -95,6 +95,14 @@ def beside_published(tables):
     return rates.assign(**more, verdict=["same", "better", "inconclusive"], source="Somebody 2020", standing="read")
 
 
+def predictions():
+    """Two predictions beside published ones, which have no intervals."""
+    cell = dict(zip(CELL, ("nalu", "mul", "positive", "default", ""), strict=True))
+    rows = [(0, 2, 3, 6.0, 6.25, 5.5), (0, 4, 5, 20.0, 20.0, 21.0)]
+    columns = ["seed", "a", "b", "target", "prediction", "published"]
+    return pd.DataFrame([cell | dict(zip(columns, row, strict=True)) for row in rows])
+
+
 MODELS = ["mlp_tanh", "mlp_relu", "nac", "nalu", "nmu", "linear", "nau", HOSTILE, FORMULA]
 
 
@@ -103,6 +111,7 @@ def results():
     everything = made_up(MODELS)
     everything["comparison"] = beside_published(everything)
     bare = {"summary": made_up(["nalu", "nac"], ["mul"])["summary"]}
+    bare["comparison"] = predictions()
     return {"headline": everything, "results/of/<b>mine": bare}
 
 
@@ -129,10 +138,10 @@ def opened(page, link=""):
 
 @pytest.fixture
 def fresh(page):
-    """The page as it opens without a link."""
+    """The page with two models, which are quickly drawn."""
     if page("document.readyState !== 'complete' || location.protocol !== 'file:'"):
         opened(page)
-    settled(page, "enter('')")
+    settled(page, "enter('#model=nac&model=nalu')")
     yield page
     assert page.troubles == []
 
@@ -194,6 +203,7 @@ def test_each_control_changes_what_is_shown_and_the_link(fresh, control, value):
 @needs_chromium
 def test_models_are_chosen_up_to_six_and_drawn(fresh):
     boxes = "[...document.querySelectorAll('#models input')]"
+    settled(fresh, "enter('')")
     assert "linear" not in text(fresh, "#chosen")
     settled(fresh, f"{boxes}.find(box => box.parentElement.textContent === 'linear').click()")
     assert "linear" in text(fresh, "#chosen") and "linear" in text(fresh, "#distance")
@@ -203,14 +213,13 @@ def test_models_are_chosen_up_to_six_and_drawn(fresh):
 
 @needs_chromium
 def test_a_link_restores_the_selection(page):
-    opened(page)
+    opened(page, "#model=nac&model=nalu&model=nmu")
     for control, value in {"task": "2", "range": "1", "out": "0.5", "find": "n", "whole": True}.items():
         settled(page, change(control, value))
     settled(page, "document.querySelector('[data-sort=relative_extrapolation]').click()")
     settled(page, "[...document.querySelectorAll('#models input')].find(box => box.checked).click()")
     seen, link = page(SEEN), page("location.hash")
-    opened(page)
-    assert page(SEEN) != seen
+    assert settled(page, "enter('')") != seen
     opened(page, link)
     assert page(SEEN) == seen and page("location.hash") == link
     assert page.troubles == []
@@ -358,6 +367,21 @@ def test_a_command_asks_for_the_cell_that_it_stands_at(experiment, model, task, 
     own = [cell for cell in request.cells if cell.names == names]
     assert program == "benchmark" and len(own) == 1 and own[0].specification.protocol.seeds == 3
     assert len(request.cells) == 1 or "all of its models are trained" in cells["note"][0]
+
+
+def test_numbers_beside_published_ones_are_told_whatever_they_are_of():
+    rates = data.agreement(beside_published(made_up(["nalu"])))
+    assert (
+        rates["what"] == ["success_rate"] * 3
+        and rates["published"] == [0, 0.5, 1]
+        and rates["published_low"] == [None] * 3
+    )
+    told = data.agreement(predictions())
+    assert told["of"] == ["2, 3 → 6", "4, 5 → 20"]
+    assert told["ours"] == [0.25, 0] and told["published"] == [-0.5, 1]
+    inputs = predictions().drop(columns="prediction").assign(x=-19.5, error=[1.5, np.nan], low=1.0, high=2.0)
+    told = data.agreement(inputs)
+    assert told["what"] == ["mean absolute error at -19.5"] and told["ours"] == [1.5] and told["low"] == [None]
 
 
 def test_no_text_ends_the_script_it_stands_in():

@@ -46,6 +46,7 @@ function theme() {
   }};
 }
 
+const PLAIN = "abs(datum.value) >= 1e6 ? format(datum.value, '~e') : format(datum.value, ',.4~r')";
 const quantitative = (field, more = {}) => ({field, type: "quantitative", ...more});
 const rows = values => ({data: {values}});
 const ERRORS = {
@@ -72,18 +73,23 @@ function names(lines, at, width, height, space, style) {
     encoding: {text: {field: "text"}, x: {value: width + 6}, y: quantitative("y", {scale: null, axis: null}), color: style.color}};
 }
 
-/** A panel a model: the right answer, the median answer and those of a few networks. */
-function responseChart({panels, window, trained, operand, width, look}) {
-  const columns = Math.min(panels.length, width < 520 ? 2 : 3), between = 22, left = 56;
-  const each = Math.floor((width - left - between * (columns - 1) - 8) / columns), height = Math.round(Math.min(each * 0.8, 210));
-  const right = panels.flatMap(panel => panel.truth).map(point => point.y).filter(Number.isFinite);
+/** How far the response chart reaches, by the names of its signals: the slider moves them and draws nothing anew. */
+function reach(window, panels) {
+  const right = panels[0].truth.filter(point => within(point.x, window)).map(point => point.y);
   const low = Math.min(...right), high = Math.max(...right), room = 0.35 * (high - low) || 1;
-  const domain = [low - room, high + room];
+  return {left: window[0], right: window[1], bottom: low - room, top: high + room};
+}
+
+/** A panel a model: the right answer, the median answer and those of a few networks. */
+function responseChart({panels, ends, trained, operand, width, look}) {
+  const columns = Math.min(panels.length, width < 520 ? 2 : 3), gap = 22, left = 56;
+  const each = Math.floor((width - left - gap * (columns - 1) - 8) / columns), height = Math.round(Math.min(each * 0.8, 210));
+  const limits = (low, high) => ({domainMin: {expr: low}, domainMax: {expr: high}, nice: false, zero: false});
   return {
-    ...look.base, columns, spacing: {column: between, row: 18},
+    ...look.base, params: Object.entries(ends).map(([name, value]) => ({name, value})), columns, spacing: {column: gap, row: 18},
     concat: panels.map((panel, place) => {
-      const x = quantitative("x", {scale: {domain: window, nice: false}, axis: {title: operand, tickCount: 5, grid: false}});
-      const y = quantitative("y", {scale: {domain, nice: false}, axis: {title: null, tickCount: 4, format: "~g",
+      const x = quantitative("x", {scale: limits("left", "right"), axis: {title: operand, tickCount: 5, grid: false, labelExpr: PLAIN}});
+      const y = quantitative("y", {scale: limits("bottom", "top"), axis: {title: null, tickCount: 4, labelExpr: PLAIN,
         minExtent: place % columns ? 0 : 46, labels: place % columns === 0, ticks: false}});
       const line = (values, mark, more = {}) => ({...rows(values), mark: {type: "line", clip: true, ...mark},
         encoding: {x, y, ...more}});
@@ -95,8 +101,8 @@ function responseChart({panels, window, trained, operand, width, look}) {
           {...rows([{x: (trained[0] + trained[1]) / 2}]), mark: {type: "text", fontSize: 10, baseline: "top", fill: look.quiet},
             encoding: {x, y: {value: 3}, text: {value: "trained here"}}},
           line(panel.seeds, {strokeWidth: 0.8, opacity: 0.6, color: panel.color}, {detail: {field: "seed", type: "nominal"}}),
-          line(panel.truth, {strokeDash: [5, 4], strokeWidth: 1.6, color: look.ink}),
           line(panel.median, {strokeWidth: 2.4, color: panel.color}),
+          line(panel.truth, {strokeDash: [5, 4], strokeWidth: 1.4, color: look.ink}),
           {...rows(panel.median), mark: {type: "point", opacity: 0, size: 90, clip: true, tooltip: true}, encoding: {x, y,
             tooltip: [quantitative("x", {title: operand}), {field: "right", title: "right answer"}, {field: "told", title: "median answer"}]}},
         ],
@@ -185,10 +191,11 @@ function curveChart({lines, threshold, width, look}) {
 
 /** Our numbers beside published ones, each with its interval. */
 function agreementChart({values, order, percent, width, look, dark}) {
+  const intervals = values.filter(value => Number.isFinite(value.low));
   const shown = values.flatMap(value => [value.value, value.low, value.high]).filter(Number.isFinite);
   const spread = Math.min(...shown) > 0 && Math.max(...shown) / Math.min(...shown) > 1e3;
   const scale = percent ? {domain: [0, 1]} : spread ? {type: "log"} : {zero: false};
-  const x = quantitative("value", {scale, axis: {title: null, format: percent ? "%" : "~g", tickCount: 5}});
+  const x = quantitative("value", {scale, axis: {title: null, tickCount: 5, ...(percent ? {format: "%"} : {labelExpr: PLAIN})}});
   const space = Math.min(190, width * 0.36);
   const y = {field: "text", type: "nominal", sort: order, axis: {title: null, labelLimit: space, minExtent: space, ticks: false, domain: false, grid: true, labelColor: look.ink}};
   const who = {field: "who", type: "nominal", scale: {domain: ["ours", "published"]}, legend: {title: null}};
@@ -196,7 +203,8 @@ function agreementChart({values, order, percent, width, look, dark}) {
   return {
     ...look.base, width: width - space - 30, height: {step: 26},
     layer: [
-      {...rows(values), mark: {type: "rule", strokeWidth: 6, opacity: 0.28}, encoding: {y, x: {...x, field: "low"}, x2: {field: "high"}, color}},
+      ...(intervals.length ? [{...rows(intervals), mark: {type: "rule", strokeWidth: 6, opacity: 0.28},
+        encoding: {y, x: {...x, field: "low"}, x2: {field: "high"}, color}}] : []),
       {...rows(values), mark: {type: "line", color: look.quiet, strokeWidth: 1}, encoding: {y, x, detail: {field: "text"}}},
       {...rows(values), mark: {type: "point", filled: true, size: 90, opacity: 1, tooltip: true}, encoding: {y, x, color,
         shape: {...who, scale: {...who.scale, range: ["circle", "diamond"]}},

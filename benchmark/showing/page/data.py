@@ -102,7 +102,8 @@ def looks(models: Sequence[str]) -> list[dict[str, Any]]:
 def agreement(comparison: pd.DataFrame | None) -> dict[str, list] | None:
     """Our numbers beside published ones: which number it is, what the row is of, both with their intervals.
 
-    what: a metric, the error at an input or a prediction. verdict: by the agreement rule, "" where it was not applied.
+    what: a metric, the error at an input or the error of a prediction. verdict: by the agreement rule, "" where it was
+    not applied.
     """
     if comparison is None or comparison.empty:
         return None
@@ -117,11 +118,13 @@ def agreement(comparison: pd.DataFrame | None) -> dict[str, list] | None:
         table.loc[at, ["low", "high"]] = np.nan  # quartiles of the seeds, no interval of the mean
     if "prediction" in table:
         of = table["prediction"].notna()
-        told = zip(*(table.loc[of, column] for column in ("a", "b", "target", "seed")), strict=True)
-        table.loc[of, "what"] = [f"prediction, seed {seed:.0f}" for *_, seed in told]
         told = zip(*(table.loc[of, column] for column in ("a", "b", "target")), strict=True)
         table.loc[of, "of"] = [f"{a:g}, {b:g} → {target:g}" for a, b, target in told]
-        table.loc[of, "ours"] = table.loc[of, "prediction"]
+        table.loc[of, "what"] = [
+            f"prediction minus the right answer, seed {seed:.0f}" for seed in table.loc[of, "seed"]
+        ]
+        table.loc[of, "ours"] = table.loc[of, "prediction"] - table.loc[of, "target"]
+        table.loc[of, "published"] -= table.loc[of, "target"]
     table = table[table["what"].ne("") & table["ours"].notna() & table["published"].notna()]
     numbers = ["ours", "low", "high", "seeds", "published", "published_low", "published_high", "published_seeds"]
     texts = [*CELL, "what", "of", "verdict", "source", "standing"]

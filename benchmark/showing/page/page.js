@@ -176,7 +176,7 @@ const listed = names => names.length < 2 ? names.join("") : `${names.slice(0, -1
 /** What was found on what is chosen, counted over the models that are. */
 function finding() {
   const cells = state.models.map(cellOf), c = result.cells, first = cells[0];
-  const task = result.tasks[state.task][1], many = cells.reduce((sum, cell) => sum + c.seeds[cell], 0);
+  const task = result.tasks[state.task][1].replace(/^a$/, "y = a"), many = cells.reduce((sum, cell) => sum + c.seeds[cell], 0);
   const trained = c.trained[first], judged = c.judged[first], same = trained === judged;
   const names = state.models.map(model => result.models[model].label), [name, title] = result.ranges[state.range];
   const which = title.endsWith(`(${name})`) ? ` (${name})` : ""; // where the intervals alone do not say
@@ -199,7 +199,7 @@ function finding() {
   const networks = `of ${many.toLocaleString("en")} networks come within 1% of the right answer`;
   return [
     same ? `${learned}: ${percent(outside, many)} ${networks}.`
-      : `${learned}: ${percent(inside, many)} ${networks} there, ${outside < inside ? "only " : ""}${percent(outside, many)} on ${judged}.`,
+      : `${learned}: ${percent(inside, many)} ${networks} there, ${outside ? (outside < inside ? "only " : "") + percent(outside, many) : "none"} on ${judged}.`,
     `Within 1% on ${judged}: ${told}.${why} (Root mean square error over that of the target.)`,
   ];
 }
@@ -211,6 +211,8 @@ async function draw(id, spec, why, about) {
   const place = $(id);
   place.closest("section").classList.toggle("bare", !spec);
   if (!spec) {
+    place.view?.finalize();
+    place.view = null;
     place.replaceChildren(element("p", why, {className: "none"}));
     return;
   }
@@ -258,7 +260,7 @@ function drawReach() {
   $("out").setAttribute("aria-valuetext", $("reach").textContent);
 }
 
-function drawResponses(look) {
+function drawResponses(look, old) {
   const cells = state.models.map(cellOf), answers = cells.map(cell => of("responses", cell));
   const first = answers.findIndex(Boolean), operands = first < 0 ? [] : Object.keys(answers[first]);
   $("operand-choice").hidden = operands.length < 2;
@@ -274,13 +276,18 @@ function drawResponses(look) {
   const panels = state.models.flatMap((model, i) => {
     const table = answers[i]?.[state.operand];
     if (!table) return [];
-    const line = (values, more = {}) => table.x.map((x, at) => ({x, y: values[at], ...more})).filter(point => within(point.x, window) && Number.isFinite(point.y));
+    const line = (values, more = {}) => table.x.map((x, at) => ({x, y: values[at], ...more})).filter(point => Number.isFinite(point.y));
     return [{...style(model), truth: line(table.target),
-      median: table.x.map((x, at) => ({x, y: table.median[at], right: written(table.target[at]), told: written(table.median[at])})).filter(point => within(point.x, window) && Number.isFinite(point.y)),
+      median: table.x.map((x, at) => ({x, y: table.median[at], right: written(table.target[at]), told: written(table.median[at])})).filter(point => Number.isFinite(point.y)),
       seeds: Object.keys(table).filter(name => name.startsWith("seed_")).flatMap(seed => line(table[seed], {seed}))}];
   });
-  return draw("responses", responseChart({panels, window, trained: hull, operand: state.operand, width: width(), look}), "",
-    `Answers of ${listed(panels.map(panel => panel.text))} beside the right ones, operand ${state.operand} from ${written(window[0])} to ${written(window[1])}.`);
+  const limits = reach(window, panels);
+  if (old) {
+    for (const [name, value] of Object.entries(limits)) old.view.signal(name, value);
+    return old.view.runAsync();
+  }
+  return draw("responses", responseChart({panels, ends: limits, trained: hull, operand: state.operand, width: width(), look}), "",
+    `Answers of ${listed(panels.map(panel => panel.text))} beside the right ones against operand ${state.operand}.`);
 }
 
 function drawDistance(look) {
@@ -391,7 +398,9 @@ const shownColumns = () => COLUMNS.filter(({name}) => !KEYS.includes(name) || (s
 function texts(column, cell) {
   if (column.sort || column.name === "seeds") return [column.tell(cell), ""];
   const ends = column.interval ? ["_low", "_high"].map(end => result.cells[column.name + end]?.[cell] ?? NaN) : [NaN];
-  return [column.tell(valueOf(column, cell)), ends[0] === ends[0] ? ` [${column.tell(ends[0])}, ${column.tell(ends[1])}]` : ""];
+  const value = column.tell(valueOf(column, cell)), [low, high] = ends.map(end => column.tell(end));
+  // An interval that rounds to its value says nothing in these digits.
+  return [value, ends[0] !== ends[0] || (low === value && high === value) ? "" : ` [${low}, ${high}]`];
 }
 
 /** The cells that the table shows, in its order. */
@@ -480,9 +489,9 @@ async function show(parts = ["controls", "charts", "table"]) {
   if (parts.some(part => part !== "table")) {
     drawReach();
     const look = shared();
-    const charts = parts.includes("charts") ? [drawResponses, drawDistance, drawPlane, drawCurves, drawAgreement] : [drawResponses, drawDistance];
-    for (const chart of charts) {
-      await chart(look);
+    const zoom = !parts.includes("charts");
+    for (const chart of zoom ? [drawResponses, drawDistance] : [drawResponses, drawDistance, drawPlane, drawCurves, drawAgreement]) {
+      await chart(look, zoom ? $("responses").view : null);
       if (turn !== turns) return; // something else was chosen meanwhile
     }
   }
@@ -541,7 +550,7 @@ $("out").addEventListener("input", () => {
 });
 $("operand").addEventListener("change", safely(event => {
   state.operand = event.target.options[event.target.selectedIndex].text;
-  return show(["slider"]);
+  return show(["charts"]);
 }));
 $("what").addEventListener("change", safely(event => {
   state.what = whats[Number(event.target.value)];
