@@ -31,6 +31,7 @@ COLUMNS = {
 }
 # How to read a figure, by what its file's name begins with.
 CAPTIONS = {
+    "opening": "What four networks answer, beside the truth (dashed), inside and outside the stretch of training.",
     "success_by_setting": "Success rate, step at which a seed solves the task and relative error by setting.",
     "agreement": "Our success rates minus the published ones, with the verdict of the agreement rule on each.",
     "success": "Share of the seeds that solved each task; hatched is impossible.",
@@ -43,6 +44,7 @@ CAPTIONS = {
     "error_by_input_heatmap": "The same errors as shares of the largest target; trained between the lines.",
     "learning_curves": "Error during training, inside (dashed) and outside (solid) the training range.",
     "initialisation": "What the networks are like before training.",
+    "responses": "What networks answer along an operand, beside the truth (dashed); the training range is shaded.",
     "plane": "Error over both operands; the training range is outlined.",
 }
 

@@ -1,7 +1,7 @@
 """How models and tasks are written, and in which order they are shown everywhere."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from benchmark.errors import plain
 
@@ -25,6 +25,12 @@ ACTIVATIONS = {name.lower(): name for name in ("ReLU", "ReLU6", "LeakyReLU", "PR
 TASKS = {
     "add": "a + b", "sub": "a − b", "mul": "a × b", "div": "a ÷ b",
     "square": "a²", "sqrt": "√a", "identity": "a", "reciprocal": "1/a",
+}  # fmt: skip
+# What one model does, and several do.
+VERBS = {
+    "add": ("adds", "add"), "sub": ("subtracts", "subtract"), "mul": ("multiplies", "multiply"),
+    "div": ("divides", "divide"), "square": ("squares", "square"), "sqrt": ("takes roots", "take roots"),
+    "identity": ("passes its input on", "pass their input on"), "reciprocal": ("inverts", "invert"),
 }  # fmt: skip
 LATEX = {
     "•": r"$_\bullet$", "∞": r"$\infty$", "−": "$-$", "×": r"$\times$", "÷": r"$\div$", "²": "$^2$",
@@ -65,6 +71,25 @@ def natural(name: str) -> list:
     return [
         (0, float(part), "") if part[:1].isdecimal() else (1, 0.0, part) for part in re.split(r"(\d+(?:\.\d+)?)", name)
     ]
+
+
+def verb(task: str, subjects: int = 1) -> str:
+    """What a model, or several, do that have learned a task.
+
+    >>> verb("mul"), verb("mul", 2), verb("mine")
+    ('multiplies', 'multiply', 'computes mine')
+    """
+    return VERBS.get(task, (f"computes {task}", f"compute {task}"))[subjects > 1]
+
+
+def listed(names: Sequence[str], most: int = 6) -> str:
+    """Names as a sentence lists them, the first `most` of many.
+
+    >>> listed(["NAC"]), listed(["NAC", "NALU"]), listed(["a", "b", "c", "d"], 2)
+    ('NAC', 'NAC and NALU', 'a, b and 2 more')
+    """
+    few = list(names[:most]) + ([f"{len(names) - most} more"] if len(names) > most else [])
+    return " and ".join(filter(None, (", ".join(few[:-1]), *few[-1:])))
 
 
 def spoken(intervals: str) -> str:

@@ -14,6 +14,7 @@ from matplotlib import pyplot as plt
 from matplotlib.colors import same_color, to_rgb
 from matplotlib.text import Text
 
+from benchmark.asked.tasks import held
 from benchmark.results.statistics import VERDICTS
 from benchmark.showing.figures import (
     difference_heatmap,
@@ -28,14 +29,16 @@ from benchmark.showing.figures import (
     learning_curves,
     left_out,
     looks,
+    opening,
     operand_plane,
+    responses,
     save,
     success_by_range,
     success_by_setting,
     success_heatmap,
     verdict_bars,
 )
-from benchmark.showing.figures.look import FAMILIES, OTHERS
+from benchmark.showing.figures.look import FAMILIES, OTHERS, trained
 from benchmark.showing.figures.ranges import BY_SETTING, several_settings
 from benchmark.showing.figures.verdicts import LOOKS, MEANINGS
 from benchmark.showing.names import MODELS
@@ -76,7 +79,7 @@ TARGET = {"square": np.square, "sqrt": lambda x: np.sqrt(np.abs(x)), "identity":
 
 def tables(models, tasks, ranges, seeds=5, protocol="trask", overrides=""):
     random = np.random.default_rng(0)
-    names = ("outcomes", "summary", "profile", "plane", "curves", "cells", "initialisation")
+    names = ("outcomes", "summary", "profile", "plane", "responses", "curves", "cells", "initialisation")
     rows = {name: [] for name in names}
     steps, exact = (
         np.linspace(0, 10000, 41),
@@ -112,6 +115,7 @@ def tables(models, tasks, ranges, seeds=5, protocol="trask", overrides=""):
             inside, outside = final[seed]
             relative = {"relative_interpolation": inside**0.5 / far, "relative_extrapolation": outside**0.5 / far}
             verdict = {"verdict": random.choice(["solved", "near_miss"] if good else VERDICTS[3:])}
+            verdict["solved"] = verdict["verdict"] == "solved"
             errors = {"interpolation": inside, "extrapolation": outside}
             rows["outcomes"].append(key | {"seed": seed} | errors | relative | verdict)
         rate = random.integers(3, 6) / 5 if good else 0.0
@@ -147,14 +151,24 @@ def tables(models, tasks, ranges, seeds=5, protocol="trask", overrides=""):
             change = np.abs(TARGET[task](x) - TARGET[task](np.clip(x, low, high)))
             error = skill + (0 if good else saturates * random.uniform(0.9, 1.1)) * change
         else:
-            x = np.linspace(0, 4, 41)
-            error = skill * (1 + x)
+            error = skill * (1 + np.linspace(0, 4, 41))
+        x = np.linspace(low if low >= 0 else -far, far, 41)
+        for operand in "ab"[: 1 if one else 2]:
+            other = held(low, high)
+            with np.errstate(divide="ignore"):
+                of_two = OF_TWO.get(task, np.add)(*((x, other) if operand == "a" else (other, x)))
+            right = TARGET[task](x) if one else of_two
+            answers = {f"seed_{n}": right + (0 if good else (n + 1) * np.abs(x)) for n in range(5)}
+            points = pd.DataFrame({"x": x, "target": right, "median": answers["seed_2"]} | answers)
+            rows["responses"].append(points.assign(**key, operand=operand, seeds=seeds))
+        x = np.linspace(low if task == "sqrt" or low > 0 else -far, far, 81) if one else np.linspace(0, 4, 41)
         rows["profile"] += [
             key | {"x": a, "error": e, "median": e, "low": e / 2, "high": 2 * e, "relative": e / far, "seeds": seeds}
             for a, e in zip(x, error, strict=True)
         ]
     planes = pd.concat(rows.pop("plane") or [pd.DataFrame(columns=[*KEY, "a", "b", "error", "relative", "seeds"])])
-    return {name: pd.DataFrame(table) for name, table in rows.items()} | {"plane": planes}
+    whole = {"plane": planes, "responses": pd.concat(rows.pop("responses"), ignore_index=True)}
+    return {name: pd.DataFrame(table) for name, table in rows.items()} | whole
 
 
 def comparison(models, range_="symmetric"):
@@ -242,9 +256,11 @@ def test_every_size_has_its_figures_and_no_text_overlaps_or_is_cut(size):
     first = [stem for stem in pages if not re.search(r"-\d$", stem)]
     by_range = ["success_by_range"] if size == "full" else []
     inputs = ["error_by_input", "error_by_input_heatmap"] if set(tasks) & set(TARGET) else []
-    planes = [f"plane_{task}_{name}" for task, name in product(tasks, ranges) if task in OF_TWO]
+    planes = [f"plane_{task}_{name}" for name in ("positive", "symmetric") for task in tasks if name in ranges]
+    planes = [stem for stem in planes if stem.split("_")[1] in OF_TWO]
     wanted = ["success", "verdicts", "error", "horizon", *by_range, "error_by_distance", *inputs, "learning_curves"]
-    wanted += ["initialisation", *planes]
+    answers = [f"responses_{task}_{name}" for name in ("positive", "symmetric") for task in tasks if name in ranges]
+    wanted += ["initialisation", *answers, *planes]
     told = {sentence.split()[2].strip(":") for sentence in left_out(made)}
     assert first == [kind for kind in wanted if kind not in told] and told <= set(wanted)
     of = lambda kind: [pages[stem] for stem in pages if re.fullmatch(rf"{kind}(-\d+)?", stem)]
@@ -252,7 +268,7 @@ def test_every_size_has_its_figures_and_no_text_overlaps_or_is_cut(size):
         assert sum(len(panels(page)) for page in of(kind)) == (number if kind in pages else 0)
     assert all(sum(len(panels(page)) for page in of(kind)) == len(models) for kind in planes)
     assert not plt.get_fignums()
-    for stem in [stem for stem in pages if re.match("plane_(?!add)", stem)]:
+    for stem in [stem for stem in pages if re.match("plane_(?!add)|responses_(?!div|sq|id)", stem)]:
         del pages[stem]  # of another task, like those of the first
     pages |= {f"differences-{i}": page for i, page in enumerate(difference_heatmap(differences(*SIZES[size])))}
     for stem, figure in pages.items():
@@ -521,6 +537,73 @@ def test_operand_plane_draws_the_errors_where_they_are_and_outlines_the_training
     assert errors[PLANE == 1, PLANE == 7] == pytest.approx(max(wanted, 1e-5))
 
 
+def test_responses_draw_the_truth_the_seeds_and_the_stretch_of_training_and_tell_what_leaves_the_axes():
+    made = tables(["nalu", "nac"], ["mul", "div"], ["symmetric"])
+    rows, cells = made["responses"].sample(frac=1, random_state=0), made["cells"]
+    cells.loc[cells["task"] == "div", "trained"] = "a [-5, 5], b [-5, -0.1] ∪ [0.1, 4]"
+    rows.loc[(rows["model"] == "nac") & (rows["x"] == 20), "seed_4"] = 3e7
+    of = lambda task: one(responses(rows[rows["task"] == task], made["outcomes"], cells))
+    product = of("mul")
+    nac, nalu = panels(product)
+    solved = made["outcomes"].query("task == 'mul' and model == 'nac'")["solved"].sum()
+    assert nac.get_title() == f"NAC\n{solved} of 5 seeds solve it"
+    *seeds, truth = nalu.lines[:6]
+    assert all((line.get_xdata() == np.arange(-20, 21)).all() for line in (*seeds, truth))
+    assert truth.get_linestyle() == "--" and (truth.get_ydata() == 2.5 * np.arange(-20, 21)).all()
+    wanted = rows.query("model == 'nalu' and task == 'mul' and operand == 'a'").sort_values("x")
+    assert [line.get_ydata().tolist() for line in seeds] == [wanted[f"seed_{n}"].tolist() for n in range(5)]
+    assert [
+        {"trained here", "5 seeds", "truth"} - {text.get_text() for text in axes.texts} for axes in (nac, nalu)
+    ] == [set()] * 2
+    assert "up to 30 million" in [text.get_text() for text in nac.texts]
+    (stretch,) = nalu.patches
+    assert (stretch.get_x(), stretch.get_width()) == (-5, 10)
+    assert "b staying at 2.5" in product.get_supxlabel()
+    quotient = of("div")
+    assert "a ÷ b along b, a staying at 2.5" in quotient.get_supxlabel()
+    assert panels(quotient)[0].patches[0].get_width() == 9
+    assert not (set(made["outcomes"].query("task == 'div'")["verdict"]) & {"solved"})
+    assert quotient.get_suptitle().startswith("No model divides outside the training range")
+
+
+def test_of_many_models_the_best_of_each_family_answers(full):
+    rows = full["responses"].query("task == 'sub' and range == 'positive'")
+    figure = one(responses(rows, full["outcomes"], full["cells"]))
+    shown = [axes.get_title().split("\n")[0] for axes in panels(figure)]
+    assert len(shown) == len({looks([name])[name]["color"] for name in MANY} and FAMILIES)
+    errors = full["outcomes"].query("task == 'sub' and range == 'positive'").groupby("model")["relative_extrapolation"]
+    saturating = [name for name in FAMILIES["MLPs that saturate"][1] if name in MANY]
+    assert label(errors.median()[saturating].idxmin()) in shown
+
+
+def test_the_opening_picture_is_drawn_only_where_it_is_true():
+    made = tables(["mlp_tanh", "mlp_relu", "nalu"], ["mul"], ["symmetric", "positive"])
+    assert "opening" not in dict(draw(made))
+    outcomes = made["outcomes"]
+    nalu, positive = outcomes["model"] == "nalu", outcomes["range"] == "positive"
+    outcomes["verdict"] = np.select([~nalu, nalu & positive], ["interpolates", "solved"], "not_learned")
+    outcomes["solved"] = outcomes["verdict"] == "solved"
+    figure = one(opening(made["responses"], outcomes, made["cells"]))
+    assert [axes.get_title().split("\n")[1] for axes in panels(figure)] == [
+        *["0 of 5 seeds solve it"] * 3,
+        "5 of 5 seeds solve it",
+    ]
+    assert next(draw(made))[0] == "opening"
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [
+        ("[1, 2]", (-5, 5)),
+        ("a [-5, 5], b [-5, -0.1] ∪ [1e-05, 2.5]", (-5, 2.5)),
+        ("{0, 5, …, 95} × {5, 10, …, 100}", (5, 100)),
+        ("a [-inf, inf], b [0.1, inf]", (-5, 5)),
+    ],
+)
+def test_the_training_range_of_the_second_operand_is_read_where_it_is_told(text, ends):
+    assert trained(pd.Series({"trained": text, "middle": 0.0, "half_width": 5.0}), "b") == ends
+
+
 def test_error_by_distance_folds_signed_inputs_and_keeps_the_worse_side():
     made = tables(["nac"], ["identity", "add"], ["symmetric"])
     cells, key = made["cells"], made["profile"].iloc[0][KEY]
@@ -754,7 +837,7 @@ def test_draw_separates_protocols_and_skips_what_does_not_apply():
     together = {name: pd.concat([made[name] for made in several]) for name in several[0]}
     figures = dict(draw(together))
     kinds = ("success", "verdicts", "error", "horizon", "error_by_distance", "learning_curves", "initialisation")
-    kinds = (*kinds, "plane_add_positive", "plane_mul_positive")
+    kinds = (*kinds, *(f"{kind}_{task}_positive" for kind in ("responses", "plane") for task in ("add", "mul")))
     ends = ["lr-0.1-x", "lr-2-steps-5"]
     assert list(figures) == ["success_by_setting", *(f"{kind}-{end}" for end in ends for kind in kinds)]
     assert figures["error-lr-0.1-x"].get_suptitle() == "a · protocol.lr=0.1/x"
@@ -763,7 +846,7 @@ def test_draw_separates_protocols_and_skips_what_does_not_apply():
     first = tables(["nac", "nalu"], ["add", "mul"], ["positive"], protocol="b-quick", overrides="")
     both = dict(draw({name: pd.concat([first[name], other[name]]) for name in other}))
     assert list(both) == [f"{kind}-b-quick{end}" for end in ("", "_") for kind in kinds]
-    empty = {name: other[name][:0] for name in ("curves", "plane", "profile", "initialisation")}
+    empty = {name: other[name][:0] for name in ("curves", "plane", "responses", "profile", "initialisation")}
     alone = other | empty | {"other": pd.DataFrame({"x": [1]})}
     alone["summary"] = alone["summary"].query("metric == 'success_rate'")
     assert list(dict(draw(alone))) == ["success", "verdicts", "error"]
@@ -791,11 +874,14 @@ def test_no_figure_shows_nothing_or_one_number_everywhere_and_each_left_out_is_t
     drawn = dict(draw(made))
     kinds = {"success_by_setting", "agreement", "success", "verdicts", "error", "horizon", "error_by_distance"}
     kinds |= {"error_by_input", "error_by_input_heatmap", "learning_curves", "initialisation", "plane"}
+    kinds |= {"responses"}
     if value > 0:
         kinds |= {"success_by_range"}
     assert drawn == {}
     told = left_out(made)
-    assert kinds - {re.sub(r"(plane)_.*", r"\1", sentence.split()[2].strip(":")) for sentence in told} == set()
+    assert (
+        kinds - {re.sub(r"(plane|responses)_.*", r"\1", sentence.split()[2].strip(":")) for sentence in told} == set()
+    )
     assert all(sentence.startswith("No figure ") and sentence.endswith(".") for sentence in told)
 
 
@@ -832,10 +918,10 @@ def test_names_from_a_strangers_folder_stay_text_in_every_figure(tmp_path):
     figures = dict(draw(made | {"comparison": published}))
     both = difference_heatmap(differences(models, models, models))
     figures |= {f"differences{i}": page for i, page in enumerate(both)}
-    kinds = {re.sub(r"(?<=plane).*|-.*|\d$", "", stem) for stem in figures}
-    assert {"success", "error", "success_by_setting", "error_by_input", "plane", "differences"} <= kinds
+    kinds = {re.sub(r"(?<=plane|onses).*|-.*|\d$", "", stem) for stem in figures}
+    assert {"success", "error", "success_by_setting", "error_by_input", "plane", "responses", "differences"} <= kinds
     for kind in sorted(kinds):
-        stem = next(stem for stem in figures if re.sub(r"(?<=plane).*|-.*|\d$", "", stem) == kind)
+        stem = next(stem for stem in figures if re.sub(r"(?<=plane|onses).*|-.*|\d$", "", stem) == kind)
         save(figures[stem], tmp_path / kind)
         ElementTree.parse(tmp_path / f"{kind}.svg")
     assert all(re.fullmatch(r"[\w.-]+", stem, re.ASCII) for stem in figures)

@@ -24,10 +24,11 @@ from benchmark.showing.figures.differences import difference_heatmap
 from benchmark.showing.figures.distance import error_by_distance
 from benchmark.showing.figures.heatmaps import error_heatmap, horizon_heatmap, success_heatmap
 from benchmark.showing.figures.inputs import error_by_input, error_by_input_heatmap, one_operand
-from benchmark.showing.figures.look import COMBINATION, as_text, looks, paper, wrapped
+from benchmark.showing.figures.look import COMBINATION, as_text, by_task_and_range, looks, paper, wrapped
 from benchmark.showing.figures.plane import operand_plane
 from benchmark.showing.figures.ranges import several_settings, solved_somewhere, success_by_range, success_by_setting
 from benchmark.showing.figures.representable import representable_heatmap
+from benchmark.showing.figures.responses import opening, opens, responses
 from benchmark.showing.figures.untrained import initialisation
 from benchmark.showing.figures.verdicts import verdict_bars
 from benchmark.showing.names import label, natural
@@ -47,8 +48,10 @@ __all__ = [
     "looks",
     "nothing",
     "numbered",
+    "opening",
     "operand_plane",
     "representable_heatmap",
+    "responses",
     "save",
     "success_by_range",
     "success_by_setting",
@@ -117,6 +120,7 @@ SWEEP = Kind(
     lambda tables: several_settings(tables["summary"]).dropna(subset="value"), success_by_setting,
 )  # fmt: skip
 KINDS = [
+    Kind("opening", ("responses", "outcomes"), "answers", ("median",), opens, opening),
     Kind(
         "agreement", ("comparison",), "differences from published rates", ("difference",), _tested_rates, _agreement,
     ),
@@ -146,7 +150,13 @@ KINDS = [
         lambda tables: tables["initialisation"], initialisation,
     ),
 ]  # fmt: skip
-PLANE = Kind("plane", ("plane",), "errors", ("error",), lambda tables: tables["plane"], operand_plane)
+# Of each task and range by itself.
+BY_PLACE = [
+    Kind(
+        "responses", ("responses", "outcomes"), "answers", ("median",), lambda tables: tables["responses"], responses,
+    ),
+    Kind("plane", ("plane",), "errors", ("error",), lambda tables: tables["plane"], operand_plane),
+]  # fmt: skip
 
 
 def draw(tables: Tables) -> Iterator[tuple[str, Figure]]:
@@ -217,10 +227,11 @@ def _drawings(tables: Tables) -> Iterator[Drawing]:
             title = " · ".join(filter(None, (protocol, overrides.replace(";", ", "))))
             ends = [protocol if len(protocols) > 1 else "", overrides.replace("protocol.", "")]
         yield from _of_kinds(KINDS, part, title, ends, stems)
-        if "plane" in part:
-            for (task, name), plane in part["plane"].groupby(["task", "range"], sort=False):
-                kind = PLANE._replace(stem=f"{PLANE.stem}_{task}_{name}")
-                yield from _of_kinds([kind], part | {"plane": plane}, title, ends, stems)
+        for kind in BY_PLACE:
+            table = kind.takes[0]
+            for (task, name), rows in by_task_and_range(part[table], part["cells"]) if table in part else ():
+                named = kind._replace(stem=f"{kind.stem}_{task}_{name}")
+                yield from _of_kinds([named], part | {table: rows}, title, ends, stems)
 
 
 def _of_kinds(kinds: Iterable[Kind], tables: Tables, title: str, ends: list[str], stems: set[str]) -> Iterator[Drawing]:

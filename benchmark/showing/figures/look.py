@@ -4,6 +4,7 @@ Dark blue is good and yellow is bad, wherever a colour stands for a number; hatc
 measured. Lines have the hue of their model's family and a shade, dash and marker of their own.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -83,6 +84,19 @@ def paper():
         yield
 
 
+def best_of_families(models: Sequence[str], errors: pd.Series, most: int) -> list[str]:
+    """The models, or of more than `most` those of the least error in their families.
+
+    errors: by model.
+    """
+    if len(models) <= most:
+        return list(models)
+    best: dict[str, str] = {}
+    for model in sorted(models, key=lambda model: errors.get(model, np.inf)):
+        best.setdefault(_family(model), model)
+    return [model for model in models if model in best.values()]
+
+
 def looks(models: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Line properties of each model: a shade of its family's hue, a dash and a marker of its own within the family.
 
@@ -137,6 +151,17 @@ def share(error: float, long: bool = False) -> str:
     if percent >= 0.95:
         return f"{percent:.0f}%" if percent >= 9.95 else f"{percent:.1f}".removesuffix(".0") + "%"
     return f"{Decimal(f'{percent:.0e}'):f}%"
+
+
+def amount(value: float) -> str:
+    """A number as people say it, to two figures from ten on.
+
+    >>> amount(-3400), amount(3e7), amount(0.25), amount(float("-inf"))
+    ('−3,400', '30 million', '0.25', '−∞')
+    """
+    size = abs(value)
+    told = share(size, long=True).removeprefix("× ") if size >= 9.995 else f"{size:.2g}"
+    return f"−{told}" if value < 0 else told
 
 
 def power(value: float) -> str:
@@ -200,8 +225,12 @@ def by_task_and_range(table: pd.DataFrame, cells: pd.DataFrame) -> list[tuple[tu
     return [(place, groups[place]) for place in places if place in groups]
 
 
-def trained(cell: pd.Series) -> tuple[float, float]:
-    """The ends of a cell's training range."""
+def trained(cell: pd.Series, operand: str = "a") -> tuple[float, float]:
+    """The ends of the range on which a cell's operand was trained: those of the other where they are not told apart."""
+    own = re.split(r"\bb (?=[\[{])| × ", cell["trained"])[1:] if operand == "b" else []
+    ends = [float(end) for end in re.findall(r"-?(?:\d[\d.]*(?:e[+-]?\d+)?|inf)", own[0])] if own else []
+    if ends and np.isfinite(ends).all():
+        return min(ends), max(ends)
     return cell["middle"] - cell["half_width"], cell["middle"] + cell["half_width"]
 
 
