@@ -98,7 +98,7 @@ function responseChart({panels, ends, trained, operand, width, look}) {
         layer: [
           {...rows([{low: trained[0], high: trained[1]}]), mark: {type: "rect", clip: true, color: look.shade},
             encoding: {x: {...x, field: "low"}, x2: {field: "high"}}},
-          {...rows([{x: (trained[0] + trained[1]) / 2}]), mark: {type: "text", fontSize: 10, baseline: "top", fill: look.quiet},
+          {...rows([{x: trained[0]}]), mark: {type: "text", fontSize: 10, align: "left", dx: 2, baseline: "top", fill: look.quiet},
             encoding: {x, y: {value: 3}, text: {value: "trained here"}}},
           line(panel.seeds, {strokeWidth: 0.8, opacity: 0.6, color: panel.color}, {detail: {field: "seed", type: "nominal"}}),
           line(panel.median, {strokeWidth: 2.4, color: panel.color}),

@@ -91,7 +91,7 @@ def looks(models: Sequence[str]) -> list[dict[str, Any]]:
                 "label": plain(label(model)),
                 "family": families[look._family(model)],
                 "color": style["color"],
-                "dark": to_hex(tuple(0.55 * np.array(to_rgb(style["color"])) + 0.45)),
+                "dark": to_hex(tuple(0.5 * np.array(to_rgb(style["color"])) + 0.5)),
                 "dash": STROKES[dash] if isinstance(dash, str) else [2 * length for length in dash[1]],
                 "shape": SHAPES[style["marker"]],
             }

@@ -170,7 +170,13 @@ function drawControls() {
 
 // ---- the finding
 
-const percent = (part, whole) => part === whole || part === 0 ? `${100 * part / whole}%` : part / whole < 0.005 ? "< 1%" : part / whole > 0.995 ? "> 99%" : `${Math.round(100 * part / whole)}%`;
+/** A part of a whole; only what is all or none is called so. */
+function percent(part, whole) {
+  if (part === 0 || part === whole) return part ? "all" : "none";
+  const share = Math.round(100 * part / whole);
+  return share === 0 ? "under 1%" : share === 100 ? "over 99%" : `${share}%`;
+}
+
 const listed = names => names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
 
 /** What was found on what is chosen, counted over the models that are. */
@@ -199,7 +205,7 @@ function finding() {
   const networks = `of ${many.toLocaleString("en")} networks come within 1% of the right answer`;
   return [
     same ? `${learned}: ${percent(outside, many)} ${networks}.`
-      : `${learned}: ${percent(inside, many)} ${networks} there, ${outside ? (outside < inside ? "only " : "") + percent(outside, many) : "none"} on ${judged}.`,
+      : `${learned}: ${percent(inside, many)} ${networks} there, ${outside && outside < inside ? "only " : ""}${percent(outside, many)} on ${judged}.`,
     `Within 1% on ${judged}: ${told}.${why} (Root mean square error over that of the target.)`,
   ];
 }
