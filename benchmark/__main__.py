@@ -7,7 +7,7 @@ import tempfile
 from typing import Any
 
 from benchmark.asked.conf_files import CONF, GROUPS, VERSION_BASE, choices_of
-from benchmark.errors import RunError, UsageError, plain_warnings, to_stderr, told
+from benchmark.errors import RunError, UsageError, doing, plain_warnings, to_stderr, told
 
 EXAMPLES = """\
   python -m benchmark +model=nalu +task=mul
@@ -60,6 +60,7 @@ def show(request: Any, store: Any) -> None:
     from benchmark.run import asked, derived
     from benchmark.showing.texts import report, say
 
+    doing("Evaluating …")
     tables, _ = derived(store, asked(request), alone=True)
     if tables:
         finished.append(request)
@@ -77,6 +78,7 @@ def draw() -> None:
     from benchmark.showing.texts import say
 
     for folder in dict.fromkeys(request.results for request in finished):
+        doing(f"Deriving the tables of {folder} and drawing its figures …")
         requests = [request for request in finished if request.results == folder]
         wanted = {cell: digest for request in requests for cell, digest in asked(request).items()}
         try:

@@ -80,6 +80,12 @@ def to_stderr(text: str) -> None:
     print("\n".join(map(plain, text.split("\n"))), file=sys.stderr)
 
 
+def doing(text: str) -> None:
+    """Tell whoever sits at the terminal what a wait is for."""
+    if sys.stderr.isatty():
+        to_stderr(text)
+
+
 class RunError(Exception):
     """Training failed in a way that is nobody's input: the command line exits with 1."""
 

@@ -5,17 +5,19 @@ import hashlib
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 
 import pandas as pd
 
 from benchmark.asked.replicas import CELL, KEY
-from benchmark.errors import UsageError, guarded, to_stderr, unexpected
+from benchmark.errors import UsageError, guarded, to_stderr, unexpected, unknown
 from benchmark.results import statistics
 from benchmark.results.store import Store
 from benchmark.results.tables import read_table, sweep, table_path, to_csv, write_text
 from benchmark.run import derive
 from benchmark.showing import figures, published, texts
+from benchmark.showing.findings import findings
 from benchmark.showing.names import MODELS, natural, ordered
 
 COLUMNS = {
@@ -29,8 +31,11 @@ COLUMNS = {
     "curves": [*KEY, "step", "interpolation", "extrapolation"],
     "comparison": CELL,
 }
+FIRST = ("opening", "summary")  # figures that stand beside the finding
 # How to read a figure, by what its file's name begins with.
 CAPTIONS = {
+    "summary": "Left: the share of the networks that come as near to the truth as a relative error, inside (dashed) "
+    "and outside (solid) their training range. Right: what became of them.",
     "opening": "What four networks answer, beside the truth (dashed), inside and outside the stretch of training.",
     "success_by_setting": "Success rate, step at which a seed solves the task and relative error by setting.",
     "agreement": "Our success rates minus the published ones, with the verdict of the agreement rule on each.",
@@ -85,13 +90,13 @@ def tables(folder: Path, asked: Mapping[tuple, str] | None = None) -> tuple[dict
 
 
 def write(
-    folder: Path, anew: bool = True, asked: Mapping[tuple, str] | None = None
+    folder: Path, anew: bool = True, asked: Mapping[tuple, str] | None = None, formats: Sequence[str] = ("png",)
 ) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """Draw a folder's figures and write REPORT.md and summary.tex; `tables`' answer.
 
     Of what else lies in `figures` only what was drawn there before is removed, as `figures/.shown` lists it.
 
-    anew: even if the figures show these very tables. asked: as for `tables`.
+    anew: even if the figures show these very tables. asked: as for `tables`. formats: as for `figures.save`.
     """
     sweep(folder)
     found, notes = tables(folder, asked)
@@ -104,7 +109,7 @@ def write(
         drawn = []
         for stem, figure in figures.draw(found):
             try:
-                drawn += [path.name for path in figures.save(figure, stamp.parent / stem)]
+                drawn += [path.name for path in figures.save(figure, stamp.parent / stem, formats)]
             except (ValueError, RuntimeError) as error:  # matplotlib's, of texts and layouts
                 warnings.warn(f"The figure {stem} cannot be drawn. {unexpected(error)}", stacklevel=2)
         if {"cells", "curves", "plane"} <= set(found):  # else a figure that was drawn from more than is left here stays
@@ -119,7 +124,15 @@ def write(
 
 def text(folder: Path, found: dict[str, pd.DataFrame]) -> str:
     """What REPORT.md says: what was run, the tables, the figures, versions, time and cost."""
-    parts = [f"# {texts.in_markdown(folder.resolve().name)}", what_was_run(found)]
+    title = f"# {texts.in_markdown(folder.resolve().name)}"
+    ours = [path for path in (folder / "figures").glob("*.png") if _kind(path.stem)[1]]
+    ours.sort(key=lambda path: (_kind(path.stem)[0], natural(path.stem)))
+    first = [path for path in ours if path.stem in FIRST]
+    parts = []
+    if {"outcomes", "cells"} <= set(found):
+        parts += ["## Finding", *map(texts.in_markdown, findings(found["outcomes"], found["cells"]))]
+        parts += [_pictures(first)]
+    parts += ["## What was run", what_was_run(found)]
     parts += ["## Results", texts.markdown_tables(found["summary"])]
     if "outcomes" in found:
         parts += [texts.markdown(verdicts(found["outcomes"]))]
@@ -131,19 +144,37 @@ def text(folder: Path, found: dict[str, pd.DataFrame]) -> str:
         parts += ["\n".join(f"* {texts.in_markdown(sentence)}" for sentence in texts.of_cells(found["cells"]))]
     if "comparison" in found and (told := published.tell(found["comparison"], found.get("outcomes"))):
         parts += ["## Beside the published numbers", texts.code_block(told.strip())]
-    ours = [path for path in (folder / "figures").glob("*.png") if _kind(path.stem)[1]]
-    pictures = sorted(ours, key=lambda path: (_kind(path.stem)[0], natural(path.stem)))
-    parts += ["## Figures", *(f"{_kind(path.stem)[1]}\n\n![{path.stem}](figures/{path.name})" for path in pictures)]
+    parts += ["## Figures"]
+    for _, same in groupby((path for path in ours if path not in first), key=lambda path: _kind(path.stem)):
+        parts += [_pictures([*same])]
     parts += ["\n".join(f"* {texts.in_markdown(sentence)}" for sentence in figures.left_out(found))]
     parts += ["## Versions, time and cost", cost(found), "LaTeX of the tables: `summary.tex`."]
-    return "\n\n".join(filter(None, parts)) + "\n"
+    parts = [part for part in parts if part]
+    contents = [part.removeprefix("## ") for part in parts if part.startswith("## ")]
+    links = " · ".join(f"[{name}](#{re.sub(r'[^a-z -]', '', name.lower()).replace(' ', '-')})" for name in contents)
+    return "\n\n".join([title, links, *parts]) + "\n"
+
+
+def _pictures(paths: Sequence[Path]) -> str:
+    """Figures of one kind under how they are read; each says instead of itself what it shows."""
+    parts = []
+    for path in paths:
+        told = _kind(path.stem)[1]
+        own = path.stem.removeprefix(_name(path.stem)).strip("_-").replace("_", " on ", 1)
+        parts += [told] if f"{told}" not in parts else []
+        parts += [f"![{told}{f' ({own})' if own else ''}](figures/{path.name})"]
+    return "\n\n".join(parts)
 
 
 def _kind(stem: str) -> tuple[int, str]:
     """(place among the figures, caption) by the longest of our names that a file's begins with; "" for others."""
+    name = _name(stem)
+    return list(CAPTIONS).index(name) if name else len(CAPTIONS), CAPTIONS.get(name, "")
+
+
+def _name(stem: str) -> str:
     known = [name for name in CAPTIONS if re.fullmatch(rf"{name}[\w.=-]*", stem, re.ASCII)]
-    name = max(known, key=len, default="")
-    return list(CAPTIONS).index(name) if known else len(CAPTIONS), CAPTIONS.get(name, "")
+    return max(known, key=len, default="")
 
 
 def what_was_run(found: dict[str, pd.DataFrame]) -> str:
@@ -193,18 +224,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "without training. A summary.csv alone is printed as Markdown and LaTeX.",
     )
     parser.add_argument("DIR", type=Path, help="a results folder, or a summary.csv")
-    path = parser.parse_args(arguments).DIR
-    return guarded(lambda: _report(path))
+    parser.add_argument(
+        "--formats", default="png", metavar="png,svg,pdf", help="what figures are written as (default: %(default)s)"
+    )
+    options = parser.parse_args(arguments)
+    return guarded(lambda: _report(options.DIR, options.formats.split(",")))
 
 
-def _report(path: Path) -> int:
+def _report(path: Path, formats: list[str]) -> int:
+    for form in formats:
+        if form not in figures.FORMATS:
+            raise unknown("format", form, figures.FORMATS)
+    if "png" not in formats:
+        raise UsageError(f"--formats ({','.join(formats)}) must hold png, which REPORT.md shows")
     if path.is_file():
         summary = read_table(path, statistics.SUMMARY)
         texts.say(f"{texts.markdown_tables(summary)}\n\n{texts.latex_tables(summary)}")
         return 0
     if not path.is_dir():
         raise UsageError(f"There is no results folder {path}")
-    found, notes = write(path)
+    found, notes = write(path, formats=list(dict.fromkeys(formats)))
     for note in notes:
         to_stderr(f"note: {note}")
     texts.say(f"{texts.markdown_tables(found['summary'])}\n\n{files_of(path)}")
@@ -213,10 +252,10 @@ def _report(path: Path) -> int:
 
 def files_of(folder: Path) -> str:
     """The names of a folder's files, for the terminal."""
-    plain = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_file() and path.name[0] != "."))
-    pictures = sorted(path.name for path in (folder / "figures").glob("*.png"))
-    few = ", ".join(pictures) if len(pictures) <= 20 else f"{len(pictures)} in {folder / 'figures'}, see REPORT.md"
-    return f"{folder}: {plain}; figures: {few} (.png and .svg)"
+    plain = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
+    tables = ", ".join(name for name in plain if ".csv" in name)
+    pictures = len({path.stem for path in (folder / "figures").glob("*.png")})
+    return f"Report: {folder / 'REPORT.md'}\nFigures: {pictures} in {folder / 'figures'}\nTables, in {folder}: {tables}"
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ def _represent(options: argparse.Namespace) -> int:
         figures.save(figure, options.results / stem)
     say(table(declared))
     say("\n+, −, ±: positive, negative operands, operands of both signs; (?): nobody knows\n")
-    say(f"{options.results}: representable.csv, floor.csv, representable.png (and .svg)")
+    say(f"{options.results}: representable.csv, floor.csv, representable.png")
     return 0
 
 

@@ -16,7 +16,7 @@ from benchmark.asked.configs import Request
 from benchmark.asked.protocol import Engine
 from benchmark.asked.replicas import CELL, Replica, architecture
 from benchmark.asked.tasks import plane_points
-from benchmark.errors import RunError, UsageError, to_stderr
+from benchmark.errors import RunError, UsageError, doing, to_stderr
 from benchmark.results import statistics
 from benchmark.results.store import Store
 from benchmark.showing import published
@@ -97,6 +97,8 @@ def train_missing(request: Request, store: Store) -> int:
             from benchmark.training.tiles import tiles
 
             _check_units(missing)
+            networks = f"{len(missing):,} network{'s' * (len(missing) > 1)}"
+            doing(f"Preparing {networks}: programs of a new architecture are compiled first …")
             work = tiles(missing, engine, workers, replicas, store.begun(missing))
             store.prepare()
             with Progress(missing, len(work)) as progress:

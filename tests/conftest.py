@@ -39,7 +39,7 @@ class Memory:
         self.saved.append({name: values.copy() for name, values in arrays.items()})
 
 
-def sketch(figure, stem):
+def sketch(figure, stem, formats=("png",)):
     """A figure's files, which hold what it tells instead of how it looks."""
     told = [
         (
@@ -49,7 +49,7 @@ def sketch(figure, stem):
         )
         for ax in figure.axes
     ]
-    paths = [stem.with_name(f"{stem.name}{suffix}") for suffix in (".png", ".svg")]
+    paths = [stem.with_name(f"{stem.name}.{form}") for form in formats]
     for path in paths:
         path.write_text(repr(told), encoding="utf-8")
     return paths

@@ -48,9 +48,9 @@ def test_the_literal_command_prints_a_table_says_why_and_writes_tables_and_figur
     written = {name for name in files(tmp_path) if "shards" not in name}
     names = ("outcomes", "summary", "profile", "plane", "responses", "cells", "initialisation")
     tables = {f"results/default/{name}.csv" for name in names}
-    stems = ("error", "verdicts", "error_by_distance", "learning_curves", "initialisation")
-    stems += ("plane_mul_positive", "plane_mul_symmetric")
-    figures = {f"results/default/figures/{stem}.{end}" for stem in stems for end in ("png", "svg")}
+    stems = ("summary", "error", "verdicts", "error_by_distance", "learning_curves")
+    stems += tuple(f"{kind}_mul_{name}" for kind in ("responses", "plane") for name in ("positive", "symmetric"))
+    figures = {f"results/default/figures/{stem}.png" for stem in stems}
     others = {
         f"results/default/{name}" for name in ("curves.csv.gz", ".lock", "figures/.shown", "REPORT.md", "summary.tex")
     }
@@ -79,7 +79,7 @@ def test_a_sweep_fills_one_folder_and_leaves_nothing_else_behind(command, tmp_pa
     code, out, _ = command("-m", "+model=linear,nac", "+task=add", "range=positive", "results=here", *FEW)
     assert code == 0
     assert set(pd.read_csv(tmp_path / "here/outcomes.csv")["model"]) == {"linear", "nac"}
-    assert out.count("figures: ") == 1
+    assert out.count("Figures: ") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["here"]
 
 
@@ -88,7 +88,7 @@ def test_a_failed_job_of_a_sweep_costs_only_itself(command, tmp_path):
     assert code == 2
     assert "sqrt is not defined anywhere" in err
     assert set(pd.read_csv(tmp_path / "here/outcomes.csv")["task"]) == {"add"}
-    assert "figures: " in out
+    assert "Figures: " in out
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def test_the_command_writes_its_tables_and_figure_and_refuses_unknown_models(tmp
     assert main([str(tmp_path), "--models", "nau,nmu"]) == 0
     assert set(pd.read_csv(tmp_path / "floor.csv")["model"]) == {"nau", "nmu"}
     assert {path.name for path in tmp_path.iterdir()} == {
-        "floor.csv", "representable.csv", "representable.png", "representable.svg"
+        "floor.csv", "representable.csv", "representable.png"
     }  # fmt: skip
     assert main(["--models", "nmv"]) == 2
     assert "did you mean nmu" in capsys.readouterr().err

@@ -48,7 +48,7 @@ def label(model: str) -> str:
     kind, _, activation = model.partition("_")
     if kind == "mlp":
         return f"MLP {ACTIVATIONS.get(activation, activation.capitalize())}"
-    unit = _head(model, LABELS)
+    unit = head(model, LABELS)
     return " ".join([LABELS[unit], *model.removeprefix(unit).split("_")[1:]]) if unit else model
 
 
@@ -59,7 +59,7 @@ def ordered(names: Iterable[str], known: Iterable[str]) -> list[str]:
     ['nac_uniform', 'nac_mul_uniform', 'nalu', 'mine']
     """
     places = {name: place for place, name in enumerate(known)}
-    return sorted(set(names), key=lambda name: (places.get(_head(name, places), len(places)), name))
+    return sorted(set(names), key=lambda name: (places.get(head(name, places), len(places)), name))
 
 
 def natural(name: str) -> list:
@@ -102,7 +102,7 @@ def spoken(intervals: str) -> str:
     return re.sub(r"[{}]", "", told).replace("-", "−")
 
 
-def _head(name: str, known: Iterable[str]) -> str:
+def head(name: str, known: Iterable[str]) -> str:
     """The longest known name that a name is or begins with, a whole word; "" if there is none."""
     return max((one for one in known if f"{name}_".startswith(f"{one}_")), key=len, default="")
 

@@ -13,6 +13,7 @@ from benchmark.asked.replicas import CELL
 from benchmark.errors import plain
 from benchmark.results.agreement import RATES
 from benchmark.results.statistics import VERDICTS
+from benchmark.showing.findings import in_short
 from benchmark.showing.names import MODELS, TASKS, label, latex, natural, ordered
 
 # The metrics of a report, or of a table that has none of the first three; and whether more of it is better.
@@ -106,15 +107,17 @@ def markdown(frame: pd.DataFrame) -> str:
 
 
 def matrix(summary: pd.DataFrame, metric: str, bold: str, write: Callable[[str], str] = str) -> pd.DataFrame:
-    """One metric of one range as text, model × task, with its interval; `bold` is a pattern for the best of each task.
+    """One metric of one range as text, model × task, with its interval; `bold` is a pattern for the best of each task
+    if most of its seeds solve it.
 
-    write: what the format does to plain text.
+    summary: the rows of that range, of the metric and of the success rate. write: what the format does to plain text.
 
     >>> row = {"model": "nac", "task": "add", "metric": "success_rate", "value": 0.98, "low": 0.93, "high": 0.99}
     >>> matrix(pd.DataFrame([row]), "success_rate", "**{}**").loc["NAC", "a + b"]
     '**98 [93, 99]**'
     """
     rows = summary[summary["metric"] == metric]
+    rates = summary[summary["metric"] == "success_rate"].set_index(["model", "task"])["value"].to_dict()
     values = rows.pivot(index="model", columns="task", values="value")
     more = (SHOWN | OTHERWISE)[metric]
     best = values.max() if more else values.min()
@@ -123,8 +126,8 @@ def matrix(summary: pd.DataFrame, metric: str, bold: str, write: Callable[[str],
     def cell(row: pd.Series) -> str:
         value, low, high = (told(row[name]) for name in ("value", "low", "high"))
         text = write(value if low == high == "–" else f"{value} [{low}, {high}]")
-        worth_it = row["value"] > 0 if more else math.isfinite(row["value"])
-        return bold.format(text) if worth_it and row["value"] == best[row["task"]] else text
+        solved = rates.get((row["model"], row["task"]), 0.0) > 0.5
+        return bold.format(text) if solved and row["value"] == best[row["task"]] else text
 
     texts = rows.assign(text=[cell(row) for _, row in rows.iterrows()]).pivot(
         index="model", columns="task", values="text"
@@ -142,7 +145,7 @@ def matrices(summary: pd.DataFrame) -> list[tuple[tuple[str, str, str], str, pd.
     groups.sort(key=lambda group: (places[group[0][0]], *map(natural, group[0][1:])))
     shown = SHOWN if summary["metric"].isin(SHOWN).any() else OTHERWISE
     return [
-        (names, metric, rows[rows["metric"] == metric])
+        (names, metric, rows[rows["metric"].isin([metric, "success_rate"])])
         for names, rows in groups
         for metric in shown
         if rows.loc[rows["metric"] == metric, "value"].notna().any()
@@ -164,7 +167,7 @@ def latex_tables(summary: pd.DataFrame) -> str:
     parts = []
     for (range_, protocol, overrides), metric, rows in matrices(summary):
         frame = matrix(rows, metric, r"\textbf{{{}}}", write=latex)
-        counts = sorted({f"{seeds:.0f}" for seeds in rows["seeds"].dropna()}, key=int)
+        counts = sorted({f"{seeds:.0f}" for seeds in rows.loc[rows["metric"] == metric, "seeds"].dropna()}, key=int)
         seeds = [f"{' to '.join(dict.fromkeys((counts[0], counts[-1])))} seeds"] if counts else []
         caption = "; ".join(filter(None, (HEADINGS[metric], range_, protocol, overrides, *seeds))) + "."
         words = re.findall(r"[A-Za-z0-9.]+", " ".join((metric, range_, protocol, overrides)))
@@ -199,7 +202,13 @@ def report(outcomes: pd.DataFrame, summary: pd.DataFrame, cells: pd.DataFrame) -
             | {"verdicts (seeds)": verdicts}
         )
     seen = [verdict for verdict in VERDICTS if (outcomes["verdict"] == verdict).any()]
-    lines = [table(rows), "", "Errors are relative (RMS error over RMS target), medians over the seeds."]
+    lines = [
+        *in_short(outcomes, cells),
+        "",
+        table(rows),
+        "",
+        "Errors are relative (RMS error over RMS target), medians over the seeds.",
+    ]
     lines += [f"{verdict}: {MEANINGS[verdict]}." for verdict in seen]
     return "\n".join(lines + late(outcomes) + of_cells(cells))
 

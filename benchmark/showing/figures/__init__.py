@@ -6,14 +6,15 @@ registry.
 
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
@@ -29,9 +30,10 @@ from benchmark.showing.figures.plane import operand_plane
 from benchmark.showing.figures.ranges import several_settings, solved_somewhere, success_by_range, success_by_setting
 from benchmark.showing.figures.representable import representable_heatmap
 from benchmark.showing.figures.responses import opening, opens, responses
+from benchmark.showing.figures.summary import summary
 from benchmark.showing.figures.untrained import initialisation
 from benchmark.showing.figures.verdicts import verdict_bars
-from benchmark.showing.names import label, natural
+from benchmark.showing.names import MODELS, head, label, natural
 
 __all__ = [
     "difference_heatmap",
@@ -56,9 +58,16 @@ __all__ = [
     "success_by_range",
     "success_by_setting",
     "success_heatmap",
+    "summary",
     "verdict_bars",
 ]
 Tables = Mapping[str, pd.DataFrame]
+# Format -> (what draws it, what of its metadata would differ from machine to machine).
+FORMATS: dict[str, tuple[Any, list[str]]] = {
+    "png": (FigureCanvasAgg, ["Software"]),
+    "svg": (FigureCanvasSVG, ["Date", "Creator"]),
+    "pdf": (FigureCanvasPdf, ["CreationDate", "Creator", "Producer"]),
+}
 
 
 class Kind(NamedTuple):
@@ -113,8 +122,17 @@ def _agreement(comparison: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figure
     return difference_heatmap(_tested_rates({"comparison": comparison}), ("ours", "published"), words)
 
 
+def _several_starts(table: pd.DataFrame) -> pd.DataFrame:
+    """The table where a known model is there in several variants, as nac_normal and nac_uniform are; else none."""
+    names = table["model"].unique()
+    variants = [head(name, MODELS) for name in names if head(name, MODELS) not in ("", name)]
+    return table if len(variants) > len(set(variants)) else table[:0]
+
+
 SIDES = ("relative_interpolation", "relative_extrapolation")
 CURVES = ("interpolation", "extrapolation")
+# Of the whole result.
+SUMMARY = Kind("summary", ("outcomes",), "verdicts and errors", SIDES, lambda tables: tables["outcomes"], summary)
 SWEEP = Kind(
     "success_by_setting", ("summary",), "success rates and errors by setting", ("value",),
     lambda tables: several_settings(tables["summary"]).dropna(subset="value"), success_by_setting,
@@ -147,7 +165,7 @@ KINDS = [
     ),
     Kind(
         "initialisation", ("initialisation",), "outputs before training", ("output",),
-        lambda tables: tables["initialisation"], initialisation,
+        lambda tables: _several_starts(tables["initialisation"]), initialisation,
     ),
 ]  # fmt: skip
 # Of each task and range by itself.
@@ -216,6 +234,7 @@ def _drawings(tables: Tables) -> Iterator[Drawing]:
     sets.sort(key=lambda names: [natural(name) for name in names])
     protocols = list(dict.fromkeys(protocol for protocol, _ in sets))
     stems: set[str] = set()
+    yield from _of_kinds([SUMMARY], tables, "", [], stems)
     for protocol in protocols:
         part = {name: table[table["protocol"] == protocol] for name, table in tables.items()}
         end = protocol if len(protocols) > 1 else ""
@@ -271,19 +290,17 @@ def _stem(*parts: str) -> str:
     return "-".join(filter(None, plain))[:80]
 
 
-def save(figure: Figure, stem: Path) -> list[Path]:
-    """`stem`.png (150 dpi) and `stem`.svg, written, never half written; the same figure gives the same bytes."""
+def save(figure: Figure, stem: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
+    """`stem`.png (150 dpi), .svg or .pdf, written, never half written; the same figure gives the same bytes."""
     with paper():  # ticks are made when drawn
         # The layout depends a little on the format's resolution and on the layout before it: settle it once.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
-        for suffix, nothing in {".png": ["Software"], ".svg": ["Date", "Creator"]}.items():
+        paths = [stem.with_name(f"{stem.name}.{form}") for form in formats]
+        for path, form in zip(paths, formats, strict=True):
             figure.dpi = 150
             # A canvas of the format draws once; `savefig` draws twice, for a layout that is settled.
-            metadata = dict.fromkeys(nothing)
-            with replacing(stem.with_name(stem.name + suffix)) as temporary:
-                if suffix == ".png":
-                    FigureCanvasAgg(figure).print_png(temporary, metadata=metadata)
-                else:
-                    FigureCanvasSVG(figure).print_svg(temporary, metadata=metadata)
-    return [stem.with_name(stem.name + suffix) for suffix in (".png", ".svg")]
+            canvas, nothing = FORMATS[form]
+            with replacing(path) as temporary:
+                getattr(canvas(figure), f"print_{form}")(temporary, metadata=dict.fromkeys(nothing))
+    return paths

@@ -93,7 +93,7 @@ def best_of_families(models: Sequence[str], errors: pd.Series, most: int) -> lis
         return list(models)
     best: dict[str, str] = {}
     for model in sorted(models, key=lambda model: errors.get(model, np.inf)):
-        best.setdefault(_family(model), model)
+        best.setdefault(family(model)[0], model)
     return [model for model in models if model in best.values()]
 
 
@@ -103,11 +103,11 @@ def looks(models: Iterable[str]) -> dict[str, dict[str, Any]]:
     A model that is not known has the hue of the known one that heads its name, if there is one, and follows its family.
     """
     names = ordered(models, MODELS)
-    heads = {name: _family(name) for name in names}
+    heads = {name: family(name)[1] for name in names}
     found = {}
     for hue, members in FAMILIES.values():
-        family = members + [name for name in names if heads[name] == hue and name not in members]
-        for number, name in enumerate(family):
+        own = members + [name for name in names if heads[name] == hue and name not in members]
+        for number, name in enumerate(own):
             towards, part = SHADES[number % 3]
             color = (1 - part) * np.array(to_rgb(hue)) + part * np.array(to_rgb(towards))
             marks = {"linestyle": DASHES[number % 5], "marker": MARKERS[number % 13]}
@@ -115,10 +115,11 @@ def looks(models: Iterable[str]) -> dict[str, dict[str, Any]]:
     return {name: found[name] for name in names}
 
 
-def _family(model: str) -> str:
-    """The hue of a model's family."""
+def family(model: str) -> tuple[str, str]:
+    """The name of a model's family and its hue."""
     heads = [name for name in HUES if f"{model}_".startswith(f"{name}_")]
-    return HUES[max(heads, key=len)] if heads else FAMILIES["others"][0]
+    hue = HUES[max(heads, key=len)] if heads else FAMILIES["others"][0]
+    return next(name for name, (own, _) in FAMILIES.items() if own == hue), hue
 
 
 def as_text(table: pd.DataFrame) -> pd.DataFrame:

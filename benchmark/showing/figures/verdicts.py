@@ -70,7 +70,7 @@ def _page(
     xlabel = f"share of {seeds.pop() if len(seeds) == 1 else 'the'} seeds"
     figure, places = grid(len(groups), across, width, height, (1.1, 0.9), xlabel)
     for place, (axes, ((task, name), part)) in enumerate(zip(places, groups, strict=True)):
-        _stack(axes, shares(part, models))
+        stack(axes, shares(part, models))
         title = panel_title(cells, name, task, width)
         axes.set_title(title + "*" * (task in narrowed(cells, name)))
         if place % across:
@@ -89,7 +89,7 @@ def shares(outcomes: pd.DataFrame, models: list[str]) -> pd.DataFrame:
     return counted.reindex(index=models, columns=list(LOOKS), fill_value=0.0)
 
 
-def _stack(axes: Axes, shares: pd.DataFrame) -> None:
+def stack(axes: Axes, shares: pd.DataFrame) -> None:
     """One bar per model, its parts side by side."""
     starts = shares.cumsum(axis=1) - shares
     for verdict, look in LOOKS.items():
