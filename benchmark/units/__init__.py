@@ -35,7 +35,7 @@ from benchmark.units.unit import Impossible, Unit, distance_from_sparse, linear,
 
 __all__ = [
     "DMU", "EQL", "GLU", "GNALU", "INALU", "KAN", "MCFC", "MNAC", "NAC", "NACNMU", "NALU", "NAU", "NMRU", "NMU", "NPU",
-    "NRU", "SNALU", "SNMU", "Dense", "EQLDivision", "GatedNAUNMU", "HillSpaceAdd", "HillSpaceExp", "Impossible", "Monomials",
-    "MulMCFC", "NACMul", "NACSigma", "NALUSeparate", "PowerLaw", "ProductUnit", "Rows", "Unit",
+    "NRU", "SNALU", "SNMU", "Dense", "EQLDivision", "GatedNAUNMU", "HillSpaceAdd", "HillSpaceExp", "Impossible",
+    "Monomials", "MulMCFC", "NACMul", "NACSigma", "NALUSeparate", "PowerLaw", "ProductUnit", "Rows", "Unit",
     "distance_from_sparse", "linear", "multiply", "power", "product",
 ]  # fmt: skip

@@ -259,12 +259,7 @@ def test_every_size_has_its_figures_and_no_text_overlaps_or_is_cut(size):
     first = [stem for stem in pages if not re.search(r"-\d$", stem)]
     by_range = ["success_by_range"] if size == "full" else []
     inputs = ["error_by_input", "error_by_input_heatmap"] if set(tasks) & set(TARGET) else []
-<<<<<<< HEAD
     planes = [f"plane_{tasks[0]}_{ranges[0]}"] if tasks[0] in OF_TWO else []
-=======
-    planes = [f"plane_{task}_{name}" for name in ("positive", "symmetric") for task in tasks if name in ranges]
-    planes = [stem for stem in planes if stem.split("_")[1] in OF_TWO]
->>>>>>> h_show
     wanted = ["success", "verdicts", "error", "horizon", *by_range, "error_by_distance", *inputs, "learning_curves"]
     answers = [f"responses_{task}_{name}" for name in ("positive", "symmetric") for task in tasks if name in ranges]
     wanted = ["summary", *wanted, *answers, *planes]
@@ -275,11 +270,8 @@ def test_every_size_has_its_figures_and_no_text_overlaps_or_is_cut(size):
         assert sum(len(panels(page)) for page in of(kind)) == (number if kind in pages else 0)
     assert all(sum(len(panels(page)) for page in of(kind)) == len(models) for kind in planes)
     assert not plt.get_fignums()
-<<<<<<< HEAD
-=======
     for stem in [stem for stem in pages if re.match("plane_(?!add)|responses_(?!div|sq|id)", stem)]:
         del pages[stem]  # of another task, like those of the first
->>>>>>> h_show
     pages |= {f"differences-{i}": page for i, page in enumerate(difference_heatmap(differences(*SIZES[size])))}
     for stem, figure in pages.items():
         assert figure.get_figwidth() <= 7.2 and figure.get_figheight() <= 9, f"{stem} is larger than a page"
@@ -854,16 +846,10 @@ def test_draw_separates_protocols_and_skips_what_does_not_apply():
     assert figures["plane_add_positive-lr-0.1-x"].get_suptitle() == "a · protocol.lr=0.1/x\na + b, 1 to 2 → 2 to 6"
     other = tables(["nac", "nalu"], ["add", "mul"], ["positive"], protocol="b/quick", overrides="")
     first = tables(["nac", "nalu"], ["add", "mul"], ["positive"], protocol="b-quick", overrides="")
-<<<<<<< HEAD
     few = ("summary", "outcomes", "cells")
     both = dict(draw({name: pd.concat([first[name], other[name]]) for name in few}))
-    assert list(both) == [f"{kind}-b-quick{end}" for end in ("", "_") for kind in ("success", "verdicts", "error")]
-    empty = {name: other[name][:0] for name in ("curves", "plane", "profile", "initialisation")}
-=======
-    both = dict(draw({name: pd.concat([first[name], other[name]]) for name in other}))
     assert list(both) == ["summary", *(f"{kind}-b-quick{end}" for end in ("", "_") for kind in kinds)]
     empty = {name: other[name][:0] for name in ("curves", "plane", "responses", "profile", "initialisation")}
->>>>>>> h_show
     alone = other | empty | {"other": pd.DataFrame({"x": [1]})}
     alone["summary"] = alone["summary"].query("metric == 'success_rate'")
     assert list(dict(draw(alone))) == ["summary", "success", "verdicts", "error"]
