@@ -89,7 +89,7 @@ def looks(models: Sequence[str]) -> list[dict[str, Any]]:
             {
                 "name": model,
                 "label": plain(label(model)),
-                "family": families[look._family(model)],
+                "family": families[look.family(model)],
                 "color": style["color"],
                 "dark": to_hex(tuple(0.5 * np.array(to_rgb(style["color"])) + 0.5)),
                 "dash": STROKES[dash] if isinstance(dash, str) else [2 * length for length in dash[1]],
