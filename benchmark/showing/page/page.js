@@ -488,6 +488,7 @@ async function show(parts = ["controls", "charts", "table"]) {
   if (parts.includes("controls")) {
     drawControls();
     [$("finding").textContent, $("detail").textContent] = finding();
+    $("findings").textContent = result.findings.length ? `In all of this experiment: ${result.findings.join(" ")}` : "";
   }
   $("find").value = state.find;
   $("whole").checked = state.whole;
