@@ -15,6 +15,7 @@ from benchmark.asked.configs import compose
 from benchmark.asked.replicas import CELL, KEY, SEMANTICS
 from benchmark.results import statistics
 from benchmark.results.intervals import success_rate
+from benchmark.showing.findings import CLOSE, findings
 from benchmark.showing.names import TASKS
 from benchmark.showing.page import data, document, embedded
 
@@ -178,10 +179,13 @@ def test_it_opens_from_disk_with_a_finding_and_its_charts_and_asks_for_nothing_e
     opened(page)
     outcomes = results["headline"]["outcomes"].query("task == 'mul' and range == 'positive'")
     chosen = outcomes[outcomes["model"].isin(["mlp_tanh", "mlp_relu", "nac", "nalu", "nmu"])]
-    outside = (chosen["relative_extrapolation"] < data.WITHIN).mean()
+    outside = (chosen["relative_extrapolation"] < CLOSE).mean()
     said = text(page, "h1")
     assert said.startswith("a × b, learned on 1 to 2:") and f"{100 * outside:.0f}% on 2 to 6" in said
     assert page("$('finding').getBoundingClientRect().bottom < $('choice').getBoundingClientRect().top")
+    assert text(page, "#findings").endswith(
+        " ".join(findings(*(results["headline"][name] for name in ("outcomes", "cells"))))
+    )
     for chart in ("responses", "distance", "plane", "curves", "agreement"):
         assert page(f"document.querySelectorAll('#{chart} svg path').length") > 5, chart
     assert page.troubles == []

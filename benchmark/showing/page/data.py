@@ -14,10 +14,10 @@ from benchmark.asked.replicas import CELL, SEMANTICS
 from benchmark.errors import plain
 from benchmark.results.statistics import SHOWN_SEEDS, VERDICTS, by_cell
 from benchmark.showing.figures import look
+from benchmark.showing.findings import CLOSE, findings
 from benchmark.showing.names import MODELS, TASKS, label, natural, ordered, spoken
 
 DIGITS = 4  # of the points of a curve
-WITHIN = 0.01  # the relative error at which the page's sentences count a network as right
 # Metrics of summary.csv that the page's table shows, each with its interval.
 METRICS = ["success_rate", "relative_extrapolation", "horizon", "solved_at"]
 # A marker of matplotlib -> a shape of Vega, or a path within [-1, 1]².
@@ -43,9 +43,10 @@ def about(name: str) -> str:
 def experiment(name: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     """A result as the page shows it.
 
-    models, tasks, ranges, settings: their names and how they are written. cells: model, task, range and setting by
-    their places in those, and what is known of each cell, in columns. profile, plane, responses, curves: one entry a
-    cell, null where there is none. agreement: our numbers beside published ones, in columns.
+    findings: what was found in all of it, in sentences. models, tasks, ranges, settings: their names and how they are
+    written. cells: model, task, range and setting by their places in those, and what is known of each cell, in columns.
+    profile, plane, responses, curves: one entry a cell, null where there is none. agreement: our numbers beside
+    published ones, in columns.
     """
     summary = tables["summary"]
     cells = summary[CELL].drop_duplicates().merge(tables.get("cells", summary[CELL].head(0)), on=CELL, how="left")
@@ -65,7 +66,9 @@ def experiment(name: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     columns: dict[str, Any] = {name: places[name].tolist() for name in names}
     columns |= _known(cells, summary, tables.get("outcomes"))
     columns["command"], columns["note"] = zip(*_commands(name, cells, columns["seeds"]), strict=True)
+    whole = "outcomes" in tables and "cells" in tables
     return {
+        "findings": findings(tables["outcomes"], tables["cells"]) if whole else [],
         "models": looks(models),
         "tasks": [[task, plain(TASKS.get(task, task))] for task in tasks],
         "ranges": [[one, plain(look.range_title(cells, one) if "trained" in cells else one)] for one in ranges],
@@ -81,7 +84,6 @@ def experiment(name: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
 
 def looks(models: Sequence[str]) -> list[dict[str, Any]]:
     """How each model is written and drawn: in its family's hue, lighter in the dark, with a dash and a shape."""
-    families = {hue: name for name, (hue, _) in look.FAMILIES.items()}
     found = []
     for model, style in look.looks(models).items():
         dash = style["linestyle"]
@@ -89,7 +91,7 @@ def looks(models: Sequence[str]) -> list[dict[str, Any]]:
             {
                 "name": model,
                 "label": plain(label(model)),
-                "family": families[look.family(model)],
+                "family": look.family(model)[0],
                 "color": style["color"],
                 "dark": to_hex(tuple(0.5 * np.array(to_rgb(style["color"])) + 0.5)),
                 "dash": STROKES[dash] if isinstance(dash, str) else [2 * length for length in dash[1]],
@@ -170,7 +172,7 @@ def _known(cells: pd.DataFrame, summary: pd.DataFrame, outcomes: pd.DataFrame | 
         of = outcomes.groupby(CELL)
         seeds = of.size().reindex(index)
         for side in ("interpolation", "extrapolation"):
-            right = (outcomes[f"relative_{side}"] < WITHIN).groupby([outcomes[name] for name in CELL]).sum()
+            right = (outcomes[f"relative_{side}"] < CLOSE).groupby([outcomes[name] for name in CELL]).sum()
             found[f"within_{side}"] = numbers_of(right.reindex(index))
         found["relative_interpolation"] = numbers_of(of["relative_interpolation"].median().reindex(index))
         counts = of["verdict"].value_counts().unstack(fill_value=0).reindex(index).fillna(0)
