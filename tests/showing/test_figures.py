@@ -878,7 +878,7 @@ def test_no_figure_shows_nothing_or_one_number_everywhere_and_each_left_out_is_t
     made["outcomes"] = made["outcomes"].assign(verdict="diverged")
     drawn = dict(draw(made))
     kinds = {"success_by_setting", "agreement", "success", "verdicts", "error", "horizon", "error_by_distance"}
-    kinds |= {"error_by_input", "error_by_input_heatmap", "learning_curves", "initialisation", "plane"}
+    kinds |= {"error_by_input", "error_by_input_heatmap", "learning_curves", "plane", "summary"}
     kinds |= {"responses"}
     if value > 0:
         kinds |= {"success_by_range"}
@@ -888,6 +888,14 @@ def test_no_figure_shows_nothing_or_one_number_everywhere_and_each_left_out_is_t
         kinds - {re.sub(r"(plane|responses)_.*", r"\1", sentence.split()[2].strip(":")) for sentence in told} == set()
     )
     assert all(sentence.startswith("No figure ") and sentence.endswith(".") for sentence in told)
+
+
+def test_starts_are_compared_only_where_a_model_has_several():
+    drawn = lambda models: [
+        stem for stem in dict(draw(tables(models, ["add"], ["positive"], 2))) if stem == "initialisation"
+    ]
+    assert drawn(["nac", "nalu"]) == []
+    assert drawn(["nac_normal", "nac_uniform"]) == ["initialisation"]
 
 
 def test_a_panel_without_a_finite_number_is_left_out_and_told():
