@@ -127,5 +127,8 @@ def in_short(outcomes: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
                 continue
             to = f"{where} → {spoken(cell['judged'])}" if cell["trained"] != cell["judged"] else where
             with_ = f" with {_setting(overrides)}" if cells["overrides"].nunique() > 1 else ""
+            if not cell["threshold"] < float("inf"):
+                sentences.append(f"Of {name} on {TASKS.get(task, task)}, {to}, no threshold says what is solved.")
+                continue
             sentences.append(f"{does} {to}{with_} in {own['solved'].sum()} of {len(own)} seeds.")
     return sentences

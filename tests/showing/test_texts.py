@@ -11,6 +11,12 @@ def said(quick, tmp_path, *names):
     return report(results.outcomes, results.summary, results.asked("cells")).splitlines()
 
 
+def _rows(lines):
+    """The table's, which ends at an empty line."""
+    begin = next(i for i, line in enumerate(lines) if line.startswith("---")) + 1
+    return lines[begin : lines.index("", begin)]
+
+
 def test_columns_are_aligned_under_their_names():
     lines = table([{"a": "1", "bc": "22222"}, {"a": "333", "bc": ""}]).splitlines()
     assert lines == ["a    bc", "---  -----", "1    22222", "333"]
@@ -18,10 +24,12 @@ def test_columns_are_aligned_under_their_names():
 
 def test_each_cell_has_a_row_and_each_verdict_its_meaning(quick, tmp_path):
     lines = said(quick, tmp_path, ["nalu", "nac"], ["add", "mul"], ["symmetric"])
-    assert [line.split()[:3] for line in lines[2:6]] == [
+    assert [line.split()[:3] for line in _rows(lines)] == [
         [m, t, "symmetric"] for m in ("nac", "nalu") for t in ("add", "mul")
     ]
     assert any(line.startswith("cannot_represent: no weights of this model compute the task") for line in lines)
+    assert lines[0].startswith("NAC adds −5 to 5 → −20 to −5 or 5 to 20 in ")
+    assert "On −5 to 5 NALU cannot: log |x| loses the sign" in "\n".join(lines)
     assert "nac cannot represent mul on symmetric: W x can only add and subtract." in lines
 
 
@@ -37,7 +45,7 @@ def test_where_no_threshold_exists_no_success_is_told(quick, tmp_path):
     to_zero = ["task.div.margin=0", "range.pos_0_1.extrapolation=[[0,5]]"]
     results = run(quick(["nalu"], ["div", "mul"], ["pos_0_1"], ["engine.workers=1", *to_zero], results=tmp_path))
     lines = report(results.outcomes, results.summary, results.asked("cells")).splitlines()
-    rows = {line.split()[1]: line for line in lines[2:4]}
+    rows = {line.split()[1]: line for line in _rows(lines)}
     assert "% [" in rows["mul"]
     assert "% [" not in rows["div"]
     where = "on pos_0_1: trained on [0, 1], judged on [0, 5]"

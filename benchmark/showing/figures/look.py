@@ -232,6 +232,14 @@ def by_task_and_range(table: pd.DataFrame, cells: pd.DataFrame) -> list[tuple[tu
     return [(place, groups[place]) for place in places if place in groups]
 
 
+def judged(cell: pd.Series, operand: str) -> list[tuple[float, float]]:
+    """The finite intervals in which a cell's operand is judged; none where that is a grid."""
+    told = re.split(r"\bb (?=\[)", cell["judged"])
+    number = r"(-?\d[\d.]*(?:e[+-]?\d+)?)"
+    found = re.findall(rf"\[{number}, {number}\]", told[0] if operand == "a" else told[-1])
+    return [(float(low), float(high)) for low, high in found]
+
+
 def trained(cell: pd.Series, operand: str = "a") -> tuple[float, float]:
     """The ends of the range on which a cell's operand was trained: those of the other where they are not told apart."""
     own = re.split(r"\bb (?=[\[{])| × ", cell["trained"])[1:] if operand == "b" else []

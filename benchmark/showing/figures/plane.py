@@ -1,6 +1,8 @@
 """Error over the plane of both operands."""
 
 from collections.abc import Iterator
+from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,23 +15,25 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter
 
-from benchmark.showing.figures.layout import chunks, colorbar
-from benchmark.showing.figures.look import BAD, models_of, panel_title, paper, share, trained
+from benchmark.showing.figures.layout import PANELS, colorbar
+from benchmark.showing.figures.look import BAD, best_of_families, judged, models_of, panel_title, paper, share, trained
 from benchmark.showing.names import label
 
 DECADES = 5  # of the colour scale
 NORM = LogNorm(10.0**-DECADES, 1)
+JUDGED: dict[str, Any] = {"fill": False, "linewidth": 0.8, "linestyle": ":", "clip_on": True}
 
 
 def operand_plane(plane: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figure]:
     """Absolute error (median over seeds) over the operand plane, one panel per model; for one task and one range.
 
     As a share of the largest target in the plane, the error of a network that always answers zero. The square is the
-    training range.
+    training range, and dotted is where networks are judged. Of more models than a page has panels the best of each
+    family are shown.
     """
-    top = _top(plane)
-    for models in chunks(models_of(plane), 9):
-        yield _page(plane[plane["model"].isin(models)], cells, models, top)
+    errors = plane.groupby("model")["error"].median()
+    models = best_of_families(models_of(plane), errors, PANELS)
+    yield _page(plane[plane["model"].isin(models)], cells, models, _top(plane))
 
 
 @paper()
@@ -43,13 +47,15 @@ def _page(plane: pd.DataFrame, cells: pd.DataFrame, models: list[str], top: floa
             *map(_edges, (errors.columns, errors.index)), errors.clip(NORM.vmin, NORM.vmax), cmap=BAD, norm=NORM,
             rasterized=True,
         )  # fmt: skip
-        low, high = trained(here.loc[model])
+        (left, right), (low, high) = (trained(here.loc[model], operand) for operand in "ab")
         halo = [withStroke(linewidth=2.4, foreground="white")]
-        square = Rectangle((low, low), high - low, high - low, fill=False, linewidth=1, path_effects=halo)
+        square = Rectangle((left, low), right - left, high - low, fill=False, linewidth=1, path_effects=halo)
         axes.add_patch(square)
+        for (left, right), (bottom, upper) in product(*(judged(here.loc[model], operand) for operand in "ab")):
+            axes.add_patch(Rectangle((left, bottom), right - left, upper - bottom, path_effects=halo, **JUDGED))
         axes.set_title(label(model))
     figure.suptitle(panel_title(cells, name, task, figure.get_figwidth()), fontsize=8)
-    meaning = "absolute error, median over seeds,\nas a share of the largest target (square: training range)"
+    meaning = "absolute error, median over seeds,\nas a share of the largest target\n(square: trained; dotted: judged)"
     percent = FuncFormatter(lambda error, _: share(error))
     colorbar(figure, places, ScalarMappable(NORM, BAD), label=meaning, format=percent, extend="both")
     return figure
