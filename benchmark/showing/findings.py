@@ -70,7 +70,7 @@ def able(outcomes: pd.DataFrame) -> str:
     settings = places[["protocol", "overrides"]].drop_duplicates().shape[0] > 1
     what = "tasks, ranges and settings" if settings else "tasks and ranges"
     return (
-        f"Of {len(places)} combinations of {what} are solved in at least {MOST:.0%} of the seeds: by "
+        f"Solved in at least {MOST:.0%} of the seeds, of {len(places)} combinations of {what}: by "
         f"{listed([*told, *rest], FEW + 1)}{none}."
     )
 

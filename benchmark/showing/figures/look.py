@@ -60,8 +60,7 @@ FAMILIES: dict[str, tuple[str, list[str]]] = {
         ["nalu", "nalu_separate", "gnalu", "snalu", "inalu", "inalu_shared", "gated_nau_nmu", "nalu_asinh", "nalu_2m",
          "nalu_ig", "nalu_2mig", "dmu", "dmu_frozen"],
     ),
-    "equation learners": ("#b59410", ["eql", "eql_div"]),
-    "others": ("#8a5a2b", []),
+    "others": ("#8a5a2b", ["eql", "eql_div"]),
 }  # fmt: skip
 HUES = {model: hue for hue, members in FAMILIES.values() for model in members}
 # Thirteen markers and five dashes have no common factor: 65 pairs before one repeats.

@@ -43,7 +43,7 @@ def _page(outcomes: pd.DataFrame, colors: dict[str, str]) -> Figure:
     figure = Figure((WIDTH, HEIGHT + 1.1), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
     counts = outcomes["model"].value_counts()
-    last = {label(model) for model in FAMILIES["baseline"][1]}  # to have a line
+    last = {label(model) for model in FAMILIES["baselines"][1]}  # to have a line
     first = sorted(colors, key=lambda name: (name in last, -counts[name]))[:FEW]
     names = [name for name in colors if name in first]
     ends = {}

@@ -1,0 +1,58 @@
+"""Is the repository light? At most 30 MiB of tracked files, of which results/reference 22.
+
+`--thin` makes the references so: of their figures those that say most, in few colours, which are all that REPORT.md
+then shows, and large tables gzipped. `python -m benchmark.report FOLDER` draws the others again.
+"""
+
+import gzip
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+from benchmark import report
+
+ROOT = Path(__file__).resolve().parent.parent
+LIMITS = {"": 30, "results/reference/": 22}  # MiB
+LARGE = 100_000  # bytes of a table
+COLOURS = 128  # of a picture
+SHOWN = re.compile(r"summary|opening|success(?!_by_range)|agreement|initialisation|representable|error_by_input")
+
+
+def thin(folder: Path) -> None:
+    """Keep of a folder of results what is committed of it."""
+    for path in (folder / "figures").glob("*"):
+        if path.suffix != ".png" or not SHOWN.match(path.stem):
+            path.unlink()
+    for path in (*folder.glob("*.png"), *(folder / "figures").glob("*.png")):
+        image = Image.open(path)
+        if image.mode != "P":
+            image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    for path in folder.glob("*.csv"):
+        if path.stat().st_size > LARGE and path.stem in report.COLUMNS:
+            path.with_suffix(".csv.gz").write_bytes(gzip.compress(path.read_bytes(), mtime=0))
+            path.unlink()
+    if (folder / "REPORT.md").is_file() and (folder / "cells.csv").is_file():
+        (folder / "REPORT.md").write_text(report.text(folder, report.tables(folder)[0]))
+
+
+def main() -> None:
+    """Exit with a sentence where it is not."""
+    if "--thin" in sys.argv:
+        for folder in sorted((ROOT / "results/reference").iterdir()):
+            if folder.is_dir():
+                thin(folder)
+        return
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    tracked = {name: (ROOT / name).stat().st_size for name in listed.split("\0") if name and (ROOT / name).is_file()}
+    for part, limit in LIMITS.items():
+        size = sum(bytes_ for name, bytes_ in tracked.items() if name.startswith(part)) / (1 << 20)
+        if size > limit:
+            sys.exit(f"{part or 'the repository'} holds {size:.1f} MiB of tracked files, at most {limit} are allowed")
+        print(f"{part or 'all'}: {size:.1f} of {limit} MiB")
+
+
+if __name__ == "__main__":
+    main()
