@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark.asked.replicas import CELL, SEMANTICS
+from benchmark.results.tables import table_path
 
 REFERENCE = Path(__file__).resolve().parent.parent / "results" / "reference"
 CONDITION = ["task", "range", "protocol", "overrides"]
@@ -31,8 +32,8 @@ def shared(outcomes: pd.DataFrame) -> list[str]:
 def main() -> None:
     """Exit with the sentences, if there are any."""
     told = []
-    for path in sorted(REFERENCE.glob("*/outcomes.csv")):
-        cells = pd.read_csv(path.with_name("cells.csv"))
+    for path in sorted(REFERENCE.glob("*/outcomes.csv*")):
+        cells = pd.read_csv(table_path(path.parent, "cells"))
         if "--all" in sys.argv or (cells["semantics"] == SEMANTICS).all():
             table = pd.read_csv(path, keep_default_na=False, na_values={"diverged_at": [""]})
             told += [f"{path.parent.name}: {sentence}" for sentence in shared(table)]

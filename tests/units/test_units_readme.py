@@ -9,6 +9,7 @@ from benchmark.asked.classes import found
 from benchmark.asked.conf_files import choices_of, members_of
 from benchmark.asked.configs import compose
 from benchmark.asked.tasks import OPERATIONS
+from benchmark.results.tables import table_path
 from benchmark.showing.names import TASKS
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +40,7 @@ def declared(models):
 
 def solved(models):
     """The success rates of the single-module task, by name."""
-    table = pd.read_csv(ROOT / "results/reference/mistry2022_single_module/summary.csv")
+    table = pd.read_csv(table_path(ROOT / "results/reference/mistry2022_single_module", "summary"))
     rates = table[(table["metric"] == "success_rate") & table["overrides"].isna()]
     assert set(rates["seeds"]) == {100}
     told = {}
