@@ -16,7 +16,8 @@ from benchmark.run import run
 from benchmark.showing import texts
 
 pytestmark = pytest.mark.usefixtures("sketched")
-REFERENCES = sorted(
+REFERENCE = Path(__file__).parent.parent / "results/reference"
+REFERENCES = sorted(path.parent for path in REFERENCE.glob("*/outcomes.csv*"))
     path.parent for path in (Path(__file__).parent.parent / "results/reference").glob("*/outcomes.csv*")
 )
 

@@ -10,12 +10,13 @@ from benchmark.asked.conf_files import choices_of, members_of
 from benchmark.asked.configs import compose
 from benchmark.asked.tasks import OPERATIONS
 from benchmark.results.tables import table_path
-from benchmark.showing.names import TASKS
+from benchmark.showing.names import TASKS as NAMES
 
 ROOT = Path(__file__).parents[2]
 README, BIBLIOGRAPHY = ROOT / "benchmark/units/README.md", ROOT / "benchmark/units/references.bib"
 MARKS = {"positive": "+", "negative": "−", "mixed": "±"}
 ROW = re.compile(r"^(\| `(\w+)` \|.*? \|.*? \|).*$", re.MULTILINE)
+TASKS = {task: name for task, name in NAMES.items() if task in OPERATIONS}
 
 
 def declared(models):
