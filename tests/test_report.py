@@ -18,8 +18,6 @@ from benchmark.showing import texts
 pytestmark = pytest.mark.usefixtures("sketched")
 REFERENCE = Path(__file__).parent.parent / "results/reference"
 REFERENCES = sorted(path.parent for path in REFERENCE.glob("*/outcomes.csv*"))
-    path.parent for path in (Path(__file__).parent.parent / "results/reference").glob("*/outcomes.csv*")
-)
 
 
 @pytest.fixture(scope="module")
