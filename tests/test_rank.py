@@ -66,7 +66,7 @@ def test_a_unit_of_ones_own_stands_among_the_reference_and_the_published_numbers
     assert "nmu of mine counts as in madsen2020_simple, which holds as many seeds of it, or more" in err
     tex = (tmp_path / "results/rank/mine-madsen2020_simple/ranking.tex").read_text()
     assert r"\textbf{Net}" in tex and r"$\blacktriangle$" in tex and "NMU (published)" in tex
-    assert (tmp_path / "results/rank/mine-madsen2020_simple/ranking.svg").is_file()
+    assert (tmp_path / "results/rank/mine-madsen2020_simple/ranking.png").is_file()
 
 
 def test_one_folder_is_ranked_alone_and_any_model_can_be_the_one_that_is_compared(command, tmp_path):

@@ -229,7 +229,8 @@ def test_the_single_modules_do_what_the_readme_says():
     assert (adding[:, ""] == 1).all()
     ten = adding.drop("", level="overrides").droplevel("overrides")
     assert (ten[["neg_20_10", "pos_10_20"]] == 1).all()
-    assert ten.drop(["neg_20_10", "pos_10_20"]).max() < 0.1
+    assert ten["neg_2_1"] == 0.15
+    assert ten.drop(["neg_20_10", "pos_10_20", "neg_2_1"]).max() < 0.1
 
 
 def test_the_tutorials_give_what_the_readme_says():

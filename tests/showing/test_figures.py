@@ -39,7 +39,7 @@ from benchmark.showing.figures import (
     success_heatmap,
     verdict_bars,
 )
-from benchmark.showing.figures.look import FAMILIES, OTHERS, trained
+from benchmark.showing.figures.look import FAMILIES, OTHERS, family, trained
 from benchmark.showing.figures.ranges import BY_SETTING, several_settings
 from benchmark.showing.figures.verdicts import LOOKS, MEANINGS
 from benchmark.showing.names import MODELS
@@ -576,7 +576,7 @@ def test_of_many_models_the_best_of_each_family_answers(full):
     rows = full["responses"].query("task == 'sub' and range == 'positive'")
     figure = one(responses(rows, full["outcomes"], full["cells"]))
     shown = [axes.get_title().split("\n")[0] for axes in panels(figure)]
-    assert len(shown) == len({looks([name])[name]["color"] for name in MANY} and FAMILIES)
+    assert len(shown) == len({family(name) for name in MANY})
     errors = full["outcomes"].query("task == 'sub' and range == 'positive'").groupby("model")["relative_extrapolation"]
     saturating = [name for name in FAMILIES["MLPs that saturate"][1] if name in MANY]
     assert label(errors.median()[saturating].idxmin()) in shown
@@ -852,7 +852,8 @@ def test_draw_separates_protocols_and_skips_what_does_not_apply():
     first = tables(["nac", "nalu"], ["add", "mul"], ["positive"], protocol="b-quick", overrides="")
     few = ("summary", "outcomes", "cells")
     both = dict(draw({name: pd.concat([first[name], other[name]]) for name in few}))
-    assert list(both) == ["summary", *(f"{kind}-b-quick{end}" for end in ("", "_") for kind in kinds)]
+    few_kinds = ("success", "verdicts", "error")
+    assert list(both) == ["summary", *(f"{kind}-b-quick{end}" for end in ("", "_") for kind in few_kinds)]
     empty = {name: other[name][:0] for name in ("curves", "plane", "responses", "profile", "initialisation")}
     alone = other | empty | {"other": pd.DataFrame({"x": [1]})}
     alone["summary"] = alone["summary"].query("metric == 'success_rate'")

@@ -36,10 +36,10 @@ def test_each_number_of_a_finding_follows_from_the_tables(folder):
         assert found.groups() == (inside, outside)
     rates = outcomes.groupby(CELL)["solved"].mean().reset_index()
     reliable = rates[rates["solved"] >= 0.9].groupby("model").size()
-    if counts := re.findall(r"(?:by|,|and) ([^,()]+?) (\d+) \(", able):
-        assert sorted((int(count) for _, count in counts), reverse=True) == sorted(reliable, reverse=True)[:4]
+    if counts := re.findall(r" (\d+) \(", able):
+        assert sorted(map(int, counts), reverse=True) == sorted(reliable, reverse=True)[:4]
         places = rates.drop_duplicates(["task", "range", "protocol", "overrides"])
-        assert f"Of {len(places)} combinations" in able
+        assert f"of {len(places)} combinations" in able
     else:
         assert len(reliable) == 0 or rates["task"].nunique() * rates["range"].nunique() == 1
     if found := re.search(r"(\d+) other models? solves? none", able):
