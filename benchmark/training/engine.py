@@ -263,7 +263,7 @@ class Training:
         outputs = self.run.outputs(self.inside)
         for part in parts(outputs):
             some = outputs[part].double()
-            self.state.output[part] = (exact.total(some * some) / some.shape[-1]).sqrt().cpu().numpy()
+            self.state.output[part] = np.sqrt((exact.total(some * some) / some.shape[-1]).cpu().numpy())
         named = self.parameters.named(self.run.rows()[:, 0])
         self.state.saturation = saturation(self.network, {k: torch.from_numpy(v) for k, v in named.items()}).numpy()
         self.evaluate()
