@@ -32,6 +32,11 @@ function share(error) {
   return `${Number(percent.toPrecision(1))}%`;
 }
 
+/** How far below the top of a logarithmic axis an error lies; beyond its ends it lies on them. */
+function heightOf(error, least, most, height) {
+  return height * (1 - Math.log(Math.min(Math.max(error, least), most) / least) / Math.log(most / least));
+}
+
 /** A number as it stands on an axis or in a sentence: four digits, with a true minus. */
 function written(value) {
   if (Number.isNaN(value)) return "–";
@@ -241,7 +246,7 @@ function distanceChart({lines, others, window, trained, title, width, look}) {
   const points = lines.flatMap((line, number) =>
     line.points.map((point, i) => ({line: number, ...point, marked: i % every === 0})),
   );
-  const at = error => height * (1 - Math.log(Math.min(Math.max(error, LEAST), MOST) / LEAST) / Math.log(MOST / LEAST));
+  const at = error => heightOf(error, LEAST, MOST, height);
   return {
     ...look.base,
     width: inner,
@@ -375,7 +380,7 @@ function curveChart({lines, threshold, width, look}) {
     axis: {title: "mean squared error", tickCount: 5, format: "~e", minExtent: 52},
   });
   const points = lines.flatMap((line, number) => line.points.map(point => ({line: number, ...point})));
-  const at = error => height * (1 - Math.log(Math.min(Math.max(error, least), most) / least) / Math.log(most / least));
+  const at = error => heightOf(error, least, most, height);
   return {
     ...look.base,
     width: inner,
