@@ -18,6 +18,8 @@ NEAR_ZERO = RANDOM.choice([-1, 1], 20_000) * 10 ** RANDOM.uniform(-320, -0.05, 2
 NEAR_ONE = np.concatenate([1 + NEAR_ZERO, RANDOM.uniform(0.4, 3, 20_000), [np.nextafter(1, 0), np.nextafter(1, 2)]])
 EXPONENTS = np.concatenate([RANDOM.uniform(-745, 709.78, 40_000), RANDOM.uniform(-2, 2, 20_000), NEAR_ZERO])
 TAILS = np.concatenate([10 ** RANDOM.uniform(-300, -0.31, 40_000), RANDOM.uniform(0, 1, 40_000)])
+# Those near whole quarters of a turn too, where sine or cosine is next to nothing.
+ANGLES = np.concatenate([RANDOM.uniform(-1e6, 1e6, 20_000), RANDOM.integers(-600_000, 600_000, 20_000) * (math.pi / 2)])
 
 
 def ulps(value, expected):
@@ -41,6 +43,8 @@ def relative(value, expected):
         (exact.exp, np.exp, EXPONENTS, 2),
         (exact.expm1, np.expm1, EXPONENTS, 3),
         (exact.tanh, np.tanh, EXPONENTS, 4),
+        (exact.sin, np.sin, ANGLES, 3),
+        (exact.cos, np.cos, ANGLES, 3),
     ],
 )
 def test_elementary_functions_are_numpys_to_a_few_ulps(ours, reference, x, bound):
@@ -56,6 +60,8 @@ def test_elementary_functions_are_numpys_to_a_few_ulps(ours, reference, x, bound
         (exact.exp, [-745, -740], [TINY, np.exp(-740)]),
         (exact.expm1, [0, TINY, -math.inf, math.inf, 710, math.nan], [0, TINY, -1, math.inf, math.inf, math.nan]),
         (exact.tanh, [0, 1e-300, 40, -HUGE, math.inf, -math.inf, math.nan], [0, 1e-300, 1, -1, 1, -1, math.nan]),
+        (exact.sin, [0, TINY, math.inf, -math.inf, math.nan], [0, TINY, *UNDEFINED]),
+        (exact.cos, [0, TINY, math.inf, -math.inf, math.nan], [1, 1, *UNDEFINED]),
         (exact.normal_cdf, [0, -math.inf, math.inf, -40, 9, math.nan], [0.5, 0, 1, 0, 1, math.nan]),
         (exact.normal_quantile, [0, 0.5, 1, -0.1, 1.1, math.nan], [-math.inf, 0, math.inf, *UNDEFINED]),
     ],

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark import exact
 from benchmark.asked.ranges import Distribution, Grid, Interval, Ranges, Where, parse
 from benchmark.errors import UsageError, number, unknown
 
@@ -33,26 +34,33 @@ class Operation:
 
 # By what a module with weights wrong by ε multiplies a product or quotient of two inputs.
 FACTORS: dict[str, Callable[[float], float]] = {"mul": lambda e: (1 - e) ** 2, "div": lambda e: (1 - e) / (1 + e)}
+
+
+def sqrt(x: Any) -> Any:
+    """Of a tensor that is traced, or of numbers and arrays, where numpy rounds it correctly."""
+    return x.sqrt() if hasattr(x, "sqrt") else np.sqrt(x)
+
+
+def sin(x: Any) -> Any:
+    """As `sqrt`; `exact`'s where nothing is traced."""
+    return x.sin() if hasattr(x, "sin") else exact.sin(x)
+
+
+def cos(x: Any) -> Any:
+    """As `sin`."""
+    return x.cos() if hasattr(x, "cos") else exact.cos(x)
+
+
 OPERATIONS = {
     "add": Operation(2, lambda a, b: a + b, lambda e, E: e**2 * (E(2, 0) + 2 * E(1, 1) + E(0, 2))),
     "sub": Operation(2, lambda a, b: a - b, lambda e, E: e**2 * (E(2, 0) + 2 * E(1, 1) + E(0, 2))),
     "mul": Operation(2, lambda a, b: a * b, lambda e, E: (1 - FACTORS["mul"](e)) ** 2 * E(2, 2)),
     "div": Operation(2, lambda a, b: a / b, lambda e, E: (1 - FACTORS["div"](e)) ** 2 * E(2, -2), divides=True),
     "square": Operation(1, lambda a: a * a, lambda e, E: (1 - (1 - e) ** 2) ** 2 * E(4, 0)),
-    "sqrt": Operation(1, lambda a: a**0.5, lambda e, E: (1 - (1 - e) ** 0.5) ** 2 * E(1, 0), low=0.0),
+    "sqrt": Operation(1, sqrt, lambda e, E: (1 - (1 - e) ** 0.5) ** 2 * E(1, 0), low=0.0),
     "identity": Operation(1, lambda a: a, lambda e, E: e**2 * E(2, 0)),
     "reciprocal": Operation(1, lambda a: 1 / a, lambda e, E: (1 / (1 - e) - 1) ** 2 * E(-2, 0), divides=True),
 }
-
-
-def sin(x: Any) -> Any:
-    """Of a tensor or an array, not to the same last bit on every machine."""
-    return x.sin() if hasattr(x, "sin") else np.sin(x)
-
-
-def cos(x: Any) -> Any:
-    """As `sin`."""
-    return x.cos() if hasattr(x, "cos") else np.cos(x)
 
 
 def _formula(operands: int, compute: Callable[..., Any]) -> Operation:
@@ -332,10 +340,10 @@ def _threshold(problem: Problem, epsilon: float, rule: str | None) -> float:
     error = 0.0
     for nodes in product(*(zip(*rule, strict=True) for rule in rules)):
         sums = np.array([node for node, _ in nodes])
-        exact = membership @ sums
-        wrong = exact + epsilon * (sums.sum() - 2 * exact)
+        right = membership @ sums
+        wrong = right + epsilon * (sums.sum() - 2 * right)
         weight = math.prod(w for _, w in nodes)
-        error += weight * (operation.compute(*wrong) - operation.compute(*exact)) ** 2
+        error += weight * (operation.compute(*wrong) - operation.compute(*right)) ** 2
     return _rounded(error, 9)  # one ulp in a moment of `_sum_rule` moves the eleventh digit
 
 

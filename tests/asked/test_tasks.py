@@ -2,6 +2,7 @@
 
 import json
 import math
+from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
@@ -509,3 +510,12 @@ def test_thresholds_have_no_digits_that_a_library_could_decide(operation, law, i
     found = threshold(pose(Task(operation), Ranges([[1, 2]], law), inputs), 1e-5)
     assert found == float(f"{found:.{digits}g}")
     assert threshold(pose(Task(operation), Ranges([[1, 2]], law), inputs), 1e-5, 1 / 3) == 1 / 3
+
+
+def test_the_root_is_rounded_correctly_whatever_the_processor():
+    a = torch.from_numpy(np.random.default_rng(0).uniform(0, 5, (1, 1, 2000)))
+    root = Targets([pose(Task("sqrt"), Ranges([[0, 5]], [[5, 10]]))], [0], a.device)(a)
+    # Half a unit in the last place at most: (√a ± ulp/2)² lie on both sides of a, in exact arithmetic.
+    for value, found in zip(a.flatten().tolist(), root.flatten().tolist(), strict=True):
+        half = Fraction(math.ulp(found)) / 2
+        assert (Fraction(found) - half) ** 2 <= Fraction(value) <= (Fraction(found) + half) ** 2
