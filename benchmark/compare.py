@@ -12,6 +12,7 @@ from benchmark.asked.replicas import CELL
 from benchmark.errors import UsageError, guarded, unknown
 from benchmark.results.agreement import (
     COMPARISON,
+    COUNT,
     ERROR_MARGIN,
     RATE_MARGIN,
     RATES,
@@ -24,6 +25,7 @@ from benchmark.results.intervals import BEYOND, EXACT_SEEDS
 from benchmark.results.statistics import OUTCOMES, SUMMARY, by_cell
 from benchmark.results.tables import read_table, table_path, to_csv, write_text
 from benchmark.showing import published
+from benchmark.showing.names import not_finite
 from benchmark.showing.texts import in_markdown, markdown, number, say
 
 FEW = 5  # cells that are named
@@ -36,7 +38,8 @@ and the 95% interval of the difference lies within ±{RATE_MARGIN:g}.
 Errors: A is the same where the 95% interval of their ratio lies within a factor of {FACTOR:g}, otherwise better or
 worse where a rank test rejects (5%, Holm-corrected over the cells) and the interval lies on that side. Where both hold
 the same seeds it is the median ratio over the seeds (one within a millionth of 1 is rounding and counts as 1), else the
-ratio of the medians.
+ratio of the medians; an error that is not finite is larger than any other. The medians of either side are of its finite
+errors: beside them, (24 of 25 ∞) stands for 24 seeds whose error is not finite.
 Whatever is left is inconclusive, which is not agreement: more seeds would tell, or the single seeds where a table does
 not hold them."""
 
@@ -138,7 +141,8 @@ def table_of(rows: pd.DataFrame, on: Sequence[str]) -> str:
     def side(row: pd.Series, name: str) -> str:
         value, low, high, seeds = (row[f"{column}_{name}"] for column in COMPARISON)
         interval = f" [{told(low)}, {told(high)}]" if low == low else ""
-        return f"{told(value)}{interval}" + (f", {seeds:.0f}" if seeds == seeds else "")
+        lost = not_finite(row[f"{COUNT}_{name}"], seeds)
+        return f"{told(value)}{interval}" + (f", {seeds:.0f}" if seeds == seeds else "") + lost
 
     def difference(row: pd.Series) -> str:
         # Logarithms are told as what they are of: ratios.

@@ -58,8 +58,9 @@ CAPTIONS = {
 def tables(folder: Path, asked: Mapping[tuple, str] | None = None) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """A folder's tables by name, brought up to date on disk, and sentences about what they leave out.
 
-    From the shards where there are some; else from the tables themselves, of which the summary and the numbers beside
-    published ones follow from the others. asked: cell -> digest of the configuration that counts (see `Store.rows`).
+    From the shards where there are some; else from the tables themselves, of which the summary, where it is not there,
+    and the numbers beside published ones follow from the others. asked: cell -> digest of the configuration that counts
+    (see `Store.rows`).
     Raises UsageError where there is neither, or a file that is not ours.
     """
     found: dict[str, pd.DataFrame] = {}
@@ -74,11 +75,13 @@ def tables(folder: Path, asked: Mapping[tuple, str] | None = None) -> tuple[dict
             found[name] = read_table(path, COLUMNS[name])
     sources = ("outcomes", "profile", "cells", "initialisation")
     if not shards and set(sources) <= set(found):
-        of = [set(found[name][CELL].itertuples(index=False, name=None)) for name in sources]
+        told = [*sources, *({"summary"} & set(found))]
+        of = [set(found[name][CELL].itertuples(index=False, name=None)) for name in told]
         if any(cells != of[0] for cells in of):
-            raise UsageError(f"{folder}: {', '.join(files[name].name for name in sources)} are not of the same cells")
-        found["summary"] = statistics.summary(*(found[name] for name in sources))
-        write_text(files["summary"], to_csv(found["summary"]))
+            raise UsageError(f"{folder}: {', '.join(files[name].name for name in told)} are not of the same cells")
+        if "summary" not in found:
+            found["summary"] = statistics.summary(*(found[name] for name in sources))
+            write_text(files["summary"], to_csv(found["summary"]))
         if (comparison := published.compare(found, None)) is not None:
             found["comparison"] = comparison
             write_text(files["comparison"], to_csv(comparison))

@@ -16,7 +16,7 @@ from benchmark.asked.replicas import CELL, KEY, SEMANTICS, Cell, Replica
 from benchmark.errors import UsageError, guarded, to_stderr
 from benchmark.results import statistics
 from benchmark.results.configured import cells_of
-from benchmark.results.tables import read_table, table_path
+from benchmark.results.tables import COUNT, read_table, table_path
 from benchmark.run import run, workers_for
 from benchmark.showing.texts import say
 from benchmark.training.cost import seconds
@@ -146,7 +146,10 @@ def _verify(options: argparse.Namespace) -> int:
                 whole, table = _whole_cells(outcomes, ours), table_path(folder, name)
                 if table.is_file() and not whole.empty:
                     theirs = read_table(table, CELL).merge(whole, on=CELL)
-                    told += differences(read_table(table_path(here, name), CELL).merge(whole, on=CELL), theirs, key)
+                    mine = read_table(table_path(here, name), CELL).merge(whole, on=CELL)
+                    if COUNT in mine and COUNT not in theirs:
+                        mine, theirs = _of_finite(mine, theirs, key, table.name)
+                    told += differences(mine, theirs, key)
                     numbers += theirs.drop(columns=key).size
     for sentence in told:
         say(sentence)
@@ -155,6 +158,16 @@ def _verify(options: argparse.Namespace) -> int:
         say(f"{eager} rows were trained eagerly, whose last digits are the same on one kind of machine only.")
     say(f"{len(rows)} rows, {numbers:,} numbers: " + (f"{len(told):,} differ." if told else "all are the same."))
     return 1 if told else 2 if len(rows) < len(drawn) else 0
+
+
+def _of_finite(
+    ours: pd.DataFrame, theirs: pd.DataFrame, key: Sequence[str], name: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows in which every seed has a finite number: what medians are of elsewhere, `theirs` does not tell."""
+    finite = ours[ours[COUNT] == 0]
+    if rest := len(ours) - len(finite):
+        to_stderr(f"{rest} rows of {name}, which has no {COUNT}, are not compared: seeds have no finite number there")
+    return finite, theirs.merge(finite[list(key)], on=list(key))
 
 
 def _whole_cells(outcomes: pd.DataFrame, ours: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pytest
 from benchmark import page
 from benchmark.results import statistics
 
-SUMMARY = f"{','.join(statistics.SUMMARY)}\nnalu,mul,positive,default,,success_rate,0.5,0.1,0.9,4\n"
+SUMMARY = f"{','.join(statistics.SUMMARY)}\nnalu,mul,positive,default,,success_rate,0.5,0.1,0.9,4,0\n"
 
 
 @pytest.fixture

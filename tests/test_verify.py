@@ -8,6 +8,8 @@ from conftest import QUICK
 
 from benchmark import verify
 from benchmark.asked.configs import compose
+from benchmark.asked.replicas import CELL
+from benchmark.results.tables import COUNT
 from benchmark.run import run
 
 
@@ -46,6 +48,15 @@ def test_every_row_of_a_run_is_trained_anew_to_the_same_numbers(folder, capsys):
     assert "12 of 12 rows are trained anew" in (said := capsys.readouterr().out)
     assert said.splitlines()[-1].startswith("12 rows, ") and "all are the same" in said
     assert content(folder) == before
+
+
+def test_where_a_table_does_not_tell_what_its_medians_leave_out_only_whole_ones_are_compared(capsys):
+    key = [*CELL, "x"]
+    ours = pd.DataFrame([["m"] * 5 + [x, 1.0, lost] for x, lost in enumerate((0, 2))], columns=[*key, "median", COUNT])
+    theirs = ours.drop(columns=COUNT).assign(median=[1.0, 3.0])
+    found = verify._of_finite(ours, theirs, key, "profile.csv")
+    assert verify.differences(*found, key) == [] and len(found[1]) == 1
+    assert "1 rows of profile.csv, which has no not_finite" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from benchmark.asked.replicas import CELL
 from benchmark.errors import UsageError, unknown
 from benchmark.results.intervals import bootstrap, difference_of_rates, holm, minus, rates_test, success_rate
 from benchmark.results.statistics import by_cell
+from benchmark.results.tables import COUNT
 
 RATES = ("success_rate", "success_rate_relative")
 ERRORS = ("interpolation", "extrapolation", "relative_extrapolation", "solved_at", "sparsity")
@@ -43,9 +44,9 @@ def differences(a: Table, b: Table, on: Sequence[str], metrics: Sequence[str]) -
     rejects, Holm-corrected over the metric's cells; the same where it does not and the interval lies within ±0.25.
     Other metrics, of which less is better: where both tables hold the same seeds, `difference` is the median of
     log10 (A / B) over the seeds and the test is Wilcoxon's; else it is log10 of the ratio of the medians and the test
-    is Mann and Whitney's; with bootstrap intervals. A is the same where the interval lies within a factor of 2, and
-    otherwise better or worse where the test rejects and the interval lies on that side. Whatever is left is
-    inconclusive, which is not agreement.
+    is Mann and Whitney's; with bootstrap intervals; an error that is not finite is larger than any other. A is the same
+    where the interval lies within a factor of 2, and otherwise better or worse where the test rejects and the interval
+    lies on that side. Whatever is left is inconclusive, which is not agreement.
 
     on: the columns of the key by which cells are joined. Raises UsageError where they do not tell a table's cells
     apart, a metric is not in both tables, or no cell is.
@@ -65,7 +66,8 @@ def differences(a: Table, b: Table, on: Sequence[str], metrics: Sequence[str]) -
     table["p_adjusted"] = table.groupby("metric")["p"].transform(lambda p: holm(p.to_numpy()))
     table["verdict"] = [_verdict(row) for row in table.to_dict("records")]
     order = [f"{name}_{side}" for side in "ab" for name in COMPARISON]
-    return table[[*on, "metric", *order, "difference", "low", "high", "p", "p_adjusted", "verdict"]]
+    judged = ["difference", "low", "high", "p", "p_adjusted", "verdict"]
+    return table[[*on, "metric", *order, *judged, f"{COUNT}_a", f"{COUNT}_b"]]
 
 
 def both_over_sets_of_ranges(a: Table, b: Table) -> tuple[Table, Table]:
@@ -92,7 +94,7 @@ def _with_pools(table: Table, other: Table) -> Table:
                 rows.append(row | {"range": preset, "seeds": cells["seeds"].sum()})
     if not rows:
         return table
-    pools = pd.DataFrame(rows)[[*CELL, "metric", *COMPARISON]]
+    pools = pd.DataFrame(rows).reindex(columns=[*CELL, "metric", *COMPARISON, COUNT])
     return replace(table, summary=pd.concat([table.summary, pools], ignore_index=True))
 
 
@@ -103,7 +105,7 @@ def _side(table: Table, on: Sequence[str], metrics: Sequence[str]) -> pd.DataFra
     if len(twice):
         cell = " × ".join(str(twice.iloc[0][name]) for name in on)
         raise UsageError(f"{', '.join(on)} do not tell the cells of {table.name} apart: it has {cell} more than once")
-    return rows[[*on, "metric", *COMPARISON]]
+    return rows.reindex(columns=[*on, "metric", *COMPARISON, COUNT])
 
 
 def _nothing_in_common(a: Table, b: Table, on: Sequence[str]) -> str:

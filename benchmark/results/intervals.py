@@ -74,17 +74,21 @@ def holm(p: np.ndarray) -> np.ndarray:
 
 
 def estimate(values: np.ndarray, cell: tuple[str, ...]) -> np.ndarray:
-    """The median of each row of [metric, seed] with its 95% percentile bootstrap interval: [metric, 3].
+    """The median of what is finite in each row of [metric, seed], its 95% percentile bootstrap interval: [metric, 3].
 
-    The generator is seeded by the cell's key. Infinite values are allowed. One seed has no interval, none no estimate.
+    The generator is seeded by the cell's key. One number has no interval. Where nothing is finite the estimate is
+    infinite, or nan where nothing is known.
     """
-    metrics, seeds = values.shape
-    if seeds == 0:
-        return np.full((metrics, 3), np.nan)
-    with np.errstate(invalid="ignore"):
-        centre = np.median(values, axis=-1)
-    ends = [np.full_like(centre, np.nan)] * 2 if seeds == 1 else bootstrap((values,), cell)
-    return np.stack([centre, *ends], axis=-1)
+    finite = np.isfinite(values)
+    found = np.full((len(values), 3), np.nan)
+    found[:, 0] = np.where(np.isinf(values).any(axis=-1), np.inf, np.nan)
+    for kept in {row.tobytes(): row for row in finite if row.any()}.values():
+        rows = (finite == kept).all(axis=-1)
+        own = values[rows][:, kept]
+        found[rows, 0] = np.median(own, axis=-1)
+        if kept.sum() > 1:
+            found[rows, 1:] = np.stack(bootstrap((own,), cell), axis=-1)
+    return found
 
 
 def bootstrap(samples: Sequence[np.ndarray], cell: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -13,13 +13,14 @@ import pandas as pd
 from benchmark.asked.conf_files import members_of
 from benchmark.asked.replicas import CELL
 from benchmark.errors import UsageError
-from benchmark.results.agreement import COMPARISON, Table, both_over_sets_of_ranges, differences
+from benchmark.results.agreement import COMPARISON, COUNT, Table, both_over_sets_of_ranges, differences
 from benchmark.results.intervals import success_rate
+from benchmark.results.statistics import of_most
 
 ASKED = ["task", "range", "protocol", "overrides"]
 METRICS = ("success_rate", "relative_extrapolation")  # ranks are by the first, or by the second where no cell has it
 SOLVED = 0.5  # a model solves a cell where more than this share of its seeds do
-RANKING = [*ASKED, "entrant", "model", "source", "standing", "metric", "rank", *COMPARISON, "cannot"]
+RANKING = [*ASKED, "entrant", "model", "source", "standing", "metric", "rank", *COMPARISON, "cannot", COUNT]
 VERDICTS = ["entrant", "against", *ASKED, "metric", *(f"{name}_{side}" for side in "ab" for name in COMPARISON),
             "difference", "low", "high", "p", "p_adjusted", "verdict"]  # fmt: skip
 
@@ -37,9 +38,10 @@ def ranking(sources: Sequence[Source]) -> tuple[pd.DataFrame, list[str]]:
     """(every entrant's rank in every cell of the first source, sentences about what is left out).
 
     Ranks are by success rate; where a cell has none, for want of a threshold, by median relative error outside. Those
-    that tie share a rank. Whoever cannot represent the task (`cannot`) has none. Of one model in several sources that
-    of the newest semantics counts, then that of the most seeds; where its configurations differ, each enters under the
-    name of its source. Published rates over a set of ranges stand beside ours over all of its ranges together.
+    that tie share a rank, and an error that is not finite in half the seeds comes last. Whoever cannot represent the
+    task (`cannot`) has none. Of one model in several sources that of the newest semantics counts, then that of the most
+    seeds; where its configurations differ, each enters under the name of its source. Published rates over a set of
+    ranges stand beside ours over all of its ranges together.
 
     Beside the columns of RANKING the table has `number`, the place of the source, and `given`, the overrides there.
     Raises UsageError where the first source can be ranked by nothing, or there are others and none has a cell of it.
@@ -52,10 +54,11 @@ def ranking(sources: Sequence[Source]) -> tuple[pd.DataFrame, list[str]]:
     chosen = rows[rows["metric"].eq(METRICS[0]) == by_rate]
     if without := _without(rows, chosen):
         notes.append(without)
-    worst_first = chosen["value"].round(12).where(chosen["metric"] == METRICS[0], -chosen["value"])
+    errors = of_most(chosen, "value")["value"]
+    worst_first = chosen["value"].round(12).where(chosen["metric"] == METRICS[0], -errors)
     ranks = worst_first.mask(chosen["cannot"]).groupby([chosen[name] for name in ASKED]).rank("min", ascending=False)
     table = chosen.assign(rank=ranks).sort_values([*ASKED, "rank", "entrant"], ignore_index=True)
-    return table[[*RANKING, "number", "given"]], notes
+    return table.reindex(columns=[*RANKING, "number", "given"]), notes
 
 
 def verdicts(table: pd.DataFrame, sources: Sequence[Source], entrant: str) -> pd.DataFrame:

@@ -15,15 +15,18 @@ OUTCOMES = [
     "last_interpolation", "last_extrapolation", "untrained", "threshold", "solved", "solved_relative", "solved_at",
     "sparsity", "verdict", "diverged_at", "steps", "dtype", "device", "engine", "torch", "benchmark", "seconds",
 ]  # fmt: skip
-SUMMARY = [*CELL, "metric", "value", "low", "high", "seeds"]
-PROFILE = [*CELL, "x", "error", "median", "low", "high", "relative", "seeds"]
-PLANE = [*CELL, "a", "b", "error", "relative", "seeds"]
+# not_finite: how many of the seeds have no finite number there; medians and quartiles are of the others.
+SUMMARY = [*CELL, "metric", "value", "low", "high", "seeds", "not_finite"]
+PROFILE = [*CELL, "x", "error", "median", "low", "high", "relative", "seeds", "not_finite"]
+PLANE = [*CELL, "a", "b", "error", "relative", "seeds", "not_finite"]
 SHOWN_SEEDS = 5
 RESPONSES = [
     *CELL, "operand", "x", "target", "median", "low", "high", "lowest", "highest",
-    *(f"seed_{number}" for number in range(SHOWN_SEEDS)), "seeds",
+    *(f"seed_{number}" for number in range(SHOWN_SEEDS)), "seeds", "not_finite",
 ]  # fmt: skip
-INITIALISATION = [*CELL, "saturation", "output", "output_low", "output_high", "target", "untrained", "seeds"]
+INITIALISATION = [
+    *CELL, "saturation", "output", "output_low", "output_high", "target", "untrained", "seeds", "not_finite",
+]  # fmt: skip
 CELLS = [
     *CELL, "inputs", "operands", "trained", "judged", "middle", "half_width", "threshold", "representable",
     "representable_trained", "why", "variance_trained", "variance_judged", "semantics",
@@ -84,29 +87,30 @@ def outcomes(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
 def profile(runs: pd.DataFrame, profiles: pd.DataFrame, diverged: pd.Series) -> pd.DataFrame:
     """The absolute error over the seeds at each x, mean, median and quartiles; and the median relative error.
 
-    error, median, low, high are in the target's units; relative to the mean absolute target at x. diverged: bool for
-    each row of `runs`; where it holds the error is infinite.
+    error, median, low, high are in the target's units; relative to the mean absolute target at x. The mean is infinite
+    where one error is; all else is of the finite errors, and not_finite counts the others. diverged: bool for each row
+    of `runs`; where it holds the error is infinite.
     """
     tables = []
     for cell, values in _measured(runs, profiles, ["x", "error", "target"], diverged):
         x, error, target = values
-        low, median, high = _quartiles(error)
+        low, median, high, lost = _quartiles(error)
         with np.errstate(divide="ignore", invalid="ignore"):
-            relative = np.where((target > 0).all(0), np.median(error / target, axis=0), np.nan)
-        tables.append((cell, len(error), [x[0], error.mean(0), median, low, high, relative]))
+            relative = np.where((target > 0).all(0), _quartiles(error / target)[1], np.nan)
+        tables.append((cell, len(error), [x[0], error.mean(0), median, low, high, relative], lost))
     return _below_each_other(tables, PROFILE)
 
 
 def plane(runs: pd.DataFrame, planes: pd.DataFrame, diverged: pd.Series, points: np.ndarray) -> pd.DataFrame:
-    """The median over the seeds of the absolute error at each point (a, b), and relative to the target there.
+    """The median over the seeds of the finite absolute errors at each point (a, b), and relative to the target there.
 
-    points: [2, point], those of every replica's rows in `planes`. diverged: as for `profile`.
+    points: [2, point], those of every replica's rows in `planes`. diverged, not_finite: as for `profile`.
     """
     tables = []
     for cell, (error, target) in _measured(runs, planes, ["error", "target"], diverged):
-        median = np.median(error, axis=0)
+        _, median, _, lost = _quartiles(error)
         relative = np.divide(median, target[0], out=np.full_like(median, np.nan), where=target[0] > 0)
-        tables.append((cell, len(error), [*points, median, relative]))
+        tables.append((cell, len(error), [*points, median, relative], lost))
     table = _below_each_other(tables, PLANE)
     # As many digits as float32 has: the table is the same before it is written and after it is read.
     return table.assign(**{name: table[name].to_numpy().astype(str).astype(float) for name in ("error", "relative")})
@@ -116,9 +120,9 @@ def responses(runs: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
     """What the networks of a cell answer where one operand is x and the other stays (`tasks.held`).
 
     answers: as `Store.measurements` gives them. operand: a or b. target: what is right. median, low and high
-    (quartiles), lowest, highest: of those answers that are numbers, infinite ones among them as they are sorted, which
-    are as many as seeds says. seed_0 … seed_4: of the cell's first five seeds. Answers are those at the selected step,
-    whatever the verdict is. A cell whose inputs are no operands has no part in it.
+    (quartiles), lowest, highest: of the answers that are finite, nan where none is; not_finite counts the others.
+    seed_0 … seed_4: of the cell's first five seeds. Answers are those at the selected step, whatever the verdict is. A
+    cell whose inputs are no operands has no part in it.
     """
     tables = []
     for cell, (x, target, own) in _measured(runs.sort_values(KEY), answers, ["x", "target", "answer"]):
@@ -126,9 +130,9 @@ def responses(runs: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
         operand = np.repeat(np.array(["a", "b"][:inputs], dtype=object), RESPONSE_SIZE)
         shown = np.full((SHOWN_SEEDS, x.shape[1]), np.nan)
         shown[: len(own)] = own[:SHOWN_SEEDS]
-        numbers = (~np.isnan(own)).sum(0)
-        told = [_single(values) for values in (*_spread(own), *shown)]
-        tables.append((cell, numbers, [operand, x[0], target[0], *told]))
+        *spread, lost = _spread(own)
+        told = [_single(values) for values in (*spread, *shown)]
+        tables.append((cell, len(own), [operand, x[0], target[0], *told], lost))
     return _below_each_other(tables, RESPONSES)
 
 
@@ -139,24 +143,19 @@ def _single(values: np.ndarray) -> np.ndarray:
 
 
 def _spread(values: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Median, quartiles, least and most of the numbers along the first axis; nan where there are none.
-
-    Quartiles are not interpolated between a finite number and an infinite one, and the median of two opposite
-    infinities is none.
+    """Median, quartiles, least and most of what is finite along the first axis, nan where nothing is; and how much is
+    not.
     """
-    ordered, count = np.sort(values, axis=0).astype(float), (~np.isnan(values)).sum(0)
+    finite = np.isfinite(values)
+    ordered, count = np.sort(np.where(finite, values, np.nan), axis=0).astype(float), finite.sum(0)
 
     def at(share: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         place = share * np.maximum(count - 1, 0)
-        ends = [np.take_along_axis(ordered, end(place).astype(int)[None], 0)[0] for end in (np.floor, np.ceil)]
-        with np.errstate(invalid="ignore"):
-            return ends[0] + (place % 1) * (ends[1] - ends[0]), *ends
+        low, high = (np.take_along_axis(ordered, end(place).astype(int)[None], 0)[0] for end in (np.floor, np.ceil))
+        return low + (place % 1) * (high - low), low, high
 
-    (_, below, above), low, high, least, most = map(at, (0.5, 0.25, 0.75, 0.0, 1.0))
-    with np.errstate(invalid="ignore"):
-        median = np.where(below == above, below, below / 2 + above / 2)
-    quartiles = [np.where(np.isfinite(part[0]), part[0], part[end]) for part, end in ((low, 1), (high, 2))]
-    return median, *quartiles, least[1], most[1]
+    (_, below, above), low, high = map(at, (0.5, 0.25, 0.75))
+    return below / 2 + above / 2, low[0], high[0], at(0.0)[1], at(1.0)[2], len(values) - count
 
 
 def by_cell(table: pd.DataFrame, names: Sequence[str] = CELL) -> dict[tuple, np.ndarray]:
@@ -191,26 +190,25 @@ def _measured(
 
 
 def _below_each_other(
-    parts: Sequence[tuple[tuple, int | np.ndarray, list[np.ndarray]]], columns: list[str]
+    parts: Sequence[tuple[tuple, int, list[np.ndarray], np.ndarray]], columns: list[str]
 ) -> pd.DataFrame:
-    """A table of (cell, seeds, at all points or each, the values of the columns between) for each cell."""
-    lengths = [len(values[0]) for _, _, values in parts]
-    keys = {name: [cell[i] for cell, _, _ in parts] for i, name in enumerate(CELL)}
-    table = pd.DataFrame(keys).take(np.repeat(np.arange(len(parts)), lengths)).reset_index(drop=True)
-    between = columns[len(CELL) : -1]
-    joined = [np.concatenate([values[i] for _, _, values in parts]) for i in range(len(between))] if parts else []
-    if parts:
-        seeds = [np.broadcast_to(seeds, len(values[0])) for _, seeds, values in parts]
-        table["seeds"] = np.concatenate(seeds)
-    return table.assign(**dict(zip(between, joined, strict=False))).reindex(columns=columns)
+    """A table of (cell, seeds, the values of the columns between, not_finite) for each cell."""
+    lengths = [len(lost) for *_, lost in parts]
+    keys = {name: [cell[i] for cell, *_ in parts] for i, name in enumerate(CELL)}
+    first = pd.DataFrame(keys | {"seeds": [seeds for _, seeds, *_ in parts]})
+    table = first.take(np.repeat(np.arange(len(parts)), lengths)).reset_index(drop=True)
+    own = [*columns[len(CELL) : -2], columns[-1]]
+    joined = [np.concatenate(of) for of in zip(*([*values, lost] for *_, values, lost in parts), strict=True)]
+    return table.assign(**dict(zip(own, joined, strict=False))).reindex(columns=columns)
 
 
 def initialisation(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     """What networks are like before training, over the seeds of a cell.
 
     saturation: mean share of effective weights that hardly move with their parameters (nan where there are none).
-    output, output_low, output_high: median and quartiles of the root mean square output on the interpolation set;
-    target: that of the target. untrained: median mean squared error there.
+    output, output_low, output_high: median and quartiles of the root mean square output on the interpolation set, of
+    those that are finite; not_finite counts the others. target: that of the target. untrained: median of the finite
+    mean squared errors there.
     """
     order = np.lexsort((curves["step"], curves["run"]))
     run, first = np.unique(curves["run"].to_numpy()[order], return_index=True)
@@ -219,27 +217,34 @@ def initialisation(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     outputs, saturation, targets = (runs[name].to_numpy(dtype=float) for name in columns)
     rows: list[tuple] = []
     for cell, places in by_cell(runs).items():
-        low, output, high = _quartiles(outputs[places])
+        low, output, high, lost = (quartile[0] for quartile in _quartiles(outputs[places, None]))
         target = np.sqrt(_middle(targets[places]))
         before = (pd.Series(saturation[places]).mean(), output, low, high, target, _middle(start[places]))
-        rows.append((*cell, *map(float, before), len(places)))
+        rows.append((*cell, *map(float, before), len(places), int(lost)))
     return pd.DataFrame(rows, columns=INITIALISATION)
 
 
 def _middle(values: np.ndarray) -> float:
-    """The median of those that are known, as pandas has it."""
-    known = values[~np.isnan(values)]
-    return float(np.median(known)) if len(known) else np.nan
+    """The median of those that are finite, nan where none is."""
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if len(finite) else np.nan
 
 
-def _quartiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Quartiles over the first axis; not interpolated between a finite error and an infinite one."""
-    with np.errstate(invalid="ignore"):
+def _quartiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(low, median, high) over the first axis of [seed, x], of what is finite; and how much is not.
+
+    Where nothing is finite they are infinite, or nan where nothing is known.
+    """
+    finite = np.isfinite(values)
+    lost = np.count_nonzero(~finite, axis=0)
+    if not lost.any():
         low, high = np.quantile(values, [0.25, 0.75], axis=0)
-    outer = np.quantile(values, 0.25, axis=0, method="lower"), np.quantile(values, 0.75, axis=0, method="higher")
-    finite = np.isfinite(values).all(axis=0)
-    low, high = (np.where(finite, inner, end)[()] for inner, end in zip((low, high), outer, strict=True))
-    return low, np.median(values, axis=0), high
+        return low, np.median(values, axis=0), high, lost
+    found = np.where(np.isinf(values).any(axis=0), np.inf, np.nan) * np.ones((3, 1))
+    some = finite.any(axis=0)
+    found[:, some] = np.nanquantile(np.where(finite, values, np.nan)[:, some], [0.25, 0.5, 0.75], axis=0)
+    low, median, high = found.astype(values.dtype)
+    return low, median, high, lost
 
 
 def cells(runs: pd.DataFrame) -> pd.DataFrame:
@@ -254,15 +259,16 @@ def summary(
 
     success_rate (of the networks that have a threshold), success_rate_relative: Wilson. The errors, solved_at and
     sparsity (of the solved seeds), score and score_interpolation (100 × extrapolation or interpolation error / the
-    cell's median untrained one, Trask et al. 2018, Table 1): medians with percentile bootstrap. solved_at_mean,
-    sparsity_mean: means of the solved with the intervals of Madsen & Johansen 2020. horizon: the largest multiple of
-    the training half-width up to which the median relative error stays under 1%; low and high are those of the upper
-    and lower quartile of the seeds' errors.
+    cell's median untrained one, Trask et al. 2018, Table 1): medians of what is finite with percentile bootstrap,
+    infinite where nothing is; not_finite counts the rest. solved_at_mean, sparsity_mean: means of the solved with the
+    intervals of Madsen & Johansen 2020. horizon: the largest multiple of the training half-width up to which the median
+    relative error stays under 1%; low and high are those of the upper and lower quartile of the seeds' errors, and
+    not_finite is the least count along the profile.
     """
     rows: list[tuple] = []
     profiles = by_cell(profile)
     facts = {tuple(row[name] for name in CELL): row for row in cells.to_dict("records")}
-    along = {name: profile[name].to_numpy() for name in PROFILE[len(CELL) : -1]}
+    along = {name: profile[name].to_numpy() for name in PROFILE[len(CELL) :]}
     before = initialisation.set_index(CELL)["untrained"].to_dict()
     names = ("solved", "solved_relative", "solved_at", "sparsity", "threshold", "untrained", *ERRORS)
     columns = {name: outcomes[name].to_numpy() for name in names}
@@ -274,18 +280,21 @@ def summary(
         untrained = {"extrapolation": _middle(group["untrained"]), "interpolation": before[cell]}
         with np.errstate(invalid="ignore"):  # inf / inf, where every network diverges or starts so
             scores = [100 * group[name] / (error or np.nan) for name, error in untrained.items()]
-        medians = estimate(np.vstack([*(group[name] for name in ERRORS), *scores]), cell)
+        of_all = np.vstack([*(group[name] for name in ERRORS), *scores])
+        medians, lost = estimate(of_all, cell), np.count_nonzero(~np.isfinite(of_all), axis=1)
         solved_at, sparsity = estimate(of_solved, cell)
-        seeds, count = len(places), int(solved.sum())
+        seeds, count, unknown = len(places), int(solved.sum()), int(np.count_nonzero(~np.isfinite(of_solved[1])))
+        own = {name: values[profiles[cell]] for name, values in along.items()}
+        nowhere = own["not_finite"].min()
         metrics = {
-            **{name: (*medians[i], seeds) for i, name in enumerate((*ERRORS, "score", "score_interpolation"))},
-            "success_rate": (*success_rate(int((solved & judged).sum()), int(judged.sum())), int(judged.sum())),
-            "success_rate_relative": (*success_rate(int(group["solved_relative"].sum()), seeds), seeds),
-            "solved_at": (*solved_at, count),
-            "solved_at_mean": (*mean_solved_at(of_solved[0]), count),
-            "sparsity": (*sparsity, count),
-            "sparsity_mean": (*mean_sparsity(of_solved[1]), count),
-            "horizon": (*horizon({name: values[profiles[cell]] for name, values in along.items()}, facts[cell]), seeds),
+            **{name: (*medians[i], seeds, lost[i]) for i, name in enumerate((*ERRORS, "score", "score_interpolation"))},
+            "success_rate": (*success_rate(int((solved & judged).sum()), int(judged.sum())), int(judged.sum()), 0),
+            "success_rate_relative": (*success_rate(int(group["solved_relative"].sum()), seeds), seeds, 0),
+            "solved_at": (*solved_at, count, 0),
+            "solved_at_mean": (*mean_solved_at(of_solved[0]), count, 0),
+            "sparsity": (*sparsity, count, unknown),
+            "sparsity_mean": (*mean_sparsity(of_solved[1]), count, unknown),
+            "horizon": (*horizon(own, facts[cell]), seeds, nowhere),
         }
         rows += [(*cell, metric, *metrics[metric]) for metric in sorted(metrics)]
     return pd.DataFrame(rows, columns=SUMMARY)
@@ -295,10 +304,13 @@ def horizon(profile: Mapping[str, Any], cell: Mapping[str, Any] | pd.Series) -> 
     """Largest distance from the training range's middle, in half-widths, up to which the relative error stays < 1%
     from the range's edge on: inside, where targets may pass 0, the interpolation error judges.
 
-    Of the median seed, of the upper and of the lower quartile; 0 where it fails at the edge already. Of one input the
-    worse side counts, in shares of the root mean square target of both.
+    Of the median seed, of the upper and of the lower quartile; 0 where it fails at the edge already. What is not finite
+    counts as beyond any limit: the horizon of the median ends where it is not finite for half the seeds, those of the
+    quartiles where it is not for a quarter and for three; a profile that does not tell it has infinite ones there. Of
+    one input the worse side counts, in shares of the root mean square target of both.
     """
     x, relative, median = (np.asarray(profile[name]) for name in ("x", "relative", "median"))
+    lost = np.nan_to_num(np.asarray(profile["not_finite"], dtype=float)) / np.asarray(profile["seeds"])
     distance = np.abs(x - cell["middle"]) / cell["half_width"] if cell["inputs"] == 1 else x
     outside = distance > 1 - 1e-9
     # The two sides of a range that is not the middle of its profile meet at the nearest multiple of the spacing.
@@ -308,17 +320,33 @@ def horizon(profile: Mapping[str, Any], cell: Mapping[str, Any] | pd.Series) -> 
         target = np.where(np.isnan(relative), 0, median / relative)  # nan where it is 0 / 0: not told
     scale = np.sqrt(np.bincount(at, weights=target**2) / np.bincount(at))[at]
 
-    def reach(errors: np.ndarray) -> float:
+    def reach(errors: np.ndarray, most_lost: float) -> float:
         with np.errstate(divide="ignore", invalid="ignore"):
-            good = (errors < HORIZON_ERROR * scale) | (errors == 0)
+            good = ((errors < HORIZON_ERROR * scale) | (errors == 0)) & (lost < most_lost)
         # Where the median is 0, the table does not tell what share of the target another error is.
-        told = outside & (good | (scale > 0) | np.isinf(errors))
+        told = outside & (good | (scale > 0) | np.isinf(errors) | (lost >= most_lost))
         failed = distance[told & ~good]
         within = distance[told & (distance < failed.min())] if len(failed) else distance[told]
         return float(within.max()) if len(within) else 0.0
 
     worse, better = np.asarray(profile["high"]), np.asarray(profile["low"])
-    return reach(median), reach(worse), reach(better)
+    return reach(median, 1 / 2), reach(worse, 1 / 4), reach(better, 3 / 4)
+
+
+def finite_medians(table: pd.DataFrame, by: Sequence[str], columns: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The median of what is finite in each column, infinite where nothing is, by group; and how much is not finite."""
+    finite = table[[*columns]].where(np.isfinite(table[[*columns]]))
+    groups = [table[name] for name in by]
+    lost = finite.isna().groupby(groups, sort=False).sum()
+    return finite.groupby(groups, sort=False).median().fillna(np.inf), lost
+
+
+def of_most(table: pd.DataFrame, *medians: str) -> pd.DataFrame:
+    """The table with these medians infinite where half of the seeds or more are: few others make no model look good."""
+    if not {"not_finite", "seeds"} <= set(table):
+        return table
+    most = table["not_finite"] * 2 >= table["seeds"].clip(lower=1)
+    return table.assign(**{name: table[name].mask(most, np.inf) for name in medians})
 
 
 def thin(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:

@@ -32,6 +32,7 @@ TEXTS = {
     "standing", "rule",
 }  # fmt: skip
 TRUTHS = {"solved", "solved_relative"}
+COUNT = "not_finite"
 WITHIN = ("metric", "operand", "x", "a", "b", "step")  # what tells the rows of one cell or replica apart
 MISSING = ["", "nan", "NaN", "NA"]
 # A text that a spreadsheet would take for a formula: `to_csv` puts an apostrophe before it, `read_table` takes it away.
@@ -100,12 +101,13 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """A results table with every digit of its file, plain or gzipped; what is missing is nan, but "" among names.
 
     Raises UsageError where it lacks one of these columns, or one of them holds something else than it is to, or rows of
-    one key stand there twice.
+    one key stand there twice. COUNT may be missing, as a whole or in a row: medians of older tables, and those that
+    papers print, leave nothing out, and do not tell how much is not finite.
     """
     try:
         content = _content(path)
         header = list(pd.read_csv(io.BytesIO(content), nrows=0, dtype=str))
-        if missing := [column for column in columns if column not in header]:
+        if missing := [column for column in columns if column not in (*header, COUNT)]:
             semicolons = len(header) == 1 and ";" in header[0]
             hint = ": its values are separated by semicolons, and are to be by commas" if semicolons else ""
             raise ValueError(f"it lacks the columns {', '.join(missing)}{hint}")
@@ -119,6 +121,8 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         for name in (name for name in header if name in TEXTS):
             shielded = [text for text in table[name].unique() if text[:1] == "'" and FORMULA.match(text[1:])]
             table[name] = table[name].replace({text: text[1:] for text in shielded})
+        if COUNT in columns and COUNT not in header:
+            table[COUNT] = np.nan
         for name in (name for name in columns if name not in TEXTS and len(table)):
             kinds, what = ("b", "True and False") if name in TRUTHS else ("iuf", "numbers")
             if table[name].dtype.kind not in kinds:

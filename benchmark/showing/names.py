@@ -71,6 +71,17 @@ def ordered(names: Iterable[str], known: Iterable[str]) -> list[str]:
     return sorted(set(names), key=lambda name: (places.get(head(name, places), len(places)), name))
 
 
+def not_finite(lost: float, seeds: float | None = None) -> str:
+    """What stands beside a median: of how many seeds, which it leaves out, the numbers are not finite.
+
+    >>> not_finite(0), not_finite(24), not_finite(24, 25)
+    ('', ' (24∞)', ' (24 of 25 ∞)')
+    """
+    if not lost > 0:
+        return ""
+    return f" ({lost:.0f}∞)" if seeds is None else f" ({lost:.0f} of {seeds:.0f} ∞)"
+
+
 def natural(name: str) -> list:
     """A sorting key in which 9 comes before 10.
 

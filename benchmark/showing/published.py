@@ -12,6 +12,7 @@ from benchmark.asked.configs import restored
 from benchmark.asked.replicas import CELL, Cell, Replica
 from benchmark.errors import unknown
 from benchmark.results.agreement import (
+    COUNT,
     ERRORS,
     RATE_MARGIN,
     RATES,
@@ -25,7 +26,7 @@ from benchmark.results.intervals import BEYOND, EXACT_SEEDS
 from benchmark.results.store import Store
 from benchmark.results.tables import read_table, table_path
 from benchmark.showing import texts
-from benchmark.showing.names import MODELS, TASKS, label, ordered
+from benchmark.showing.names import MODELS, TASKS, label, not_finite, ordered
 
 ORIGIN = ["source", "standing"]
 VALUES = ["value", "low", "high", "seeds"]
@@ -33,7 +34,7 @@ COMPARABLE = (*RATES, *ERRORS, *UNTESTED)
 FEW = 3  # cells that are named
 COMPARISON = [
     *(*CELL, "metric", *VALUES, "published", "published_low", "published_high", "published_seeds"),
-    *("difference", "difference_low", "difference_high", "p", "p_adjusted", "verdict", *ORIGIN),
+    *("difference", "difference_low", "difference_high", "p", "p_adjusted", "verdict", *ORIGIN, COUNT),
 ]
 RULE = (
     "(= agrees: Boschloo's test, Holm-corrected over the table, does not reject and the 95% interval of the difference "
@@ -50,7 +51,7 @@ def load(name: str) -> pd.DataFrame:
     path = table_path(PUBLISHED, name)
     if not path.is_file():
         raise unknown("published table", name, published_tables("source"))
-    return read_table(path, ORIGIN)
+    return read_table(path, [*ORIGIN, COUNT])
 
 
 def compare(tables: Mapping[str, pd.DataFrame], store: Store | None) -> pd.DataFrame | None:
@@ -106,9 +107,10 @@ def tell(comparison: pd.DataFrame, outcomes: pd.DataFrame | None) -> str:
 
 def _errors_at_inputs(published: pd.DataFrame, profile: pd.DataFrame) -> pd.DataFrame:
     """The mean absolute error at each published x."""
-    ours = profile.loc[profile["x"].isin(published["x"]), [*CELL, "x", "error", "low", "high", "seeds"]]
+    ours = profile.loc[profile["x"].isin(published["x"]), [*CELL, "x", "error", "low", "high", "seeds", COUNT]]
     theirs = published.rename(columns={"error": "published"})[["model", "task", "x", "published", *ORIGIN]]
-    return ours[ours["task"].isin(published["task"])].merge(theirs, on=["model", "task", "x"], how="left")
+    both = ours[ours["task"].isin(published["task"])].merge(theirs, on=["model", "task", "x"], how="left")
+    return both[[*(name for name in both if name != COUNT), COUNT]]
 
 
 def _tell_errors(table: pd.DataFrame, _: pd.DataFrame | None) -> str:
@@ -162,7 +164,7 @@ def _metrics(published: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> pd.
     if not parts:
         return pd.DataFrame(columns=COMPARISON)
     table = pd.concat(parts, ignore_index=True).rename(columns={"low": "difference_low", "high": "difference_high"})
-    table = table.rename(columns={f"{name}_a": name for name in VALUES})
+    table = table.rename(columns={f"{name}_a": name for name in (*VALUES, COUNT)})
     table = table.rename(columns={f"{name}_b": f"published_{name}".removesuffix("_value") for name in VALUES})
     table = table.merge(published[[*on, "metric", *ORIGIN]], on=[*on, "metric"])[COMPARISON]
     return table.sort_values("metric", key=lambda names: names.map(COMPARABLE.index), kind="stable")
@@ -174,8 +176,9 @@ def _tell_metrics(table: pd.DataFrame, _: pd.DataFrame | None) -> str:
     groups = ["metric", "range", "protocol", "overrides"]
     for (metric, range_, protocol, overrides), group in table.groupby(groups, sort=False):
         cell = lambda row: (
-            f"{texts.number(row['value'])} [{texts.number(row['low'])}, {texts.number(row['high'])}] "
-            f"({texts.number(row['published'])}){' ' + SYMBOLS[row['verdict']] if row['p'] == row['p'] else ''}"
+            f"{texts.number(row['value'])} [{texts.number(row['low'])}, {texts.number(row['high'])}]"
+            f"{not_finite(row[COUNT], row['seeds'])} ({texts.number(row['published'])})"
+            f"{' ' + SYMBOLS[row['verdict']] if row['p'] == row['p'] else ''}"
         )
         shown = group.assign(text=[cell(row) for row in group.to_dict("records")])
         wide = shown.pivot(index="model", columns="task", values="text").fillna("")
@@ -273,9 +276,11 @@ def _tell_predictions(table: pd.DataFrame, outcomes: pd.DataFrame | None) -> str
         theirs = float(np.sqrt(((first["published"] - first["target"]) ** 2).mean() / (first["target"] ** 2).mean()))
         if own is not None:
             errors = np.sort(own["relative_extrapolation"].to_numpy())
+            finite = errors[np.isfinite(errors)]
+            median = texts.number(float(np.median(finite)) if len(finite) else np.inf)
             lines.append(
                 f"Relative error on the test rows over {len(errors)} seeds: "
-                f"median {texts.number(float(np.median(errors)))}, "
+                f"median {median}{not_finite(len(errors) - len(finite), len(errors))}, "
                 f"best {texts.number(float(errors[0]))} (the best, not the typical one), "
                 f"{(errors < 1e-4).sum()} of {len(errors)} below 1e-4; "
                 f"the tutorial's own ten rows: {texts.number(theirs)}."

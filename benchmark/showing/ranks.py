@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from benchmark.asked.replicas import CELL
-from benchmark.results.agreement import SYMBOLS, VERDICTS
+from benchmark.results.agreement import COUNT, SYMBOLS, VERDICTS
 from benchmark.results.ranking import ASKED, METRICS, SOLVED, is_pool
-from benchmark.showing.names import MODELS, TASKS, label, latex, natural, ordered
+from benchmark.showing.names import MODELS, TASKS, label, latex, natural, not_finite, ordered
 from benchmark.showing.texts import in_markdown, markdown, number, table
 
 NAMED = 5  # models that a sentence names
@@ -92,7 +92,11 @@ def short(entrant: str, ranking: pd.DataFrame, cells: Iterable[tuple] | None = N
     rows: dict[tuple, dict[str, str]] = {}
     varying = [name for name in ("protocol", "overrides") if own[name].nunique() > 1]
     for row in own.to_dict("records"):
-        value = f"{row['value']:.0%}" if row["metric"] == METRICS[0] else f"error {number(row['value'])}"
+        value = (
+            f"{row['value']:.0%}"
+            if row["metric"] == METRICS[0]
+            else f"error {number(row['value'])}{not_finite(row[COUNT])}"
+        )
         cell = tuple(row[name] for name in ASKED)
         text = CANNOT if row["cannot"] else f"{row['rank']:.0f} of {count.get(cell, 0)}" if row["rank"] > 0 else "–"
         text = f"{text if everybody[cell] > 1 else 'alone'} ({value})"
@@ -170,6 +174,7 @@ def _matrix(
         value = told(row["value"])
         if row["low"] == row["low"]:
             value += f" [{told(row['low'])}, {told(row['high'])}]"
+        value += not_finite(row[COUNT], row["seeds"])
         rank = CANNOT if row["cannot"] else f"{row['rank']:.0f}." if row["rank"] > 0 else ""
         place = (row["entrant"], *(row[name] for name in ASKED))
         verdict = "".join(sign.get(place, "") for sign in signs)

@@ -12,9 +12,9 @@ from tabulate import tabulate
 from benchmark.asked.replicas import CELL
 from benchmark.errors import plain
 from benchmark.results.agreement import RATES
-from benchmark.results.statistics import VERDICTS
+from benchmark.results.statistics import VERDICTS, finite_medians
 from benchmark.showing.findings import in_short
-from benchmark.showing.names import MODELS, TASKS, label, latex, natural, ordered
+from benchmark.showing.names import MODELS, TASKS, label, latex, natural, not_finite, ordered
 
 # The metrics of a report, or of a table that has none of the first three; and whether more of it is better.
 SHOWN = {"success_rate": True, "relative_extrapolation": False, "horizon": True}
@@ -29,6 +29,7 @@ HEADINGS = {
     "solved_at": "Step at which a seed solves the task, median [95% interval]",
     "sparsity": "Sparsity error of the solved seeds, median [95% interval]",
 }
+LOST = "(24 of 25 ∞): the numbers of so many seeds are not finite, and the median is of the others"
 MEANINGS = {
     "diverged": "training ended in numbers that are not finite",
     "solved": "the error outside the training range is below the threshold, that of weights which are each wrong by ε "
@@ -110,6 +111,8 @@ def matrix(summary: pd.DataFrame, metric: str, bold: str, write: Callable[[str],
     """One metric of one range as text, model × task, with its interval; `bold` is a pattern for the best of each task
     if most of its seeds solve it.
 
+    Beside a median that leaves seeds out stands how many, and it is never the best.
+
     summary: the rows of that range, of the metric and of the success rate. write: what the format does to plain text.
 
     >>> row = {"model": "nac", "task": "add", "metric": "success_rate", "value": 0.98, "low": 0.93, "high": 0.99}
@@ -118,15 +121,17 @@ def matrix(summary: pd.DataFrame, metric: str, bold: str, write: Callable[[str],
     """
     rows = summary[summary["metric"] == metric]
     rates = summary[summary["metric"] == "success_rate"].set_index(["model", "task"])["value"].to_dict()
-    values = rows.pivot(index="model", columns="task", values="value")
     more = (SHOWN | OTHERWISE)[metric]
-    best = values.max() if more else values.min()
+    whole = rows.assign(value=rows["value"].mask(rows.get("not_finite", 0 * rows["value"]) > 0))
+    compared = whole.pivot(index="model", columns="task", values="value")
+    best = compared.max() if more else compared.min()
     told = (lambda value: number(round(100 * value, 0))) if metric in RATES else number
 
     def cell(row: pd.Series) -> str:
         value, low, high = (told(row[name]) for name in ("value", "low", "high"))
-        text = write(value if low == high == "–" else f"{value} [{low}, {high}]")
-        solved = rates.get((row["model"], row["task"]), 0.0) > 0.5
+        lost = row.get("not_finite", 0)
+        text = write((value if low == high == "–" else f"{value} [{low}, {high}]") + not_finite(lost, row.get("seeds")))
+        solved = rates.get((row["model"], row["task"]), 0.0) > 0.5 and not lost > 0
         return bold.format(text) if solved and row["value"] == best[row["task"]] else text
 
     texts = rows.assign(text=[cell(row) for _, row in rows.iterrows()]).pivot(
@@ -158,8 +163,12 @@ def markdown_tables(summary: pd.DataFrame) -> str:
     for (range_, protocol, overrides), metric, rows in matrices(summary):
         where = in_markdown(" · ".join(filter(None, (range_, protocol, overrides))))
         frame = matrix(rows, metric, "**{}**", write=in_markdown).rename_axis("model").reset_index()
-        parts.append(f"**{where}**: {HEADINGS[metric]}\n\n{markdown(frame)}")
+        parts.append(f"**{where}**: {_heading(metric, rows)}\n\n{markdown(frame)}")
     return "\n\n".join(parts)
+
+
+def _heading(metric: str, rows: pd.DataFrame) -> str:
+    return HEADINGS[metric] + (f"; {LOST}" if (rows.get("not_finite", pd.Series()) > 0).any() else "")
 
 
 def latex_tables(summary: pd.DataFrame) -> str:
@@ -169,7 +178,7 @@ def latex_tables(summary: pd.DataFrame) -> str:
         frame = matrix(rows, metric, r"\textbf{{{}}}", write=latex)
         counts = sorted({f"{seeds:.0f}" for seeds in rows.loc[rows["metric"] == metric, "seeds"].dropna()}, key=int)
         seeds = [f"{' to '.join(dict.fromkeys((counts[0], counts[-1])))} seeds"] if counts else []
-        caption = "; ".join(filter(None, (HEADINGS[metric], range_, protocol, overrides, *seeds))) + "."
+        caption = "; ".join(filter(None, (_heading(metric, rows), range_, protocol, overrides, *seeds))) + "."
         words = re.findall(r"[A-Za-z0-9.]+", " ".join((metric, range_, protocol, overrides)))
         written = frame.style.to_latex(
             hrules=True,
@@ -186,6 +195,8 @@ def report(outcomes: pd.DataFrame, summary: pd.DataFrame, cells: pd.DataFrame) -
     """The cells' success rates, errors and verdicts, what the verdicts mean, and why what is impossible is so."""
     metrics = summary.set_index([*CELL, "metric"])
     varying = [name for name in ("protocol", "overrides") if outcomes[name].nunique() > 1]
+    medians, lost = finite_medians(outcomes, CELL, ["relative_interpolation", "relative_extrapolation"])
+    medians, lost = ({names: row for names, *row in of.itertuples(name=None)} for of in (medians, lost))
     rows = []
     for names, group in outcomes.groupby(CELL, sort=False):
         own = dict(zip(CELL, names, strict=True))
@@ -197,8 +208,10 @@ def report(outcomes: pd.DataFrame, summary: pd.DataFrame, cells: pd.DataFrame) -
             {name: own[name] for name in ("model", "task", "range", *varying)}
             | {"success [95%]": success if rate["seeds"] else "–"}
             | {"solved at": "–" if math.isnan(at["value"]) else f"{at['value']:,.0f}"}
-            | {"error inside": number(group["relative_interpolation"].median())}
-            | {"outside": number(group["relative_extrapolation"].median())}
+            | {
+                side: number(middle) + not_finite(count, len(group))
+                for side, middle, count in zip(("error inside", "outside"), medians[names], lost[names], strict=True)
+            }
             | {"verdicts (seeds)": verdicts}
         )
     seen = [verdict for verdict in VERDICTS if (outcomes["verdict"] == verdict).any()]
@@ -209,6 +222,7 @@ def report(outcomes: pd.DataFrame, summary: pd.DataFrame, cells: pd.DataFrame) -
         "",
         "Errors are relative (RMS error over RMS target), medians over the seeds.",
     ]
+    lines += [f"{LOST}."] if any(any(of) for of in lost.values()) else []
     lines += [f"{verdict}: {MEANINGS[verdict]}." for verdict in seen]
     return "\n".join(lines + late(outcomes) + of_cells(cells))
 

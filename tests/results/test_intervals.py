@@ -20,9 +20,10 @@ def test_bootstrap_intervals_cover_the_true_median_about_as_often_as_they_say():
 
 
 def test_infinite_and_single_and_absent_values_have_honest_estimates():
-    half = intervals.estimate(np.array([[1.0] * 6 + [np.inf] * 5]), ("c",))[0]
-    assert half[0] == 1
-    assert np.isinf(half[2])
+    some, whole, none = intervals.estimate(np.array([[1.0, 2, 3, np.inf], [1, 2, 3, 4], [np.inf] * 4]), ("c",))
+    assert some.tolist() == intervals.estimate(np.array([[1.0, 2, 3]]), ("c",))[0].tolist()
+    assert whole[0] == 2.5 and np.isfinite(whole).all()
+    assert np.isinf(none[0]) and np.isnan(none[1:]).all()
     assert np.isnan(intervals.estimate(np.array([[3.0]]), ("c",))[0]).tolist() == [False, True, True]
     assert np.isnan(intervals.estimate(np.empty((1, 0)), ("c",))).all()
 

@@ -83,6 +83,12 @@ def test_cells_without_a_threshold_are_ranked_by_the_median_relative_error_and_t
     assert list(verdicts(ranking(alone)[0], alone, "net")["verdict"]) == ["inconclusive"]
 
 
+def test_a_median_of_the_few_seeds_that_did_not_diverge_comes_last():
+    rows = summary(("net", "positive", 1e-9, 25), ("nmu", "positive", 0.5, 25), metric="relative_extrapolation")
+    assert places(ranking([source("mine", rows.assign(not_finite=[24, 12]))])[0]) == {"nmu": 1, "net": 2}
+    assert places(ranking([source("mine", rows.assign(not_finite=[12, 24]))])[0]) == {"net": 1, "nmu": 2}
+
+
 def test_settings_of_a_models_own_make_another_entrant_and_those_of_all_another_cell():
     mine = summary(
         ("net", "positive", 5, 25, "model.net.options.width=8"),

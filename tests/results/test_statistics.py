@@ -7,6 +7,7 @@ from scipy import stats
 
 from benchmark.asked.replicas import CELL
 from benchmark.results import statistics
+from benchmark.showing import texts
 
 FACTS = {
     "inputs": 2, "operands": 2, "trained": "[1, 2]", "judged": "[2, 6]", "middle": 1.5, "half_width": 0.5,
@@ -87,14 +88,17 @@ def profiled(errors, target=1.0, x=(0.0, 1.0, 2.0, 3.0), diverged=()):
     return statistics.profile(runs, pd.concat(tables, ignore_index=True), runs["run"].isin(diverged))
 
 
-def test_a_profile_holds_means_quartiles_and_the_relative_median_even_of_infinite_errors():
+def test_a_profile_holds_means_and_quartiles_of_what_is_finite_and_counts_the_rest():
     table = profiled([[1, 1, 1, 1], [2, 2, 2, np.inf], [6, 2, np.inf, np.inf]], target=2.0)
     assert table["error"].tolist() == [3, 5 / 3, np.inf, np.inf]
-    assert table["median"].tolist() == [2, 2, 2, np.inf]
-    assert table["relative"].tolist() == [1, 1, 1, np.inf]
-    assert table["low"].tolist() == [1.5, 1.5, 1, 1]
-    assert table["high"].tolist() == [4, 2, np.inf, np.inf]
+    assert table["median"].tolist() == [2, 2, 1.5, 1]
+    assert table["relative"].tolist() == [1, 1, 0.75, 0.5]
+    assert table["low"].tolist() == [1.5, 1.5, 1.25, 1]
+    assert table["high"].tolist() == [4, 2, 1.75, 1]
     assert table["seeds"].unique().tolist() == [3]
+    assert list(table)[-1] == "not_finite" and table["not_finite"].tolist() == [0, 0, 1, 2]
+    nobody = profiled([[np.inf] * 4] * 3)
+    assert np.isinf(nobody[["median", "low", "high", "relative"]]).all(axis=None)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +202,8 @@ def test_a_plane_holds_the_median_over_the_seeds_at_each_point_and_knows_no_rela
     assert table["relative"].iloc[0] == 1.5
     assert np.isnan(table["relative"].iloc[1])
     diverged = statistics.plane(runs, planes, pd.Series([True, True, False]), points)
-    assert np.isinf(diverged["error"]).all()
+    assert diverged["error"].tolist() == [8, 0]
+    assert diverged["not_finite"].tolist() == [2, 2]
 
 
 def test_the_initialisation_is_told_before_the_first_step():
@@ -209,11 +214,11 @@ def test_the_initialisation_is_told_before_the_first_step():
     ]
     curves = pd.DataFrame({"run": [0, 0, 1, 1, 2, 2], "step": [0, 9] * 3, "interpolation": [4, 0, 5, 0, 6, 0]})
     row = statistics.initialisation(pd.DataFrame(facts), curves).iloc[0]
-    assert row[["saturation", "output", "target", "untrained", "seeds"]].tolist() == [0.5, 2.0, 3.0, 5.0, 3]
-    assert np.isinf(row["output_high"])
+    assert row[["saturation", "output", "target", "untrained", "seeds"]].tolist() == [0.5, 1.5, 3.0, 5.0, 3]
+    assert (row["output_high"], row["not_finite"]) == (1.75, 1)
 
 
-def test_responses_tell_the_spread_of_the_answers_with_infinite_ones_as_they_are_sorted():
+def test_responses_tell_the_spread_of_the_finite_answers_and_count_the_others():
     answers = np.array([[1, -np.inf, np.nan], [3, 2, np.nan], [2, 7, np.nan], [9, np.inf, np.nan], [4, np.nan, np.nan]])
     runs = pd.DataFrame([dict.fromkeys(CELL, "c") | {"seed": 9 - s, "run": s} for s in range(5)])
     points = np.pad(answers, ((0, 0), (0, 38)))
@@ -223,11 +228,12 @@ def test_responses_tell_the_spread_of_the_answers_with_infinite_ones_as_they_are
     )
     assert list(table) == statistics.RESPONSES
     assert set(table["operand"]) == {"a"}
-    spread = ["median", "low", "high", "lowest", "highest", "seeds"]
-    assert table.loc[0, spread].tolist() == [3, 2, 4, 1, 9, 5]
-    assert table.loc[1, spread].tolist() == [4.5, -np.inf, np.inf, -np.inf, np.inf, 4]
-    assert table.loc[2, spread[:-1]].isna().all()
-    assert table.loc[2, "seeds"] == 0
+    spread = ["median", "low", "high", "lowest", "highest"]
+    assert table.loc[0, spread].tolist() == [3, 2, 4, 1, 9]
+    assert table.loc[1, spread].tolist() == [4.5, 3.25, 5.75, 2, 7]
+    assert table.loc[2, spread].isna().all()
+    assert table["seeds"].eq(5).all()
+    assert table.loc[:2, "not_finite"].tolist() == [0, 3, 5]
     # The first seeds in order are the last runs.
     assert table.loc[0, [f"seed_{i}" for i in range(5)]].tolist() == [4, 9, 2, 3, 1]
 
@@ -236,3 +242,17 @@ def test_a_cell_whose_inputs_are_no_operands_has_no_responses():
     runs = pd.DataFrame([dict.fromkeys(CELL, "c") | {"seed": 0, "run": 0}])
     none = pd.DataFrame({"run": [], "x": [], "target": [], "answer": []})
     assert statistics.responses(runs, none).empty
+
+
+def test_a_model_of_which_24_of_25_diverge_shows_so_beside_its_median():
+    outcomes = judged([[(1, 9), (1e-6, 1e-5)]] + [[(1, 9), (np.inf, np.inf)]] * 24)
+    cells = pd.DataFrame([dict.fromkeys(CELL, "c") | FACTS | {"threshold": 1e-4}])[statistics.CELLS]
+    before = pd.DataFrame([dict.fromkeys(CELL, "c") | {"untrained": 2.0}])
+    profile = profiled([[0, 0, 0, 0]] * 25, diverged=range(1, 25))
+    table = statistics.summary(outcomes, profile, cells, before)
+    rows = table.set_index("metric")
+    assert rows.loc["extrapolation", ["value", "seeds", "not_finite"]].tolist() == [1e-5, 25, 24]
+    assert rows.loc["horizon", ["value", "seeds", "not_finite"]].tolist() == [0, 25, 24]
+    assert rows.loc["success_rate", "not_finite"] == 0
+    assert "(24 of 25 ∞)" in texts.markdown_tables(table) and "(24 of 25 ∞)" in texts.report(outcomes, table, cells)
+    assert "**0.0" not in texts.markdown_tables(table)  # it is nobody's best

@@ -382,7 +382,7 @@ def test_error_heatmap_shows_percent_multiples_and_infinity(full):
     assert title(outside) == "outside: -20 to -5 or 5 to 20"
     assert texts(inside)["NAC", "a + b"] == "0.01%"
     shown = {model: texts(outside, named=inside)[model, "a + b"] for model in ("NAC", "NALU", "NMU", "linear")}
-    assert shown == {"NAC": "1%", "NALU": "∞", "NMU": "×30M", "linear": "0%"}
+    assert shown == {"NAC": "0.5% (1∞)", "NALU": "100% (2∞)", "NMU": "×30M", "linear": "0%"}
     assert outside.collections[0].get_clim() == inside.collections[0].get_clim() == (1e-6, 10)
 
 

@@ -36,7 +36,7 @@ def made_up(models, tasks=("mul", "add", "square"), ranges=RANGES, seeds=8, prot
             inputs = 1 if task == "square" else 2
             for name, (trained, judged, middle, half) in ranges.items():
                 cell = [model, task, name, protocol, ""]
-                worth = 10.0 ** (number % 5 - 4)
+                worth, lost = 10.0 ** (number % 5 - 4), 3 if model == "nac" else 0
                 tables["cells"].append(
                     [*cell, inputs, inputs, trained, judged, middle, half, 1e-6, "yes", "yes", "", "finite", "finite",
                      SEMANTICS]
@@ -52,9 +52,9 @@ def made_up(models, tasks=("mul", "add", "square"), ranges=RANGES, seeds=8, prot
                         tables["curves"].append([*cell, seed, step, inside[seed] / (1 + step), outside[seed]])
                 low, high = success_rate(int(solved.sum()), seeds)[1:]
                 tables["summary"] += [
-                    [*cell, "success_rate", solved.mean(), low, high, seeds],
-                    [*cell, "relative_extrapolation", *np.quantile(outside, [0.5, 0.1, 0.9]), seeds],
-                    [*cell, "horizon", 1 + number / 3, np.nan, np.nan, seeds],
+                    [*cell, "success_rate", solved.mean(), low, high, seeds, 0],
+                    [*cell, "relative_extrapolation", *np.quantile(outside, [0.5, 0.1, 0.9]), seeds, lost],
+                    [*cell, "horizon", 1 + number / 3, np.nan, np.nan, seeds, lost],
                 ]
                 x = (
                     np.linspace(0, 9, points)
@@ -63,12 +63,12 @@ def made_up(models, tasks=("mul", "add", "square"), ranges=RANGES, seeds=8, prot
                 )
                 distance = x if inputs == 2 else np.abs(x - middle) / half
                 tables["profile"] += [
-                    [*cell, at, 9 * error, 9 * error, 5 * error, 20 * error, error, seeds]
+                    [*cell, at, 9 * error, 9 * error, 5 * error, 20 * error, error, seeds, lost]
                     for at, error in zip(x, worth * distance**2, strict=True)
                 ]
                 if inputs == 2:
                     tables["plane"] += [
-                        [*cell, a, b, worth * abs(a * b), worth, seeds]
+                        [*cell, a, b, worth * abs(a * b), worth, seeds, lost]
                         for a in range(-18, 19, 4)
                         for b in range(-18, 19, 4)
                     ]
@@ -78,7 +78,7 @@ def made_up(models, tasks=("mul", "add", "square"), ranges=RANGES, seeds=8, prot
                         off = worth * max(0, abs(at - middle) / half - 1) * 10
                         tables["responses"].append(
                             [*cell, operand, at, target, *(target - off * part for part in (1, 2, 0, 3, 0)),
-                             *(target - off * part for part in np.linspace(0.4, 2, 5)), seeds]
+                             *(target - off * part for part in np.linspace(0.4, 2, 5)), seeds, lost]
                         )  # fmt: skip
     columns = {
         "cells": statistics.CELLS, "outcomes": statistics.OUTCOMES, "summary": statistics.SUMMARY,
@@ -262,6 +262,7 @@ def test_the_numbers_are_those_of_the_tables(page, results):
         percent = [f"{round(100 * value + 1e-9, 1):g}%" for value in (rate, low, high)]
         assert told[1] == TASKS[row["task"]] and told[3] == row["seeds"]
         assert told[4] == f"{percent[0]} [{percent[1]}, {percent[2]}]"
+        assert [cell.endswith(" (3∞)") for cell in told[4:8]] == [False, False, *[row["model"] == "nac"] * 2]
 
 
 @needs_chromium
@@ -359,7 +360,7 @@ def test_what_is_not_there_is_said(page):
 )  # fmt: skip
 def test_a_command_asks_for_the_cell_that_it_stands_at(experiment, model, task, range_, protocol, overrides):
     names = (model, task, range_, protocol, overrides)
-    tables = {"summary": pd.DataFrame([[*names, "success_rate", 0.5, 0.1, 0.9, 3]], columns=statistics.SUMMARY)}
+    tables = {"summary": pd.DataFrame([[*names, "success_rate", 0.5, 0.1, 0.9, 3, 0]], columns=statistics.SUMMARY)}
     cells = data.experiment(experiment, tables)["cells"]
     program, *said = shlex.split(cells["command"][0])[2:]
     given = dict(part.lstrip("+").split("=", 1) for part in said)

@@ -20,11 +20,12 @@ from matplotlib.figure import Figure
 
 from benchmark.errors import unexpected
 from benchmark.results.shards import replacing
+from benchmark.results.statistics import finite_medians
 from benchmark.showing.figures.curves import learning_curves
 from benchmark.showing.figures.differences import difference_heatmap
 from benchmark.showing.figures.distance import error_by_distance
 from benchmark.showing.figures.heatmaps import error_heatmap, horizon_heatmap, success_heatmap
-from benchmark.showing.figures.inputs import error_by_input, error_by_input_heatmap, one_operand
+from benchmark.showing.figures.inputs import error_by_input, error_by_input_heatmap, errors
 from benchmark.showing.figures.look import COMBINATION, as_text, by_task_and_range, looks, paper, wrapped
 from benchmark.showing.figures.plane import operand_plane
 from benchmark.showing.figures.ranges import several_settings, solved_somewhere, success_by_range, success_by_setting
@@ -104,11 +105,11 @@ def _of(metric: str) -> Callable[[Tables], pd.DataFrame]:
 
 
 def _medians(tables: Tables) -> pd.DataFrame:
-    return tables["outcomes"].groupby(["model", "task", "range"])[list(SIDES)].median()
+    return finite_medians(tables["outcomes"], ["model", "task", "range"], SIDES)[0]
 
 
 def _one_operand(tables: Tables) -> pd.DataFrame:
-    return one_operand(tables["profile"], tables["cells"])
+    return errors(tables["profile"], tables["cells"])[0]
 
 
 def _tested_rates(tables: Tables) -> pd.DataFrame:

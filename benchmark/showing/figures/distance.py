@@ -11,9 +11,19 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from benchmark.asked.replicas import CELL
-from benchmark.results.statistics import HORIZON_ERROR
-from benchmark.showing.figures.layout import grid, legend, name_lines, others, pages, with_lines
-from benchmark.showing.figures.look import FEW, SHADE, by_task_and_range, log_axis, looks, panel_title, paper, share
+from benchmark.results.statistics import HORIZON_ERROR, of_most
+from benchmark.showing.figures.layout import grid, legend, lost_mark, name_lines, others, pages, with_lines
+from benchmark.showing.figures.look import (
+    FEW,
+    SHADE,
+    by_task_and_range,
+    log_axis,
+    looks,
+    lost_of,
+    panel_title,
+    paper,
+    share,
+)
 
 QUARTILES = ["low", "relative", "high"]
 ENDS = 1e-7, 1e3  # float32 resolves no more; and who errs a thousandfold need not be told from who errs more
@@ -26,7 +36,7 @@ def error_by_distance(profile: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Fi
 
     Distance in half-widths of the training range, which is shaded; of two inputs at one distance, the worse. A curve's
     horizon is where it crosses the dotted line. Of many models the three best and the three worst have lines; up to six
-    have their quartile bands.
+    have their quartile bands. Beside a name stands how many seeds its line leaves out, since they are not finite.
     """
     errors = _by_distance(profile, cells)
     groups = [(place, part) for place, part in by_task_and_range(errors, cells) if np.isfinite(part["relative"]).any()]
@@ -41,7 +51,7 @@ def _page(groups: list[tuple[tuple[str, str], pd.DataFrame]], cells: pd.DataFram
     xlabel = "distance from the middle of the training range (1: its edge)"
     figure, places = grid(len(groups), 2, WIDTH, HEIGHT, AROUND, xlabel, "relative error, median over seeds")
     bottom, top = ends
-    style, handles = looks(cells["model"]), list[Artist | None]()
+    style, handles, counted = looks(cells["model"]), list[Artist | None](), []
     for axes, ((task, name), part) in zip(places, groups, strict=True):
         low, middle, high = (part.pivot(index="distance", columns="model", values=name) for name in QUARTILES)
         middle = middle.clip(bottom, 10 * top)
@@ -59,9 +69,11 @@ def _page(groups: list[tuple[tuple[str, str], pd.DataFrame]], cells: pd.DataFram
         log_axis(axes, lambda error: share(error, long=True))
         axes.set(ylim=ends, title=panel_title(cells, name, task, WIDTH))
         axes.margins(x=0)
-        name_lines(axes, last[models], style, HEIGHT - 0.5)
+        lost = lost_of(part)
+        name_lines(axes, last[models], style, HEIGHT - 0.5, lost)
+        counted.append(lost[models])
     marks = [Patch(label="trained here", **SHADE), Line2D([], [], label=f"{HORIZON_ERROR:.0%} (horizon)", **DOTTED)]
-    legend(figure, [*marks, *handles])
+    legend(figure, [*marks, *handles, lost_mark(pd.concat(counted))])
     return figure
 
 
@@ -71,7 +83,9 @@ def _by_distance(profile: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     The two sides of a range that does not lie in the middle of its profile have their points at different distances:
     they meet at the nearest multiple of the spacing.
     """
-    table = profile[profile["relative"].notna()].merge(cells[[*CELL, "inputs", "middle", "half_width"]], on=CELL)
+    table = of_most(profile[profile["relative"].notna()], "relative", "median").merge(
+        cells[[*CELL, "inputs", "middle", "half_width"]], on=CELL
+    )
     spacing = table.groupby(CELL)["x"].transform(lambda x: np.diff(np.sort(x.unique())).min()) / table["half_width"]
     signed = (table["x"] - table["middle"]).abs() / table["half_width"]
     folded = (signed / spacing).round() * spacing
@@ -79,4 +93,5 @@ def _by_distance(profile: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     scale = (table["relative"] / table["median"]).where(table["median"] > 0, 0)
     quartiles = table[["low", "high"]].mul(scale, axis=0)
     table[["low", "high"]] = quartiles.where(np.isfinite(table["median"]), np.inf)
-    return table.groupby([*CELL, "distance"], sort=False)[QUARTILES].max().reset_index()
+    columns = [*QUARTILES, *({"not_finite"} & set(table))]
+    return table.groupby([*CELL, "distance"], sort=False)[columns].max().reset_index()

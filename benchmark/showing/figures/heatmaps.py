@@ -15,13 +15,14 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from benchmark.asked.replicas import CELL
-from benchmark.results.statistics import HORIZON_ERROR
+from benchmark.results.statistics import HORIZON_ERROR, finite_medians
 from benchmark.showing.figures.layout import WIDTH, boxes, chunks, colorbar, grid, legend, pages
 from benchmark.showing.figures.look import (
     BAD,
     BLANK,
     GOOD,
     HATCH,
+    LOST,
     NARROWED,
     models_of,
     narrowed,
@@ -32,7 +33,7 @@ from benchmark.showing.figures.look import (
     tasks_of,
     wrapped,
 )
-from benchmark.showing.names import TASKS, label, spoken
+from benchmark.showing.names import TASKS, label, not_finite, spoken
 
 ERRORS = 1e-6, 10.0  # between which errors differ in colour
 TICKS = [1e-6, 1e-4, 1e-2, 1]
@@ -51,19 +52,25 @@ def error_heatmap(outcomes: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figur
     """Relative error (RMS error ÷ RMS target, median over seeds): inside and outside each training range.
 
     In percent, and from ten times the target on as a multiple. The colours stop at 0.0001% and ten times the target;
-    the numbers do not.
+    the numbers do not. Medians are of the seeds whose error is finite, with the count of the others beside them; where
+    those are half of all or more, the colour is that of an infinite error.
     """
-    medians = outcomes.groupby(["model", "task", "range"], sort=False)[[error for _, error in TITLES.values()]].median()
-    medians = medians.reset_index()
+    key = ["model", "task", "range"]
+    medians, lost = finite_medians(outcomes, key, [error for _, error in TITLES.values()])
+    seeds = outcomes.groupby(key, sort=False).size()
+    most, told = lost.ge(seeds / 2, axis=0), lost.map(not_finite)
+    medians, infinite = medians.reset_index(), medians.mask(most, np.inf).reset_index()
     panels = []
     for name in ranges_of(medians, cells):
         part, here = medians[medians["range"] == name], cells[cells["range"] == name]
         for side, (verb, error) in TITLES.items():
-            shown = part.assign(value=part[error], text=part[error].map(share))
+            text = part[error].map(share) + told[error].to_numpy()[part.index]
+            shown = part.assign(value=infinite[error], text=text)
             panels.append((f"{side}: {spoken(here[verb].mode()[0])}", name, shown))
     colors, percent = ScalarMappable(LogNorm(*ERRORS), BAD), FuncFormatter(lambda error, _: share(error))
     meaning = "relative error, median over the seeds\n(×3M: three million times the target)"
-    yield from _heatmaps(panels, cells, colors, 0.5, 2, label=meaning, format=percent, extend="both", ticks=TICKS)
+    meaning, width = (f"{meaning}\n{LOST}", 0.8) if lost.any(axis=None) else (meaning, 0.5)
+    yield from _heatmaps(panels, cells, colors, width, 2, label=meaning, format=percent, extend="both", ticks=TICKS)
 
 
 def horizon_heatmap(summary: pd.DataFrame, profile: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figure]:
@@ -76,6 +83,8 @@ def horizon_heatmap(summary: pd.DataFrame, profile: pd.DataFrame, cells: pd.Data
     horizons = summary[summary["metric"] == "horizon"].merge(farthest(profile, cells), on=CELL)
     at_least = horizons["value"] >= horizons["farthest"]
     texts = horizons["value"].map(lambda value: f"{value:.1f}" if value < 9.95 else f"{value:.0f}")
+    lost = horizons.get("not_finite", 0 * horizons["value"])
+    texts += lost.map(not_finite)
     reach = (horizons["value"] / horizons["farthest"]).clip(upper=1)
     horizons = horizons.assign(text=np.where(at_least, "≥", "") + texts, value=reach)
     meaning = (
@@ -83,8 +92,9 @@ def horizon_heatmap(summary: pd.DataFrame, profile: pd.DataFrame, cells: pd.Data
         f"relative error stays below {HORIZON_ERROR:.0%} (1: edge of that range)\n"
         "colours: that distance as a share of the farthest measured (≥)"
     )
+    meaning, width = (f"{meaning}\n{LOST}", 0.7) if (lost > 0).any() else (meaning, 0.42)
     colors, percent = ScalarMappable(Normalize(0, 1), GOOD), PercentFormatter(1)
-    yield from _heatmaps(_by_range(horizons, cells), cells, colors, label=meaning, format=percent)
+    yield from _heatmaps(_by_range(horizons, cells), cells, colors, width, label=meaning, format=percent)
 
 
 def farthest(profile: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:

@@ -12,13 +12,26 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
-from benchmark.showing.figures.layout import chunks, colorbar, grid, legend, name_lines, others, pages, with_lines
+from benchmark.results.statistics import of_most
+from benchmark.showing.figures.layout import (
+    chunks,
+    colorbar,
+    grid,
+    legend,
+    lost_mark,
+    name_lines,
+    others,
+    pages,
+    with_lines,
+)
 from benchmark.showing.figures.look import (
     BAD,
     COMBINATION,
+    LOST,
     SHADE,
     by_task_and_range,
     looks,
+    lost_of,
     models_of,
     panel_title,
     paper,
@@ -26,7 +39,7 @@ from benchmark.showing.figures.look import (
     trained,
     wrapped,
 )
-from benchmark.showing.names import TASKS, label
+from benchmark.showing.names import TASKS, label, not_finite
 
 TARGETS: dict[str, Callable] = {"square": np.square, "sqrt": np.sqrt, "reciprocal": np.reciprocal}
 DECADES = 4  # of the colour scale
@@ -48,11 +61,12 @@ def error_by_input(
 ) -> Iterator[Figure]:
     """Mean absolute error over the seeds against the input, one-operand tasks: Figure 1 of Trask et al. (2018).
 
-    The training range is shaded. The axis ends no higher than the error of a network that always answers zero; lines
-    of larger errors run out of it. Of many models the three best and the three worst have lines. `comparison` (our
-    errors beside published ones) adds a panel of the published values of a task and range.
+    Where no mean is finite, since each has a seed that is not, the figure is of medians. Beside a name stands how many
+    seeds are not finite. The training range is shaded. The axis ends no higher than the error of a network that always
+    answers zero; lines of larger errors run out of it. Of many models the three best and the three worst have lines.
+    `comparison` (our errors beside published ones) adds a panel of the published values of a task and range.
     """
-    profile = one_operand(profile, cells)
+    profile, what = errors(profile, cells)
     published, panels = _published(comparison, profile), []
     for (task, name), part in _finite(profile, cells):
         theirs = published[(published["task"] == task) & (published["range"] == name)]
@@ -65,13 +79,13 @@ def error_by_input(
             panels.append(Panel(cell, theirs, models, top, title))
     together = 2 if any("source" in panel.rows for panel in panels) else 1
     for page in pages(panels, 2, HEIGHT, AROUND[1], together):
-        yield _page(page, cells)
+        yield _page(page, cells, what)
 
 
 @paper()
-def _page(panels: list[Panel], cells: pd.DataFrame) -> Figure:
-    figure, places = grid(len(panels), 2, WIDTH, HEIGHT, AROUND, "input", "mean absolute error")
-    style, handles = looks(cells["model"]), list[Artist | None]()
+def _page(panels: list[Panel], cells: pd.DataFrame, what: str) -> Figure:
+    figure, places = grid(len(panels), 2, WIDTH, HEIGHT, AROUND, "input", what)
+    style, handles, counted = looks(cells["model"]), list[Artist | None](), []
     for axes, panel in zip(places, panels, strict=True):
         errors = panel.rows.pivot(index="x", columns="model", values="error").clip(upper=10 * panel.top)
         models = [model for model in panel.models if model in errors]
@@ -87,31 +101,33 @@ def _page(panels: list[Panel], cells: pd.DataFrame) -> Figure:
         axes.set(title=panel.title, ylim=(0, panel.top))
         axes.margins(x=0.02)
         axes.autoscale_view(scaley=False)
-        name_lines(axes, errors.ffill().iloc[-1][models], style, HEIGHT - 0.5)
-    legend(figure, [Patch(label="trained here", **SHADE), *handles])
+        lost = lost_of(panel.rows)
+        name_lines(axes, errors.ffill().iloc[-1][models], style, HEIGHT - 0.5, lost)
+        counted.append(lost[models])
+    legend(figure, [Patch(label="trained here", **SHADE), *handles, lost_mark(pd.concat(counted))])
     return figure
 
 
 def error_by_input_heatmap(profile: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figure]:
-    """Mean absolute error over the seeds: model × input, one-operand tasks.
+    """Absolute error over the seeds: model × input, one-operand tasks.
 
     The numbers of `error_by_input` as shares of the end of its axis, on a logarithmic colour scale, so that small
     errors show, too; the training range lies between the two lines.
     """
-    profile = one_operand(profile, cells)
+    profile, what = errors(profile, cells)
     for models in chunks(models_of(profile)):
         groups = list(_finite(profile[profile["model"].isin(models)], cells))
         height = 0.6 + 0.15 * len(models)
         for page in pages(groups, 2, height, 1.0):
-            yield _heatmap_page(page, cells, models, height)
+            yield _heatmap_page(page, cells, models, height, what)
 
 
 @paper()
 def _heatmap_page(
-    groups: list[tuple[tuple[str, str], pd.DataFrame]], cells: pd.DataFrame, models: list[str], height: float
+    groups: list[tuple[tuple[str, str], pd.DataFrame]], cells: pd.DataFrame, models: list[str], height: float, what: str
 ) -> Figure:
     figure, places = grid(len(groups), 2, 2.9, height, (1.2, 1.0), "input")
-    norm = LogNorm(10.0**-DECADES, 1)
+    norm, counted = LogNorm(10.0**-DECADES, 1), []
     for place, (axes, ((task, name), part)) in enumerate(zip(places, groups, strict=True)):
         errors = part.pivot(index="model", columns="x", values="error").reindex(models) / _top(part.iloc[0], part)
         inputs = errors.columns.to_numpy()
@@ -121,12 +137,24 @@ def _heatmap_page(
         for edge in trained(part.iloc[0]):
             axes.axvline(edge, color="#d1500b", linewidth=1.2)
         axes.set(title=panel_title(cells, name, task, 2.9))
-        axes.set_yticks([] if place % 2 else range(len(models)), [] if place % 2 else map(label, models))
+        lost = lost_of(part).reindex(models)
+        names = [(model, not_finite(count)) for model, count in lost.items() if not place % 2 or count > 0]
+        axes.set_yticks([models.index(model) for model, _ in names], [label(model) + told for model, told in names])
+        counted.append(lost)
         axes.invert_yaxis()
     percent = FuncFormatter(lambda error, _: share(error))
-    meaning = "mean absolute error, as a share of the largest target\n(between the lines: trained here)"
+    meaning = f"{what}, as a share of the largest target\n(between the lines: trained here)"
+    meaning += f"\n{LOST}" if (pd.concat(counted) > 0).any() else ""
     colorbar(figure, places, ScalarMappable(norm, BAD), label=meaning, format=percent, extend="both")
     return figure
+
+
+def errors(profile: pd.DataFrame, cells: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Profiles of one input, whose "error" is drawn, and what that is: the mean, or a median where none is finite."""
+    profile = one_operand(profile, cells)
+    if profile.empty or np.isfinite(profile["error"]).any():
+        return profile, "mean absolute error"
+    return profile.assign(error=of_most(profile, "median")["median"]), "absolute error, median over seeds"
 
 
 def _finite(profile: pd.DataFrame, cells: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
@@ -148,7 +176,9 @@ def _published(comparison: pd.DataFrame | None, profile: pd.DataFrame) -> pd.Dat
     """The published errors of a comparison as rows of a profile; none where it does not compare errors at inputs."""
     if comparison is None or "x" not in comparison:
         return profile[:0]
-    return comparison[comparison["x"].notna() & comparison["published"].notna()].assign(error=comparison["published"])
+    return comparison[comparison["x"].notna() & comparison["published"].notna()].assign(
+        error=comparison["published"], not_finite=0
+    )
 
 
 def _top(cell: pd.Series, part: pd.DataFrame) -> float:

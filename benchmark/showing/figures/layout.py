@@ -12,8 +12,8 @@ from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch, Rectangle
 
-from benchmark.showing.figures.look import BAD, FEW, GOOD, OTHERS, wrapped
-from benchmark.showing.names import label
+from benchmark.showing.figures.look import BAD, FEW, GOOD, LOST, OTHERS, wrapped
+from benchmark.showing.names import label, not_finite
 
 NARROWEST = 4.2  # a legend has room beside one panel, too
 WIDTH, HEIGHT = 7.2, 8.5  # inches of a page; half an inch of its nine is left for the name of a set
@@ -100,10 +100,17 @@ def others(axes: Axes, curves: pd.DataFrame) -> Patch | None:
     return Patch(label=f"{curves.shape[1]} other model{'s' * (curves.shape[1] > 1)}", **OTHERS)
 
 
-def name_lines(axes: Axes, ends: Mapping[str, float], looks: Mapping[str, dict], height: float) -> None:
+def name_lines(
+    axes: Axes,
+    ends: Mapping[str, float],
+    looks: Mapping[str, dict],
+    height: float,
+    lost: Mapping[str, float] | None = None,
+) -> None:
     """The models' names beside the ends of their lines, moved up and down until they do not touch.
 
-    ends: where on the y axis, whose limits are set, each line ends. height: of the axes in inches, about.
+    ends: where on the y axis, whose limits are set, each line ends. height: of the axes in inches, about. lost: how
+    many seeds a line leaves out; none where it is not given.
     """
     to_axes = axes.transScale + axes.transLimits
     low, high = axes.get_ylim()
@@ -123,12 +130,18 @@ def name_lines(axes: Axes, ends: Mapping[str, float], looks: Mapping[str, dict],
         top = places[i] - gap
     for model, place in zip(order, places, strict=True):
         color = looks[model]["color"]
+        name = label(model) + ("" if lost is None else not_finite(lost[model]))
         axes.annotate(
-            label(model), (1, heights[model]), (1.05, place), "axes fraction", "axes fraction", va="center", fontsize=7,
+            name, (1, heights[model]), (1.05, place), "axes fraction", "axes fraction", va="center", fontsize=7,
             color=color, arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 0,
                                      "relpos": (0, 0.5)},
             annotation_clip=False,
         )  # fmt: skip
+
+
+def lost_mark(lost: pd.Series) -> Artist | None:
+    """What tells in a legend how to read the counts beside names, where there are some."""
+    return Patch(label=LOST.replace("\n", " "), color="none") if (lost > 0).any() else None
 
 
 def legend(figure: Figure, handles: Iterable[Artist | None], columns: int = 4, title: str = "") -> None:

@@ -22,6 +22,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from benchmark.errors import plain
 from benchmark.showing.names import MODELS, TASKS, natural, ordered, spoken
 
+LOST = "(24∞): so many seeds\nare not finite; the median is of the others"
 GOOD = "cividis_r"  # more is better: from yellow to dark blue, ever darker, for the colour-blind and in grey print, too
 BAD = "cividis"  # less is better
 DIFFERENCE = LinearSegmentedColormap.from_list("difference", ["#c9a400", "white", "#1f4e9c"])  # worse, same, better
@@ -200,6 +201,12 @@ def log_axis(axes: Axes, write: Any, axis: str = "y") -> None:
     of.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
     of.set_major_locator(LogLocator(numticks=6))
     of.set_minor_locator(NullLocator())
+
+
+def lost_of(table: pd.DataFrame) -> pd.Series:
+    """How many seeds the medians of a profile, a plane or an initialisation leave out at most, by model."""
+    counts = table.get("not_finite", pd.Series(0.0, table.index))
+    return counts.groupby(table["model"]).max()
 
 
 def models_of(table: pd.DataFrame) -> list[str]:

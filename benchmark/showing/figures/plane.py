@@ -15,9 +15,21 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter
 
+from benchmark.results.statistics import of_most
 from benchmark.showing.figures.layout import PANELS, colorbar
-from benchmark.showing.figures.look import BAD, best_of_families, judged, models_of, panel_title, paper, share, trained
-from benchmark.showing.names import label
+from benchmark.showing.figures.look import (
+    BAD,
+    LOST,
+    best_of_families,
+    judged,
+    lost_of,
+    models_of,
+    panel_title,
+    paper,
+    share,
+    trained,
+)
+from benchmark.showing.names import label, not_finite
 
 DECADES = 5  # of the colour scale
 NORM = LogNorm(10.0**-DECADES, 1)
@@ -29,11 +41,12 @@ def operand_plane(plane: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figure]:
 
     As a share of the largest target in the plane, the error of a network that always answers zero. The square is the
     training range, and dotted is where networks are judged. Of more models than a page has panels the best of each
-    family are shown.
+    family are shown. Beside a name stands how many seeds the median leaves out at most, since they are not finite.
     """
+    top, plane = _top(plane), of_most(plane, "error")
     errors = plane.groupby("model")["error"].median()
     models = best_of_families(models_of(plane), errors, PANELS)
-    yield _page(plane[plane["model"].isin(models)], cells, models, _top(plane))
+    yield _page(plane[plane["model"].isin(models)], cells, models, top)
 
 
 @paper()
@@ -41,6 +54,7 @@ def _page(plane: pd.DataFrame, cells: pd.DataFrame, models: list[str], top: floa
     task, name = plane[["task", "range"]].iloc[0]
     here = cells[(cells["task"] == task) & (cells["range"] == name)].set_index("model")
     figure, places = _grid(len(models))
+    lost = lost_of(plane)
     for axes, model in zip(places, models, strict=True):
         errors = plane[plane["model"] == model].pivot(index="b", columns="a", values="error") / top
         axes.pcolormesh(
@@ -53,9 +67,10 @@ def _page(plane: pd.DataFrame, cells: pd.DataFrame, models: list[str], top: floa
         axes.add_patch(square)
         for (left, right), (bottom, upper) in product(*(judged(here.loc[model], operand) for operand in "ab")):
             axes.add_patch(Rectangle((left, bottom), right - left, upper - bottom, path_effects=halo, **JUDGED))
-        axes.set_title(label(model))
+        axes.set_title(label(model) + not_finite(lost[model]))
     figure.suptitle(panel_title(cells, name, task, figure.get_figwidth()), fontsize=8)
     meaning = "absolute error, median over seeds,\nas a share of the largest target\n(square: trained; dotted: judged)"
+    meaning += f"\n{LOST}" if (lost > 0).any() else ""
     percent = FuncFormatter(lambda error, _: share(error))
     colorbar(figure, places, ScalarMappable(NORM, BAD), label=meaning, format=percent, extend="both")
     return figure

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
+from benchmark.results.statistics import of_most
 from benchmark.showing.figures.layout import chunks, legend, others, pages
 from benchmark.showing.figures.look import (
     FEW,
@@ -27,7 +28,7 @@ from benchmark.showing.figures.look import (
     tasks_of,
     wrapped,
 )
-from benchmark.showing.names import TASKS, label, natural, spoken
+from benchmark.showing.names import TASKS, label, natural, not_finite, spoken
 
 METRICS = {"success_rate": "success rate", "solved_at": "solved at step", "sparsity": "sparsity error"}
 BY_SETTING = {
@@ -39,7 +40,7 @@ MEANINGS = {
     "success_rate": "Success rate: Wilson's interval.",
     "solved_at": "Step and sparsity error: medians of the solved seeds.",
     "sparsity": "Sparsity error: how far the weight farthest from −1, 0 and 1 is from the nearest of them.",
-    "relative_extrapolation": "Error: median of all seeds.",
+    "relative_extrapolation": "Error: median of all seeds, (24∞) but for so many that are not finite.",
 }
 ON_AXIS = 14  # ranges
 SIDE_BY_SIDE = 3  # a panel has room for the names of so many ranges
@@ -186,6 +187,7 @@ def _metrics(
     for axes, (metric, name) in zip(row, metrics.items(), strict=True):
         of = table[table["metric"] == metric].sort_values("place")
         if metric == "relative_extrapolation":
+            of = of_most(of, "value", "high")
             of = of.assign(**of[["low", "value", "high"]].clip(EXACT, LARGE))
         elif metric == "sparsity":
             of = of.assign(**of[["low", "value", "high"]].clip(lower=EXACT))
@@ -220,3 +222,6 @@ def _points(
         x = line["place"] * np.exp(shift) if logarithmic else line["place"] + shift
         look = style[model] | {"elinewidth": 0.8, "linewidth": 0.6}
         axes.errorbar(x, value, ((value - low).clip(0), (high - value).clip(0)), **look)
+        if line["metric"].eq("relative_extrapolation").all():
+            for place, height, lost in zip(x, value, line.get("not_finite", 0 * line["value"]), strict=True):
+                axes.annotate(not_finite(lost), (place, height), fontsize=6, color=look["color"], annotation_clip=True)

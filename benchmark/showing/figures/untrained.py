@@ -12,9 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from benchmark.asked.replicas import CELL
-from benchmark.showing.figures.layout import chunks, legend, pages
-from benchmark.showing.figures.look import log_axis, models_of, paper, power, range_title, ranges_of, wrapped
-from benchmark.showing.names import label
+from benchmark.showing.figures.layout import chunks, legend, lost_mark, pages
+from benchmark.showing.figures.look import log_axis, lost_of, models_of, paper, power, range_title, ranges_of, wrapped
+from benchmark.showing.names import label, not_finite
 
 QUARTILES = ["output_low", "output", "output_high"]
 FAR = 1e6  # outputs larger than a million times the targets, and infinite ones, stand there
@@ -58,7 +58,8 @@ def _page(
             _points(row, medians, 0.4 * ((place + 0.5) / len(looks) - 0.5), POINTS | look)
         size.set_title(wrapped(f"{range_title(cells, name)}: size of the output before training", 3))
         log_axis(size, power, "x")
-        size.set_yticks(range(len(models)), map(label, models))
+        lost = lost_of(here).reindex(models)
+        size.set_yticks(range(len(models)), [label(model) + not_finite(count) for model, count in lost.items()])
         size.set_ylim(len(models) - 0.5, -0.5)
         if saturates:
             row[1].set(title="saturation before training", xlim=(-0.04, 1.04))
@@ -71,7 +72,8 @@ def _page(
         Line2D([], [], **POINTS | look, label=f"{inputs} input" + "s" * int(inputs > 1))
         for inputs, look in looks.items()
     ]
-    legend(figure, [*points, Patch(**TARGETS, label="root mean square of the targets, by task")])
+    targets = Patch(**TARGETS, label="root mean square of the targets, by task")
+    legend(figure, [*points, targets, lost_mark(lost_of(table))])
     return figure
 
 

@@ -32,6 +32,11 @@ function share(error) {
   return `${Number(percent.toPrecision(1))}%`;
 }
 
+/** What stands beside a median: of how many networks, which it leaves out, the number is not finite. */
+function besides(lost) {
+  return lost > 0 ? ` (${lost}∞)` : "";
+}
+
 /** How far below the top of a logarithmic axis an error lies; beyond its ends it lies on them. */
 function heightOf(error, least, most, height) {
   return height * (1 - Math.log(Math.min(Math.max(error, least), most) / least) / Math.log(most / least));

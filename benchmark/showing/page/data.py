@@ -12,7 +12,7 @@ from matplotlib.colors import to_hex, to_rgb
 from benchmark.asked.conf_files import CONF, choices_of
 from benchmark.asked.replicas import CELL, SEMANTICS
 from benchmark.errors import plain
-from benchmark.results.statistics import SHOWN_SEEDS, VERDICTS, by_cell
+from benchmark.results.statistics import SHOWN_SEEDS, VERDICTS, by_cell, finite_medians, of_most
 from benchmark.showing.figures import look
 from benchmark.showing.findings import CLOSE, findings
 from benchmark.showing.names import MODELS, TASKS, label, natural, ordered, spoken
@@ -76,7 +76,7 @@ def experiment(name: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
         "cells": columns,
         "profile": _by_cell(tables.get("profile"), keys, _profile),
         "responses": _by_cell(tables.get("responses"), keys, _response),
-        "plane": _by_cell(tables.get("plane"), keys, lambda rows: _columns(rows, ["a", "b", "error", "relative"])),
+        "plane": _by_cell(tables.get("plane"), keys, _plane),
         "curves": _by_cell(_medians(tables.get("curves")), keys, lambda rows: _columns(rows, list(rows.columns[5:]))),
         "agreement": agreement(tables.get("comparison")),
     }
@@ -167,6 +167,8 @@ def _known(cells: pd.DataFrame, summary: pd.DataFrame, outcomes: pd.DataFrame | 
     for metric in METRICS:
         rows = summary[summary["metric"] == metric].set_index(CELL).reindex(index)
         found |= {metric + end: numbers_of(rows[of]) for end, of in (("", "value"), ("_low", "low"), ("_high", "high"))}
+        if (lost := rows.get("not_finite", pd.Series(dtype=float))).gt(0).any():
+            found[f"{metric}_not_finite"] = numbers_of(lost)
     seeds = summary.groupby(CELL)["seeds"].max().reindex(index)
     if outcomes is not None:
         of = outcomes.groupby(CELL)
@@ -174,7 +176,9 @@ def _known(cells: pd.DataFrame, summary: pd.DataFrame, outcomes: pd.DataFrame | 
         for side in ("interpolation", "extrapolation"):
             right = (outcomes[f"relative_{side}"] < CLOSE).groupby([outcomes[name] for name in CELL]).sum()
             found[f"within_{side}"] = numbers_of(right.reindex(index))
-        found["relative_interpolation"] = numbers_of(of["relative_interpolation"].median().reindex(index))
+        inside = "relative_interpolation"
+        medians, lost = (table[inside].reindex(index) for table in finite_medians(outcomes, CELL, [inside]))
+        found |= {inside: numbers_of(medians)} | ({f"{inside}_not_finite": numbers_of(lost)} if lost.any() else {})
         counts = of["verdict"].value_counts().unstack(fill_value=0).reindex(index).fillna(0)
         told = [name for name in VERDICTS if name in counts]
         found["verdicts"] = [
@@ -268,10 +272,22 @@ def _columns(rows: pd.DataFrame, names: Sequence[str]) -> dict[str, list]:
 
 def _profile(rows: pd.DataFrame) -> dict[str, list]:
     """x and the median relative error, with its quartiles: those of the absolute error in the same proportion."""
+    rows = of_most(rows, "relative", "median", "high")
     with np.errstate(divide="ignore", invalid="ignore"):
         scale = (rows["relative"] / rows["median"]).where(np.isfinite(rows["median"]) & (rows["median"] > 0))
         quartiles = {name: (rows[name] * scale).fillna(rows["relative"]) for name in ("low", "high")}
-    return _columns(rows.assign(**quartiles), ["x", "relative", "low", "high"])
+    return _columns(rows.assign(**quartiles), ["x", "relative", "low", "high"]) | _lost(rows)
+
+
+def _plane(rows: pd.DataFrame) -> dict[str, list]:
+    """a, b and the median error there, absolute and relative."""
+    errors = ["error", "relative"]
+    return _columns(of_most(rows, *errors), ["a", "b", *errors]) | _lost(rows)
+
+
+def _lost(rows: pd.DataFrame) -> dict[str, list]:
+    """How many seeds the medians leave out, point by point, if they leave out any."""
+    return _columns(rows, ["not_finite"]) if (rows.get("not_finite", 0 * rows["seeds"]) > 0).any() else {}
 
 
 def _response(rows: pd.DataFrame) -> dict[str, dict]:
@@ -281,7 +297,11 @@ def _response(rows: pd.DataFrame) -> dict[str, dict]:
 
 
 def _medians(curves: pd.DataFrame | None) -> pd.DataFrame | None:
-    """The median error over the seeds at each step, inside and outside the training range."""
+    """The median error over the seeds at each step, inside and outside the training range: of what is finite, or
+    infinite where half of them or more are.
+    """
     if curves is None:
         return None
-    return curves.groupby([*CELL, "step"])[["interpolation", "extrapolation"]].median().reset_index()
+    by = [*CELL, "step"]
+    medians, lost = finite_medians(curves, by, ["interpolation", "extrapolation"])
+    return medians.mask(lost.ge(curves.groupby(by, sort=False).size() / 2, axis=0), np.inf).reset_index()

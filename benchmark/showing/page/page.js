@@ -460,7 +460,13 @@ function drawDistance(look) {
       clip = error => Math.min(Math.max(error, LEAST), MOST);
     // Quartiles are of the absolute error: they are scaled as its median is to the relative one.
     return profile.x
-      .map((x, i) => ({x, error: profile.relative[i], low: profile.low[i], high: profile.high[i]}))
+      .map((x, i) => ({
+        x,
+        error: profile.relative[i],
+        low: profile.low[i],
+        high: profile.high[i],
+        lost: profile.not_finite?.[i],
+      }))
       .filter(point => within(point.x, window) && !Number.isNaN(point.error))
       .map(point => ({
         x: point.x,
@@ -468,7 +474,7 @@ function drawDistance(look) {
         low: clip(point.low),
         high: clip(point.high),
         text: result.models[model].label,
-        told: share(point.error),
+        told: share(point.error) + besides(point.lost),
       }));
   };
   const lines = chosen.map(model => {
@@ -544,7 +550,7 @@ function drawPlane(look) {
                 middleA: a,
                 middleB: planes[i].b[point],
                 error: Math.min(Math.max(planes[i].error[point] / top, DARKEST), 1),
-                told: share(planes[i].error[point] / top),
+                told: share(planes[i].error[point] / top) + besides(planes[i].not_finite?.[point]),
                 relative: share(planes[i].relative[point]),
                 is: planes[i].error[point],
               }))
@@ -732,7 +738,8 @@ function texts(column, cell) {
   const value = column.tell(valueOf(column, cell)),
     [low, high] = ends.map(end => column.tell(end));
   // An interval that rounds to its value says nothing in these digits.
-  return [value, ends[0] !== ends[0] || (low === value && high === value) ? "" : ` [${low}, ${high}]`];
+  const interval = ends[0] !== ends[0] || (low === value && high === value) ? "" : ` [${low}, ${high}]`;
+  return [value, interval + besides(result.cells[`${column.name}_not_finite`]?.[cell])];
 }
 
 /** The cells that the table shows, in its order. */
@@ -825,10 +832,13 @@ function csv() {
       "success_rate_low",
       "success_rate_high",
       "relative_interpolation",
+      "relative_interpolation_not_finite",
       "relative_extrapolation",
       "relative_extrapolation_low",
       "relative_extrapolation_high",
+      "relative_extrapolation_not_finite",
       "horizon",
+      "horizon_not_finite",
       "solved_at",
       "solved_at_low",
       "solved_at_high",
