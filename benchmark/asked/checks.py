@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import BooleanNode, DictConfig, FloatNode, IntegerNode, OmegaConf, StringNode
+from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from benchmark.asked.classes import offer
 from benchmark.asked.conf_files import DIGITS, GROUPS, LONG, check_name, choices_of
@@ -42,6 +43,21 @@ class Config:
 HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
 VALUES = 100_000  # of a whole configuration
 UNFIT = (OmegaConfBaseException, OverflowError)  # what values of the wrong kind raise
+# What a value of these types is called, and what reads it.
+VALUE_OF: dict[Any, tuple[str, Any]] = {
+    int: ("a whole number", IntegerNode),
+    float: ("a number", FloatNode),
+    bool: ("true or false", BooleanNode),
+    str: ("a text", StringNode),
+}
+# What Hydra and OmegaConf say of keys and places in the words of Python -> what a reader can act on.
+PLAINER = {
+    r"invalid literal for int\(\) with base 10: ('.*?')": r"\1 is no place in a list; a place is a number from 0 on",
+    r"Index ('.*?') \(\w+\) is not an int": r"\1 is no place in a list; a place is a number from 0 on",
+    r"Structured config of type `\w+` has missing mandatory value: (\w+)": r"\1 is missing; give it a value",
+    r"list index out of range": "the list that is there is shorter",
+    r"Incompatible key type '\w+'": "the keys of a mapping must be texts",
+}
 CONFIGURED = (Config, Model, Recipe, Regularizer, Restart, Turn, Task, Ranges, Protocol, Engine)
 
 
@@ -81,7 +97,7 @@ def check_choices(arguments: Iterable[str], folders: Sequence[Path] = ()) -> Non
         names = [name for one in chosen for name in (one if isinstance(one, list) else [one])]
         choices = choices_of(key, folders)
         if key == "model":
-            classes = {str(name) for name in names if "." in str(name)} - {*choices}
+            classes = {name for name in names if re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", str(name))} - {*choices}
             offer(sorted(classes), choices)
             choices += classes
         if elsewhere:
@@ -89,7 +105,8 @@ def check_choices(arguments: Iterable[str], folders: Sequence[Path] = ()) -> Non
         if key in ("protocol", "experiment") and any(isinstance(one, list) for one in chosen):
             raise UsageError(f"A job has one {key}, not a list: {key}=<one of {', '.join(choices_of(key))}>")
         if not names or (any(name in (None, "") for name in names) and key != "experiment"):
-            raise UsageError(f"Choose a {key}: {key}=<one or [several] of {', '.join(choices)}>")
+            several = "" if key in ("protocol", "experiment") else " or [several]"
+            raise UsageError(f"Choose a {key}: {key}=<one{several} of {', '.join(choices)}>")
         for name in names:
             if name is not None and name not in choices:
                 raise unknown(key, str(name), choices)
@@ -168,6 +185,40 @@ def check_shape(content: Any) -> None:
                 raise UsageError(f"{name} ({short(value)}) must be a mapping")
 
 
+def check_kinds(path: str, value: Any, kind: Any) -> None:
+    """UsageError where a value under this path is of another kind than the schema has there.
+
+    kind: a type of a field of a configuration. Names that the schema does not have are not looked at.
+    """
+    kinds = get_args(kind) if get_origin(kind) is UnionType else (kind,)
+    if kind is Any or (value is None and NoneType in kinds):
+        return
+    kind, *inner = kinds[0], *get_args(kinds[0])
+    if value is None:
+        raise UsageError(f"{path} must have a value; write {path}=<value> or leave it out")
+    if dataclasses.is_dataclass(kind) or get_origin(kind) is dict:
+        if not isinstance(value, dict):
+            raise UsageError(f"{path} ({short(value)}) must be a mapping, such as {{}}")
+        own: dict[str, Any] = get_type_hints(kind) if dataclasses.is_dataclass(kind) else dict.fromkeys(value, inner[1])
+        for key, part in value.items():
+            if not isinstance(key, str):
+                raise UsageError(f"{path}: its key {short(key)} must be a text; put it in quotes")
+            check_kinds(f"{path}.{key}".lstrip("."), part, own.get(key, Any))
+    elif get_origin(kind) is list:
+        if not isinstance(value, list):
+            raise UsageError(f"{path} ({short(value)}) must be a list, such as []")
+        for place, part in enumerate(value):
+            check_kinds(f"{path}[{place}]", part, inner[0])
+    else:
+        told, node = VALUE_OF[kind]
+        try:
+            node(value)
+        except ValidationError:
+            raise UsageError(f"{path} ({short(value)}) must be {told}") from None
+        except OverflowError:
+            raise UsageError(f"{path} ({short(value)}) must be at most 1e308") from None
+
+
 def check_size(name: str, model: Model, task: Task, protocol: Protocol) -> None:
     """UsageError where a step or an evaluation would not fit into memory, or a recipe speaks of what is not there."""
     inputs = protocol.inputs or EVERY[task.operation].operands
@@ -223,4 +274,6 @@ def sentence(error: BaseException) -> str:
         texts += [text] if text and not any(text in other for other in texts) else []
         cause = cause.__cause__
     told = re.sub(r"Config search path:.*", "", ": ".join(texts), flags=re.DOTALL)
+    for theirs, ours in PLAINER.items():
+        told = re.sub(theirs, ours, told)
     return " ".join(told.split()) or "a list of defaults is not as Hydra reads it"

@@ -18,6 +18,7 @@ from benchmark.asked.checks import (
     Config,
     check_amount,
     check_choices,
+    check_kinds,
     check_names,
     check_shape,
     check_size,
@@ -149,6 +150,7 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str], stood: str 
         content = OmegaConf.to_container(known, resolve=True)
         check_shape(content)
         chosen = _without_changes_of_others(content, overrides)
+        check_kinds("", chosen, Config)
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), chosen))
     except UNFIT as error:
         raise UsageError(sentence(error)) from None
@@ -238,6 +240,7 @@ def restored(content: Mapping[str, Any]) -> Specification:
 
 def _variant(protocol: Protocol, changed: Mapping[str, Any]) -> Protocol:
     """The protocol with what a variant changes, its values checked like any others."""
+    check_kinds("protocol.variants", dict(changed), Protocol)
     try:
         content = dataclasses.asdict(protocol) | dict(changed) | {"variants": []}
         varied = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Protocol), content))
@@ -338,6 +341,8 @@ def adapt(name: str, model: Model, protocol: Protocol, changes: Sequence[Any], g
     if protocol.learning_rate is None and protocol.hidden is None and not changes and not given:
         return model
     adapted = OmegaConf.structured(copy.deepcopy(model))
+    for change in changes:
+        check_kinds(f"model.{name}", change, Model)
     try:
         if protocol.learning_rate is not None:
             adapted.recipe.learning_rate = protocol.learning_rate
