@@ -112,7 +112,7 @@ def told(error: Exception) -> tuple[int, str]:
     if os.environ.get("BENCHMARK_TRACEBACK"):
         raise error
     if isinstance(error, UsageError):
-        return 2, str(error)
+        return 2, plain(str(error))
     if isinstance(error, MemoryError):
         return 1, "There is not enough memory for this; ask for less at once"
     if isinstance(error, OSError):

@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import os
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,7 @@ COLUMNS = {
     "curves": [*KEY, "step", "interpolation", "extrapolation"],
     "comparison": CELL,
 }
+LARGEST_STAMP = 1 << 20  # bytes of a list of figures
 FIRST = ("opening", "summary")  # figures that stand beside the finding
 # How to read a figure, by what its file's name begins with.
 CAPTIONS = {
@@ -104,10 +106,10 @@ def write(
     """
     sweep(folder)
     found, notes = tables(folder, asked)
-    files = sorted(path for path in folder.glob("*.csv*") if path.name[0] != "." and path.is_file())
+    files = sorted(path for path in (table_path(folder, name) for name in COLUMNS) if path.is_file())
     shown = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
     stamp = folder / "figures" / ".shown"
-    before, *made = stamp.read_text().splitlines() if stamp.is_file() else [""]
+    before, *made = _shown(stamp)
     if anew or before != shown:
         stamp.parent.mkdir(exist_ok=True)
         drawn = []
@@ -117,13 +119,21 @@ def write(
             except (ValueError, RuntimeError) as error:  # matplotlib's, of texts and layouts
                 warnings.warn(f"The figure {stem} cannot be drawn. {unexpected(error)}", stacklevel=2)
         if {"cells", "curves", "plane"} <= set(found):  # else a figure that was drawn from more than is left here stays
-            for name in {Path(name).name for name in made} - set(drawn):
-                (stamp.parent / name).unlink(missing_ok=True)
+            for path in (stamp.parent / name for name in {Path(name).name for name in made} - set(drawn)):
+                if os.path.isfile(path) or os.path.islink(path):  # whatever the list says
+                    path.unlink()
             made = []
         write_text(stamp, "\n".join([shown, *sorted({*made, *drawn})]))
     write_text(folder / "summary.tex", texts.latex_tables(found["summary"]))
     write_text(folder / "REPORT.md", text(folder, found))
     return found, notes
+
+
+def _shown(stamp: Path) -> list[str]:
+    """What figures are of, and their names: what the last report wrote down, as far as it can be read."""
+    if not stamp.is_file() or stamp.stat().st_size > LARGEST_STAMP:
+        return [""]
+    return stamp.read_text(encoding="utf-8", errors="replace").splitlines() or [""]
 
 
 def text(folder: Path, found: dict[str, pd.DataFrame]) -> str:

@@ -164,7 +164,9 @@ def test_of_what_lies_among_the_figures_only_what_was_drawn_there_is_removed(fol
     stamp = copy / "figures" / ".shown"
     for name in ("notes.txt", "paper_figure.pdf", "mine.png", "success_of_old.png"):
         (copy / "figures" / name).write_text(name)
-    stamp.write_text(stamp.read_text() + "\nsuccess_of_old.png\n../summary.csv")
+    (copy / "figures" / "folder").mkdir()
+    odd = f"success_of_old.png\n../summary.csv\nfolder\n.\n\0\n{'x' * 300}\n".encode() + b"\xff"
+    stamp.write_bytes(stamp.read_bytes() + b"\n" + odd)
     report.write(copy)
     left = {path.name for path in (copy / "figures").iterdir()}
     assert {"notes.txt", "paper_figure.pdf", "mine.png", "error.png"} <= left

@@ -25,7 +25,7 @@ EXACT: dict[str, Any] = (
     {} if [*map(int, pd.__version__.split(".")[:2])] >= [3, 1] else {"float_precision": "round_trip"}
 )
 DAY = 86_400  # seconds
-LARGEST_TABLE = 2 << 30  # bytes of text
+LARGEST_TABLE, START = 2 << 30, 1 << 12  # bytes of text, and how many of them show that it is one
 TEXTS = {
     *CELL, "digest", "metric", "operand", "verdict", "dtype", "device", "engine", "torch", "benchmark", "trained",
     "judged", "representable", "representable_trained", "why", "variance_trained", "variance_judged", "source",
@@ -113,11 +113,13 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
             raise ValueError(f"it lacks the columns {', '.join(missing)}{hint}")
         table = pd.read_csv(
             io.BytesIO(content),
-            dtype={name: str for name in header if name in TEXTS} | ({"seed": "int64"} if "seed" in columns else {}),
+            dtype={name: str for name in header if name in TEXTS},
             keep_default_na=False,  # a model may be called NA
             na_values={name: MISSING for name in header if name not in TEXTS},
             **EXACT,
         )
+        if not isinstance(table.index, pd.RangeIndex):  # as pandas reads them then
+            raise ValueError("its rows hold more values than its header")
         for name in (name for name in header if name in TEXTS):
             shielded = [text for text in table[name].unique() if text[:1] == "'" and FORMULA.match(text[1:])]
             table[name] = table[name].replace({text: text[1:] for text in shielded})
@@ -125,26 +127,36 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
             table[COUNT] = np.nan
         for name in (name for name in columns if name not in TEXTS and len(table)):
             kinds, what = ("b", "True and False") if name in TRUTHS else ("iuf", "numbers")
+            kinds, what = ("i", "whole numbers") if name == "seed" else (kinds, what)
             if table[name].dtype.kind not in kinds:
                 raise ValueError(f"its column {name} holds something else than {what}")
+        if "seed" in columns:
+            table = table.astype({"seed": "int64"})  # also where there are no rows
         keys = [name for name in (*KEY, *WITHIN) if name in table]
         if set(CELL) <= set(columns) and (twice := table.duplicated(keys)).any():
             row = " × ".join(str(value) for value in table.loc[twice, keys].iloc[0] if value != "")
             raise ValueError(f"a row stands twice ({row})")
     except (OSError, EOFError, ValueError, zlib.error, pd.errors.ParserError) as error:
         said = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
+        said = "it is no UTF-8" if isinstance(error, UnicodeDecodeError) else said.rpartition("C error: ")[2]
+        said = f"it cannot be unpacked ({said})" if isinstance(error, zlib.error | EOFError) else said
         raise UsageError(f"{path} is no results table of this benchmark: {said}") from None
     return table
 
 
 def _content(path: Path) -> bytes:
-    """What a table's file says; ValueError where it would unpack to more than memory is for."""
-    if path.suffix != ".gz":
-        return path.read_bytes()
-    with gzip.open(path) as file:
-        content = file.read(LARGEST_TABLE + 1)
+    """What a table's file says; ValueError where that is no text, or more than memory is for."""
+    packed = path.suffix == ".gz"
+    large = ValueError(f"it {'would unpack to' if packed else 'has'} more than {LARGEST_TABLE:,} bytes")
+    if not packed and path.stat().st_size > LARGEST_TABLE:
+        raise large
+    with gzip.open(path) if packed else path.open("rb") as file:
+        content = file.read(START)
+        if b"\0" in content:  # as in a hole of a file
+            raise ValueError("it is no text")
+        content += file.read(LARGEST_TABLE)
     if len(content) > LARGEST_TABLE:
-        raise ValueError(f"it would unpack to more than {LARGEST_TABLE:,} bytes")
+        raise large
     return content
 
 
@@ -205,7 +217,7 @@ def _runs(process: int) -> bool:
 def write_text(path: Path, text: str) -> bool:
     """Write a file in one stroke, gzipped if its name says so; False if it says that already."""
     content = gzip.compress(text.encode(), 1, mtime=0) if path.suffix == ".gz" else text.encode()
-    if path.is_file() and path.read_bytes() == content:
+    if path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:

@@ -60,7 +60,10 @@ def test_a_table_is_read_plain_or_gzipped_and_its_names_are_texts(tmp_path):
         (f"{HEADER}\nm,t,r,p,,0,1,yes\n", "column solved holds something else than True and False"),
         (f"{HEADER}\nm,t,r,p,,0.5,1,True\n", "is no results table"),
         ("", "No columns to parse"),
-        ("\x00\xff", "is no results table"),
+        ("\x00\xff", "it is no text"),
+        (f"{HEADER}\nm,t,r,p,,x,1,True\n", "column seed holds something else than whole numbers"),
+        (f"{HEADER}\n\xff,t,r,p,,0,1,True\n", "it is no UTF-8"),
+        (f"{HEADER}\nm,t,r,p,,0,1,True,2\n", "hold more values than its header"),
     ],
 )
 @pytest.mark.parametrize("packed", [False, True])
@@ -76,6 +79,9 @@ def test_what_unpacks_to_more_than_memory_is_for_and_what_is_not_packed_are_refu
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"," * 2000))
     with pytest.raises(UsageError, match="would unpack to more than"):
         read_table(tmp_path / "a.csv.gz", [])
+    (tmp_path / "a.csv").write_bytes(b"," * 2000)
+    with pytest.raises(UsageError, match="has more than 1,000 bytes"):
+        read_table(tmp_path / "a.csv", [])
     for content in (b"model,task\n", gzip.compress(b"model,task\n")[:-9]):
         (tmp_path / "a.csv.gz").write_bytes(content)
         with pytest.raises(UsageError, match="is no results table"):
