@@ -6,6 +6,7 @@ import os
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from itertools import groupby
 from pathlib import Path
 
@@ -57,18 +58,20 @@ CAPTIONS = {
 }
 
 
-def tables(folder: Path, asked: Mapping[tuple, str] | None = None) -> tuple[dict[str, pd.DataFrame], list[str]]:
+def tables(
+    folder: Path, asked: Mapping[tuple, str] | None = None, store: Store | None = None
+) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """A folder's tables by name, brought up to date on disk, and sentences about what they leave out.
 
     From the shards where there are some; else from the tables themselves, of which the summary, where it is not there,
     and the numbers beside published ones follow from the others. asked: cell -> digest of the configuration that counts
-    (see `Store.rows`).
+    (see `Store.rows`). store: the folder's, where it is open already.
     Raises UsageError where there is neither, or a file that is not ours.
     """
     found: dict[str, pd.DataFrame] = {}
     notes: list[str] = []
     files = {name: table_path(folder, name) for name in COLUMNS}
-    store = Store(folder)
+    store = store or Store(folder)
     if shards := store.shards():
         store.missing([])  # refuses to drop rows whose shards are gone
         found, notes, _ = derive(store, asked)
@@ -103,11 +106,29 @@ def write(
     Of what else lies in `figures` only what was drawn there before is removed, as `figures/.shown` lists it.
 
     anew: even if the figures show these very tables. asked: as for `tables`. formats: as for `figures.save`.
+
+    Nobody else draws there meanwhile, where files can be locked; what others have finished by the end is drawn too.
     """
     sweep(folder)
-    found, notes = tables(folder, asked)
+    store = Store(folder)
+    with store.lock if store.shards() else nullcontext():
+        for _ in range(2):
+            found, notes = tables(folder, asked, store)
+            shards, shown = len(store.shards()), _digest(folder)
+            _draw(folder, found, shown, anew, formats)
+            if (len(store.shards()), _digest(folder)) == (shards, shown):
+                break
+    return found, notes
+
+
+def _digest(folder: Path) -> str:
+    """Of a folder's tables."""
     files = sorted(path for path in (table_path(folder, name) for name in COLUMNS) if path.is_file())
-    shown = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+
+
+def _draw(folder: Path, found: dict[str, pd.DataFrame], shown: str, anew: bool, formats: Sequence[str]) -> None:
+    """The figures, REPORT.md and summary.tex of these tables, of which `shown` is the digest."""
     stamp = folder / "figures" / ".shown"
     before, *made = _shown(stamp)
     if anew or before != shown:
@@ -126,7 +147,6 @@ def write(
         write_text(stamp, "\n".join([shown, *sorted({*made, *drawn})]))
     write_text(folder / "summary.tex", texts.latex_tables(found["summary"]))
     write_text(folder / "REPORT.md", text(folder, found))
-    return found, notes
 
 
 def _shown(stamp: Path) -> list[str]:

@@ -18,10 +18,11 @@ from benchmark.asked.tasks import plane_points
 from benchmark.errors import RunError, UsageError, doing, to_stderr
 from benchmark.reading import Reading
 from benchmark.results import statistics
+from benchmark.results.claims import Claims
 from benchmark.results.store import Store
 from benchmark.showing import published
 from benchmark.training.cost import WORTH_WORKERS, seconds
-from benchmark.training.workers import Pool, Tile, failure, train_tile
+from benchmark.training.workers import Pool, Shared, Tile, failure, train_tile
 
 
 @dataclass
@@ -68,14 +69,17 @@ def run(request: Request | None = None, /, **names) -> Results:
     return gather(request, trained, store)
 
 
-def train_missing(request: Request, store: Store) -> int:
-    """Train what the store lacks of a request: how many replicas; RunError where a tile could not be trained."""
+def train_missing(request: Request, store: Store, share: int = 1, shown: bool = True) -> int:
+    """Train what the store lacks of a request: how many replicas; RunError where a tile could not be trained.
+
+    share: so many processes do the like at once on this machine. shown: with a bar.
+    """
     for note in request.notes():
         to_stderr(f"note: {note}")
     engine = request.engine
     replicas = request.replicas()
     missing = store.missing(replicas)
-    workers = workers_for(missing, engine)
+    workers = workers_for(missing, engine, share)
     if workers > 1 and (bound := _bound_here(missing)):
         workers = 1
         told = f"{', '.join(bound)}: no worker can import what is in no file, so that all is trained in this process"
@@ -83,36 +87,46 @@ def train_missing(request: Request, store: Store) -> int:
     if engine.device != "cuda" and (days := seconds(missing) / workers / 86_400) > 1:
         told = f"{len(missing):,} networks take this machine about {days:,.0f} days"
         to_stderr(f"note: {told}; what is finished is kept, and the same command goes on from there")
-    if missing:
-        # Workers start first: they load torch while the tiles are prepared.
-        with Pool(workers, store.folder) if workers > 1 and len(missing) > 1 else nullcontext() as pool:
-            from benchmark.training.tiles import tiles
-
-            _check_units(missing)
-            networks = f"{len(missing):,} network{'s' * (len(missing) > 1)}"
-            doing(f"Preparing {networks}: programs of a new architecture are compiled first …")
-            work = tiles(missing, engine, workers, replicas, store.begun(missing))
-            store.prepare()
-            with Progress(missing, len(work)) as progress:
-                if pool is not None:
-                    pool.train(work, progress)
-                else:
-                    _train_here(store, work, progress)
-    else:
+    if not missing:
         store.sweep()
-    return len(missing)
+        return 0
+    trained = 0
+    # Workers start first: they load torch while the tiles are prepared.
+    with Pool(workers, store.folder) if workers > 1 and len(missing) > 1 else nullcontext() as pool:
+        from benchmark.training.tiles import tiles
+
+        _check_units(missing)
+        with Claims(store) as claims:
+            # What others leave undone is cut anew: they may have cut it otherwise, and left a checkpoint.
+            while missing := claims.wait(missing):
+                networks = f"{len(missing):,} network{'s' * (len(missing) > 1)}"
+                doing(f"Preparing {networks}: programs of a new architecture are compiled first …")
+                work = tiles(missing, engine, workers, replicas, store.begun(missing))
+                store.prepare()
+                with Progress(missing, len(work), shown) as progress:
+                    shared = Shared(claims, progress, progress.leave_out)
+                    if pool is not None:
+                        pool.train(work, shared)
+                    else:
+                        _train_here(store, work, shared)
+                trained += shared.trained
+    return trained
 
 
-def _train_here(store: Store, work: Sequence[Tile], progress: "Progress") -> None:
+def _train_here(store: Store, work: Sequence[Tile], shared: Shared) -> None:
     """Train all tiles in this process; the first failure is raised after the others are finished, as by workers."""
     failures: list[Exception] = []
     for number, (tile, definite) in enumerate(work):
+        if (claim := shared.take(tile)) is None:
+            continue
+        known = len(failures)
         try:
-            train_tile(store, tile, definite, partial(progress, number))
+            train_tile(store, claim.replicas, definite, partial(shared.report, number))
         except UsageError as error:
             failures.append(error)
         except Exception as error:
-            failures.append(failure(tile, error))
+            failures.append(failure(claim.replicas, error))
+        shared.give_back(claim, len(failures) == known)
     if failures:
         raise failures[0]
 
@@ -129,14 +143,17 @@ def asked(request: Request) -> dict[tuple, str]:
     return {cell.names: cell.specification.digest for cell in request.cells}
 
 
-def workers_for(replicas: Sequence[Replica], engine: Engine) -> int:
-    """How many processes train them: as asked for, or as many as pay."""
+def workers_for(replicas: Sequence[Replica], engine: Engine, share: int = 1) -> int:
+    """How many processes train them: as asked for, or as many as pay; share: where so many use this machine."""
     little = engine.device == "cuda" or seconds(replicas) < WORTH_WORKERS
-    return min(engine.workers or (1 if little else _cores()), max(1, len(replicas)))
+    return min(engine.workers or (1 if little else max(1, _cores() // share)), max(1, len(replicas)))
 
 
 def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Those that this process may use; of a SLURM job those that were asked for, which need not bind it."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    granted = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    return min(cores, max(1, int(granted))) if granted.isdecimal() else cores
 
 
 def _bound_here(replicas: Sequence[Replica]) -> list[str]:
@@ -162,9 +179,11 @@ class Progress:
     Silent without a terminal.
     """
 
-    def __init__(self, replicas: Sequence[Replica], tiles: int):
-        total = sum(replica.cell.specification.protocol.steps for replica in replicas)
-        self.bar: tqdm = tqdm(total=total, unit=" replica-steps", unit_scale=True, disable=None, dynamic_ncols=True)
+    def __init__(self, replicas: Sequence[Replica], tiles: int, shown: bool = True):
+        total = _steps(replicas)
+        self.bar: tqdm = tqdm(
+            total=total, unit=" replica-steps", unit_scale=True, dynamic_ncols=True, disable=None if shown else True
+        )
         self.replicas, self.solved = len(replicas), [0] * tiles
 
     def __enter__(self) -> "Progress":
@@ -173,11 +192,20 @@ class Progress:
     def __exit__(self, *exception: object) -> None:
         self.bar.close()
 
+    def leave_out(self, replicas: Sequence[Replica]) -> None:
+        """These are trained by another process."""
+        self.replicas -= len(replicas)
+        self.bar.total = (self.bar.total or 0) - _steps(replicas)
+
     def __call__(self, tile: int, steps: int, solved: int) -> None:
         """`steps` more replica-steps of the tile with this number are done, of whose replicas `solved` are solved."""
         self.solved[tile] = solved
         self.bar.set_postfix_str(f"solved {sum(self.solved)}/{self.replicas}", refresh=False)
         self.bar.update(steps)
+
+
+def _steps(replicas: Sequence[Replica]) -> int:
+    return sum(replica.cell.specification.protocol.steps for replica in replicas)
 
 
 def derive(store: Store, asked: Mapping[tuple, str] | None = None) -> tuple[dict[str, pd.DataFrame], list[str], bool]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from filelock import FileLock, Timeout
 
 from benchmark import report
 from benchmark.asked.conf_files import PUBLISHED
@@ -46,6 +47,24 @@ def test_reporting_twice_changes_nothing(folder):
     before = content(folder)
     report.write(folder)
     assert content(folder) == before
+
+
+def test_figures_are_drawn_by_one_at_a_time_and_once_more_where_others_finish_meanwhile(folder, tmp_path, monkeypatch):
+    shared = tmp_path / "shared"
+    shutil.copytree(folder / "shards", shared / "shards")
+    late = min((shared / "shards").iterdir()).rename(tmp_path / "late.npz")
+    drawn = []
+
+    def draw(tables):
+        with pytest.raises(Timeout):
+            FileLock(shared / ".lock").acquire(timeout=0)
+        drawn.append(len(tables["outcomes"]))
+        shutil.copy(late, shared / "shards")
+        return iter(())
+
+    monkeypatch.setattr("benchmark.showing.figures.draw", draw)
+    found, _ = report.write(shared)
+    assert len(drawn) == 2 and drawn[0] < drawn[1] == len(found["outcomes"]) == 24
 
 
 def test_without_shards_the_summary_follows_from_the_other_tables_byte_for_byte(copy, capsys):

@@ -30,7 +30,6 @@ from benchmark.errors import UsageError
 FORMAT = "arithmetic-extrapolation shard 4"
 UNFINISHED = "arithmetic-extrapolation checkpoint 1"
 PARAMETER = "parameter:"
-HOST = re.sub(r"\W", "_", socket.gethostname())[:32]
 LARGEST, LARGEST_META = 4 << 30, 1 << 28  # bytes of a file's arrays and of what it says of them; no tile has as many
 # The arrays of a shard: kind, and further axes than the replicas' by name, those of one name being equally long.
 ARRAYS = {
@@ -48,6 +47,32 @@ FACTS: dict[str, Any] = {
     **dict.fromkeys(("middle", "half_width"), (int, float)),
     **dict.fromkeys(("trained", "judged", "variance_trained", "variance_judged"), str),
 }
+
+
+def _host() -> str:
+    """This machine, or this container: where two processes of one number are one process."""
+    space = ""
+    with suppress(OSError):  # /proc is of Linux
+        space = "_" + "".join(filter(str.isdigit, os.readlink("/proc/self/ns/pid")))
+    return re.sub(r"\W", "_", socket.gethostname())[:32] + space
+
+
+HOST = _host()
+
+
+def runs(process: int) -> bool:
+    """Whether there is a process of this number here; True where that cannot be asked without harm."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    with suppress(OSError):  # one that has ended, and whose parent does not ask how
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    return True
 
 
 def benchmark_version() -> str:
@@ -100,7 +125,7 @@ def read(path: Path, form: str = FORMAT) -> Shard:
                     raise UsageError(f"{path} is no shard of this version of the benchmark; {advice}")
                 arrays = {name: archive[name] for name in archive.files if name != "meta"}
         shard = Shard(path, meta, arrays)
-        wrong = _wrong_keys(meta) or (_wrong_arrays if form == FORMAT else _wrong_sum)(shard)
+        wrong = wrong_keys(meta) or (_wrong_arrays if form == FORMAT else _wrong_sum)(shard)
     except (UsageError, FileNotFoundError):
         raise
     except Exception as error:  # a damaged archive fails in more ways than its readers document
@@ -113,7 +138,7 @@ def read(path: Path, form: str = FORMAT) -> Shard:
     return shard
 
 
-def _wrong_keys(meta: dict[str, Any]) -> str:
+def wrong_keys(meta: dict[str, Any]) -> str:
     """What is wrong with the names of a file's replicas; "" if nothing is."""
     rows = meta.get("replicas")
     kinds = [*[str] * len(CELL), int, str]
@@ -262,13 +287,13 @@ class Checkpoint:
 
 
 def _write(path: Path, save: Callable[..., None], meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-    with replacing(path) as temporary, _opened(temporary) as file:
+    with replacing(path) as temporary, opened(temporary) as file:
         save(file, meta=np.array(json.dumps(meta)), **arrays)
         file.flush()
         os.fsync(file.fileno())
 
 
-def _opened(path: Path) -> BinaryIO:
+def opened(path: Path) -> BinaryIO:
     """A new file, and its folder where there is none (any more): another process may just have removed an empty one."""
     for _ in range(100):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -28,8 +28,9 @@ def refuse_foreign(folder: Path) -> None:
 
     A stranger's folder may hold one; what is read or written there is somebody else's, and a pipe never ends.
     """
-    folders, files = ("shards", "checkpoints", "figures"), (".lock", "REPORT.md", "summary.tex", "*.csv", "*.csv.gz")
-    own = [*folders, *files, "figures/.shown", "shards/*.npz", "checkpoints/*.npz"]
+    folders = ("shards", "checkpoints", "claims", "figures")
+    files = (".lock", "REPORT.md", "summary.tex", "*.csv", "*.csv.gz")
+    own = [*folders, *files, "figures/.shown", "shards/*.npz", "checkpoints/*.npz", "claims/*.json"]
     for path in (path for pattern in own for path in folder.glob(pattern)):
         if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
             raise UsageError(f"{path} is a link that leads out of {folder}; remove it or name another folder")
@@ -56,6 +57,8 @@ class Store:
         self.folder = Path(folder)
         self.shard_folder, self.checkpoint_folder = self.folder / "shards", self.folder / "checkpoints"
         self._seen: dict[str, Shard] = {}
+        self._identities: set[tuple] = set()
+        self._lock, self._warned = FileLock(self.folder / ".lock"), False
         existing = next(path for path in (self.folder, *self.folder.absolute().parents) if path.exists())
         if not existing.is_dir():
             raise UsageError(f"results ({self.folder}): {existing} is a file; name a folder")
@@ -74,7 +77,7 @@ class Store:
     def sweep(self) -> None:
         """Remove what nobody needs: what killed writers left, and checkpoints whose replicas are finished."""
         sweep(self.folder)
-        held = self._held()
+        held = self.held()
         for checkpoint in self._checkpoints():
             if held.issuperset(checkpoint.identities):
                 Checkpoint(checkpoint.path, {}).clear()
@@ -100,35 +103,39 @@ class Store:
                     found.append(read(path, UNFINISHED))
         return found
 
-    def _held(self) -> set[tuple]:
-        return {identity for shard in self.shards() for identity in shard.identities}
+    def held(self) -> set[tuple]:
+        """The identity of every replica that a shard holds; not to be changed."""
+        self.shards()
+        return self._identities
 
     @property
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Held while tables are derived and written; a warning where this file system has no locks or refuses one."""
-        lock = FileLock(self.folder / ".lock")
+        """Held while tables are derived and drawn, by one thread as often as it likes; warns once if there are none."""
         try:
-            lock.acquire()
+            self._lock.acquire()
         except (OSError, NotImplementedError) as error:
             said = getattr(error, "strerror", None) or error
-            warnings.warn(
-                f"{self.folder / '.lock'} cannot be locked ({said}): where several processes fill this folder at once, "
-                f"its tables may lack what others finished last, until python -m benchmark.report {self.folder}",
-                stacklevel=3,
-            )
+            if not self._warned:
+                warnings.warn(
+                    f"{self.folder / '.lock'} cannot be locked ({said}): where several processes end at once, tables "
+                    f"and figures may lack what others finished last, until python -m benchmark.report {self.folder}",
+                    stacklevel=3,
+                )
+            self._warned = True
             yield
             return
         try:
             yield
         finally:
-            lock.release()
+            self._lock.release()
 
     def shards(self) -> list[Shard]:
         """All shards in the order they were finished; each is read once."""
         for path in sorted(self.shard_folder.glob("*")) if self.shard_folder.is_dir() else []:
             if path.name not in self._seen and not path.name.startswith(".") and not path.is_fifo():
                 self._seen[path.name] = read(path)
+                self._identities.update(self._seen[path.name].identities)
         return [self._seen[name] for name in sorted(self._seen)]
 
     def rows(
@@ -191,7 +198,7 @@ class Store:
         path = table_path(self.folder, "outcomes")
         # The table before the shards: another process writes them the other way round.
         table = read_table(path, [*KEY, "digest"]) if path.is_file() else pd.DataFrame(columns=KEY)
-        held = self._held()
+        held = self.held()
         rows = set(table[KEY].itertuples(index=False, name=None))
         lost = rows - {identity[:-1] for identity in held} - {replica.key for replica in replicas}
         if lost:

@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import os
 import re
 import time
 import zlib
@@ -16,10 +15,13 @@ import pandas as pd
 
 from benchmark.asked.replicas import CELL, KEY
 from benchmark.errors import UsageError
-from benchmark.results.shards import HOST, Shard, replacing
+from benchmark.results.shards import HOST, Shard, replacing, runs
 
 # Place in a results folder -> names of the files that are written there.
-HALF_WRITTEN = {".": r"\w+\.csv(?:\.gz)?|REPORT\.md|summary\.tex", "figures": ".+", "shards": ".+", "checkpoints": ".+"}
+HALF_WRITTEN = {
+    ".": r"\w+\.csv(?:\.gz)?|REPORT\.md|summary\.tex",
+    **dict.fromkeys(("figures", "shards", "checkpoints", "claims"), ".+"),
+}
 # pandas reads floats to the last digit from 3.1 on, and before when it is told to.
 EXACT: dict[str, Any] = (
     {} if [*map(int, pd.__version__.split(".")[:2])] >= [3, 1] else {"float_precision": "round_trip"}
@@ -194,24 +196,11 @@ def sweep(folder: Path) -> None:
     for place, names in HALF_WRITTEN.items():
         for path in (folder / place).glob(".*"):
             found = re.fullmatch(rf"\.(?:{names})\.(\w+)-(\d+)-[0-9a-f]{{8}}", path.name)
-            if not found or (found[1] == HOST and _runs(int(found[2]))):
+            if not found or (found[1] == HOST and runs(int(found[2]))):
                 continue
             with suppress(OSError):  # another process sweeps too
                 if path.lstat().st_mtime < time.time() - (10 if found[1] == HOST else DAY):
                     path.unlink()
-
-
-def _runs(process: int) -> bool:
-    """Whether there is a process of this number; True where that cannot be asked without harm."""
-    if os.name != "posix":
-        return True
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def write_text(path: Path, text: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from benchmark.asked.protocol import Engine
 from benchmark.asked.replicas import Replica, architecture
 from benchmark.errors import UsageError
-from benchmark.training.cost import by_architecture, is_long, products, worth_a_gpu
+from benchmark.training.cost import by_architecture, compiled, is_long, products, worth_a_gpu
 from benchmark.training.eager import PAD
 from benchmark.training.fused import build, gpu
 from benchmark.training.fused.build import CannotBuild
@@ -16,6 +16,7 @@ from benchmark.training.fused.trace import NotFusable
 
 TILE_NUMBERS = 1 << 21  # products W x of one step that an eager tile may hold
 FUSED_TILE = 1 << 10  # replicas whose results are kept, and lost, together
+TILE_SECONDS, LEAST = 300.0, 64  # a compiled tile takes no longer, so that others get a share, but holds so many
 GPU_TILE, GPU_NUMBERS = 1 << 14, 1 << 27  # replicas of a tile on a GPU, and products W x of one eager step there
 
 Tile = tuple[list[Replica], Engine]  # the replicas, and how they are trained
@@ -106,7 +107,9 @@ def _size(members: Sequence[Replica], share: int, engine: Engine) -> int:
     """Replicas of a tile; eager on a GPU it follows from the architecture alone, as one tile's bits from its size."""
     numbers = products(members[0].cell.specification)
     if engine.mode == "compiled":
-        return engine.tile or max(1, min(share, GPU_TILE if engine.device == "cuda" else FUSED_TILE))
+        shared = max(LEAST, int(TILE_SECONDS / compiled(members[0].cell.specification, 1)))
+        most = GPU_TILE if engine.device == "cuda" else min(FUSED_TILE, shared)
+        return engine.tile or max(1, min(share, most))
     if engine.device == "cuda":
         return padded_size(engine.tile or max(PAD, min(GPU_TILE, GPU_NUMBERS // numbers)))
     return padded_size(engine.tile or max(2 * PAD, min(960, share, TILE_NUMBERS // numbers)))

@@ -16,14 +16,43 @@ from benchmark.asked.classes import source
 from benchmark.asked.protocol import Engine
 from benchmark.asked.replicas import Replica, architecture
 from benchmark.errors import RunError, UsageError, told, unexpected
+from benchmark.results.claims import Claim, Claims
 
 Tile = tuple[Sequence[Replica], Engine]
-Report = Callable[[int, int, int], None]
 
 DIED = (
     "a tile of {} replicas ended its worker process twice: out of memory, or a script that calls run() outside of "
     'if __name__ == "__main__":'
 )
+
+
+class Shared:
+    """A claim to each tile before it is trained, and a report of what is trained here.
+
+    report(tile's number, replica-steps since the last call, replicas solved in it so far). leave_out(replicas that
+    others train). trained: how many replicas were trained here.
+    """
+
+    def __init__(
+        self,
+        claims: Claims,
+        report: Callable[[int, int, int], None],
+        leave_out: Callable[[Sequence[Replica]], None],
+    ):
+        self.claims, self.report, self.leave_out = claims, report, leave_out
+        self.trained = 0
+
+    def take(self, tile: Sequence[Replica]) -> Claim | None:
+        """See `Claims.take`."""
+        claim = self.claims.take(tile)
+        ours = set(claim.replicas) if claim else set()
+        self.leave_out([replica for replica in tile if replica not in ours])
+        return claim
+
+    def give_back(self, claim: Claim, trained: bool) -> None:
+        """Its training is over; trained: with success."""
+        self.claims.give_back(claim)
+        self.trained += trained * len(claim.replicas)
 
 
 class Pool:
@@ -43,9 +72,14 @@ class Pool:
         # Ctrl-C is the parent's to handle, from the worker's first moment on.
         main = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is not None
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
+        # A worker begins by taking over this process's start method, and joblib's is none that it would know.
+        method = multiprocessing.get_start_method(allow_none=True)
         try:
+            if method not in multiprocessing.get_all_start_methods():
+                multiprocessing.set_start_method("spawn", force=True)
             process.start()
         finally:
+            multiprocessing.set_start_method(method, force=True)
             if main:
                 signal.signal(signal.SIGINT, handler)
         theirs.close()
@@ -60,13 +94,13 @@ class Pool:
             process.join()
             connection.close()
 
-    def train(self, tiles: Sequence[Tile], report: Report) -> None:
-        """Train all tiles. report(tile's number, replica-steps since the last call, replicas solved in it so far).
+    def train(self, tiles: Sequence[Tile], shared: Shared) -> None:
+        """Train all tiles that can be claimed.
 
         Raises UsageError or RunError after the other tiles are finished.
         """
         queue = list(enumerate(tiles))
-        busy: dict[Connection, tuple[int, Tile]] = {}
+        busy: dict[Connection, tuple[int, Claim, Engine]] = {}
         last: dict[Connection, tuple] = {}  # the architecture that a worker trained last
         done = [0] * len(tiles)
         retried: set[int] = set()
@@ -76,32 +110,37 @@ class Pool:
                 if connection in busy:
                     continue
                 others = {kind for other, kind in last.items() if other is not connection}
-                chosen = _choose([tile for _, tile in queue], last.get(connection), others)
-                if chosen is not None:
-                    busy[connection] = queue.pop(chosen)
-                    last[connection] = architecture(busy[connection][1][0][0])
+                while (chosen := _choose([tile for _, tile in queue], last.get(connection), others)) is not None:
+                    number, (tile, engine) = queue.pop(chosen)
+                    if (claim := shared.take(tile)) is None:
+                        continue
+                    busy[connection] = number, claim, engine
+                    last[connection] = architecture(tile[0])
                     with suppress(OSError):  # of a worker that died; its end of file comes next
-                        connection.send(busy[connection][1])
-            for connection in cast(list[Connection], wait(list(busy))):
-                number, tile = busy[connection]
+                        connection.send((claim.replicas, engine))
+                    break
+            for connection in cast(list[Connection], wait(list(busy)) if busy else []):
+                number, claim, engine = busy[connection]
                 try:
                     kind, content = connection.recv()
                 except (EOFError, ConnectionResetError):
                     self._replace(connection)
                     del busy[connection], last[connection]
-                    report(number, -done[number], 0)
+                    shared.give_back(claim, trained=False)
+                    shared.report(number, -done[number], 0)
                     done[number] = 0
                     if number in retried:
-                        failures.append(RunError(DIED.format(len(tile[0]))))
+                        failures.append(RunError(DIED.format(len(claim.replicas))))
                     else:
                         retried.add(number)
-                        queue.append((number, tile))
+                        queue.append((number, (claim.replicas, engine)))
                     continue
                 if kind == "progress":
                     done[number] += content[0]
-                    report(number, *content)
+                    shared.report(number, *content)
                     continue
                 del busy[connection]
+                shared.give_back(claim, kind == "done")
                 if kind == "failed":
                     failures.append(content)
         for failure in failures:
