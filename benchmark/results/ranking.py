@@ -38,10 +38,10 @@ def ranking(sources: Sequence[Source]) -> tuple[pd.DataFrame, list[str]]:
     """(every entrant's rank in every cell of the first source, sentences about what is left out).
 
     Ranks are by success rate; where a cell has none, for want of a threshold, by median relative error outside. Those
-    that tie share a rank, and an error that is not finite in half the seeds comes last. Whoever cannot represent the
-    task (`cannot`) has none. Of one model in several sources that of the newest semantics counts, then that of the most
-    seeds; where its configurations differ, each enters under the name of its source. Published rates over a set of
-    ranges stand beside ours over all of its ranges together.
+    that tie share a rank, and an error that is not finite in half the seeds comes last. Whoever solves the task in no
+    seed has none, nor has who cannot represent it (`cannot`). Of one model in several sources that of the newest
+    semantics counts, then that of the most seeds; where its configurations differ, each enters under the name of its
+    source. Published rates over a set of ranges stand beside ours over all of its ranges together.
 
     Beside the columns of RANKING the table has `number`, the place of the source, and `given`, the overrides there.
     Raises UsageError where the first source can be ranked by nothing, or there are others and none has a cell of it.
@@ -54,9 +54,10 @@ def ranking(sources: Sequence[Source]) -> tuple[pd.DataFrame, list[str]]:
     chosen = rows[rows["metric"].eq(METRICS[0]) == by_rate]
     if without := _without(rows, chosen):
         notes.append(without)
-    errors = of_most(chosen, "value")["value"]
-    worst_first = chosen["value"].round(12).where(chosen["metric"] == METRICS[0], -errors)
-    ranks = worst_first.mask(chosen["cannot"]).groupby([chosen[name] for name in ASKED]).rank("min", ascending=False)
+    rates, errors = chosen["metric"] == METRICS[0], of_most(chosen, "value")["value"]
+    worst_first = chosen["value"].round(12).where(rates, -errors)
+    unplaced = chosen["cannot"] | (rates & chosen["value"].eq(0))
+    ranks = worst_first.mask(unplaced).groupby([chosen[name] for name in ASKED]).rank("min", ascending=False)
     table = chosen.assign(rank=ranks).sort_values([*ASKED, "rank", "entrant"], ignore_index=True)
     return table.reindex(columns=[*RANKING, "number", "given"]), notes
 

@@ -16,9 +16,9 @@ PAPERS = {
     "madsen2020": "Madsen & Johansen (2020), Neural Arithmetic Units, ICLR, arXiv:2001.05016",
     "schloer2020": "Schlör, Ring & Hotho (2020), iNALU: Improved Neural Arithmetic Logic Unit, Frontiers in "
     "Artificial Intelligence 3, arXiv:2003.07629",
-    "curry2025": "Curry (2025), DMU, preprint and repository",
-    "dujardin2025": "DuJardin (2025), Hill Space, preprint and repository",
-    "passo2024": "Passo et al. (2024), NALU2MIG",
+    "curry2025": "Curry (2025), The Domain Mixed Unit: A New Neural Arithmetic Layer, arXiv:2509.08180",
+    "dujardin2025": "DuJardin (2025), Hill Space is All You Need, preprint and repository justindujardin/hillspace",
+    "passo2024": "Passo et al. (2024), NALU2MIG (recalled)",
     "sahoo2018": "Sahoo, Lampert & Martius (2018), Learning Equations for Extrapolation and Control, ICML",
     "mistry2022_division": "Mistry, Farrahi & Hare (2021), Learning Division with Neural Arithmetic Logic Modules, "
     "arXiv:2110.05177",

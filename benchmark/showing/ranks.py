@@ -15,14 +15,16 @@ from benchmark.showing.texts import in_markdown, markdown, number, table
 NAMED = 5  # models that a sentence names
 ACROSS = 4  # ranges beside each other in a table of a paper
 CANNOT = "cannot"
+NOWHERE = "–"  # whoever has no rank for another reason
 HEADINGS = {
     METRICS[0]: "rank, success rate in % [95% interval]",
     METRICS[1]: "rank, median relative error outside [95% interval], for want of a threshold",
 }
 EXPLANATION = (
     f"A cell (task × range) is solved where more than {SOLVED:.0%} of the seeds are. Rates that tie share a rank; a\n"
-    f"model that cannot represent the task has none ({CANNOT}). Better, worse and the same are by the rule of\n"
-    "benchmark.compare, Holm-corrected over all comparisons of one's own model and metric."
+    f"model that solves it in no seed has none ({NOWHERE}), nor has one that cannot represent the task ({CANNOT}).\n"
+    "Better, worse and the same are by the rule of benchmark.compare, Holm-corrected over all comparisons of one's\n"
+    "own model and metric."
 )
 IN_LATEX = {"▲": r"$\blacktriangle$", "▼": r"$\blacktriangledown$"}
 ONE_OF_MANY = ["task", "protocol", "overrides", "metric"]  # what one table is of
@@ -98,7 +100,7 @@ def short(entrant: str, ranking: pd.DataFrame, cells: Iterable[tuple] | None = N
             else f"error {number(row['value'])}{not_finite(row[COUNT])}"
         )
         cell = tuple(row[name] for name in ASKED)
-        text = CANNOT if row["cannot"] else f"{row['rank']:.0f} of {count.get(cell, 0)}" if row["rank"] > 0 else "–"
+        text = CANNOT if row["cannot"] else f"{row['rank']:.0f} of {count.get(cell, 0)}" if row["rank"] > 0 else NOWHERE
         text = f"{text if everybody[cell] > 1 else 'alone'} ({value})"
         place = (row["range"], *(row[name] for name in varying))
         rows.setdefault(place, dict(zip(["range", *varying], place, strict=True)))[_task(row["task"])] = text
@@ -175,7 +177,7 @@ def _matrix(
         if row["low"] == row["low"]:
             value += f" [{told(row['low'])}, {told(row['high'])}]"
         value += not_finite(row[COUNT], row["seeds"])
-        rank = CANNOT if row["cannot"] else f"{row['rank']:.0f}." if row["rank"] > 0 else ""
+        rank = CANNOT if row["cannot"] else f"{row['rank']:.0f}." if row["rank"] > 0 else NOWHERE
         place = (row["entrant"], *(row[name] for name in ASKED))
         verdict = "".join(sign.get(place, "") for sign in signs)
         return " ".join(filter(None, (rank, value, verdict)))
@@ -201,7 +203,7 @@ def _ranges(part: pd.DataFrame) -> list[str]:
 
 def _order(part: pd.DataFrame) -> list[str]:
     """Entrants by their mean rank, those without one last."""
-    means = part.assign(rank=part["rank"].fillna(part["rank"].max() + 1)).groupby("entrant")["rank"].mean()
+    means = part.assign(rank=part["rank"].fillna(part["rank"].fillna(0).max() + 1)).groupby("entrant")["rank"].mean()
     places = {name: place for place, name in enumerate(ordered(means.index, MODELS))}
     return sorted(means.index, key=lambda name: (means[name], places[name]))
 

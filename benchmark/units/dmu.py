@@ -1,4 +1,4 @@
-"""The DMU, one step of the "DAG layer" (Curry 2025, preprint and repository)."""
+"""The Domain Mixed Unit, one step of the "DAG layer" (Curry 2025, arXiv:2509.08180, and its repository)."""
 
 import math
 

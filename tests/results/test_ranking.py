@@ -40,11 +40,13 @@ REFERENCE = summary(
 MINE = summary(("net", "positive", 20, 25), ("net", "symmetric", 25, 25))
 
 
-def test_rates_that_tie_share_a_rank_and_what_cannot_represent_the_task_has_none():
+def test_rates_that_tie_share_a_rank_and_what_solves_nothing_or_cannot_represent_the_task_has_none():
     cells = REFERENCE[CELL].assign(representable=["yes", "yes", "yes", "no", "yes", "no"])
-    table, notes = ranking([source("mine", MINE), source("reference", REFERENCE, cells=cells)])
+    none = summary(("nau", "positive", 0, 25))
+    table, notes = ranking([source("mine", MINE, none), source("reference", REFERENCE, cells=cells)])
     assert notes == []
     positive = places(table)
+    assert np.isnan(positive.pop("nau"))
     assert np.isnan(positive.pop("nac"))
     assert positive == {"nmu": 1, "npu": 1, "net": 3, "nalu": 4}
     symmetric = places(table, "symmetric")
