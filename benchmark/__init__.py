@@ -6,6 +6,9 @@ The rooms of the package, each importing only from those before it: `asked`, `un
 Their docstrings say what belongs in them; here lie the commands, and `exact` and `errors` for everybody.
 """
 
+import sys
+from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +16,27 @@ from benchmark import results
 
 if TYPE_CHECKING:
     from benchmark.reading import Reading
+
+# What pip knows it by -> what Python imports it as.
+NEEDED = {
+    **{name: name for name in ("torch", "pandas", "seaborn", "matplotlib", "numpy", "scipy", "tqdm", "tabulate")},
+    **{"hydra-core": "hydra", "omegaconf": "omegaconf", "jinja2": "jinja2", "filelock": "filelock"},
+}
+
+
+def _missing() -> str:
+    """What has to be installed first, and by which command; "" if nothing."""
+    lacking = [name for name, module in NEEDED.items() if find_spec(module) is None]
+    clone = Path(__file__).resolve().parent.parent
+    what = f"-e {clone}" if (clone / "pyproject.toml").is_file() else " ".join(lacking)
+    told = f"The benchmark needs {', '.join(lacking)}, which this Python has not got; run: "
+    return f"{told}{sys.executable} -m pip install {what}" if lacking else ""
+
+
+if _told := _missing():
+    if sys.argv[:1] == ["-m"]:  # what Python calls a module until it has found it: `python -m benchmark` and the others
+        raise SystemExit(_told)
+    raise ModuleNotFoundError(_told)
 
 
 class _Room(ModuleType):

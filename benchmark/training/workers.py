@@ -8,6 +8,8 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from importlib.machinery import PathFinder
+from multiprocessing import process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, cast
@@ -20,8 +22,10 @@ from benchmark.results.claims import Claim, Claims
 
 Tile = tuple[Sequence[Replica], Engine]
 
-DIED = (
-    "a tile of {} replicas ended its worker process twice: out of memory, or a script that calls run() outside of "
+DIED = "a tile of {} replicas ended its worker process twice: {}"
+KILLED = "it was killed, as happens where memory runs out"
+NOT_BEGUN = (
+    "it could not begin, for the reason printed above; a script that calls run() must do so under "
     'if __name__ == "__main__":'
 )
 
@@ -62,6 +66,9 @@ class Pool:
     """
 
     def __init__(self, workers: int, folder: Path):
+        if found := in_the_way():
+            name, path = found
+            raise UsageError(f"{path} takes the place of {name}, which training needs; rename it or move it")
         self.context = multiprocessing.get_context("spawn")
         self.folder = folder.absolute()  # a worker begins elsewhere if this process has changed its directory
         self.workers = dict(self._start() for _ in range(workers))
@@ -124,13 +131,14 @@ class Pool:
                 try:
                     kind, content = connection.recv()
                 except (EOFError, ConnectionResetError):
-                    self._replace(connection)
+                    code = self._replace(connection)
                     del busy[connection], last[connection]
                     shared.give_back(claim, trained=False)
                     shared.report(number, -done[number], 0)
                     done[number] = 0
                     if number in retried:
-                        failures.append(RunError(DIED.format(len(claim.replicas))))
+                        why = NOT_BEGUN if code == 1 else KILLED
+                        failures.append(RunError(DIED.format(len(claim.replicas), why)))
                     else:
                         retried.add(number)
                         queue.append((number, (claim.replicas, engine)))
@@ -146,10 +154,29 @@ class Pool:
         for failure in failures:
             raise failure
 
-    def _replace(self, connection: Connection) -> None:
-        self.workers.pop(connection).join()
+    def _replace(self, connection: Connection) -> int:
+        """A new worker for one that died, whose exit code this is."""
+        dead = self.workers.pop(connection)
+        dead.join()
         connection.close()
         self.workers.update([self._start()])
+        return dead.exitcode
+
+
+def in_the_way() -> tuple[str, str] | None:
+    """(name, file) of what a worker would import instead of a module that was imported here; None if nothing.
+
+    A user's `benchmark.py`, say, in the directory where he stands.
+    """
+    path = [entry or process.ORIGINAL_DIR for entry in sys.path]
+    for name, module in list(sys.modules.items()):
+        own = getattr(getattr(module, "__spec__", None), "origin", None)
+        if "." in name or name == "__main__" or not own or not os.path.isfile(own):
+            continue
+        found = PathFinder.find_spec(name, path)
+        if found and found.origin and os.path.isfile(found.origin) and not os.path.samefile(found.origin, own):
+            return name, found.origin
+    return None
 
 
 def _choose(tiles: Sequence[Tile], own: tuple | None, others: set[tuple]) -> int | None:

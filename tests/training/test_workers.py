@@ -1,10 +1,12 @@
 """Tiles go to workers so that architectures are compiled side by side."""
 
+import sys
+
 import pytest
 
 from benchmark.asked.protocol import Engine
 from benchmark.errors import UsageError
-from benchmark.training.workers import _check_code, _choose
+from benchmark.training.workers import Pool, _check_code, _choose
 
 
 def test_a_worker_goes_on_with_its_architecture_then_takes_a_new_one_then_helps(quick):
@@ -34,3 +36,13 @@ def test_a_worker_refuses_code_that_is_not_what_was_asked_for_and_looks_once(qui
     monkeypatch.setattr("benchmark.training.workers.source", lambda names: "asked for")
     _check_code(tile, imported)
     assert imported == {None, "asked for"}
+
+
+@pytest.mark.parametrize(("file", "name"), [("benchmark.py", "benchmark"), ("tqdm/__init__.py", "tqdm")])
+def test_what_workers_would_import_instead_of_the_right_module_is_named(tmp_path, monkeypatch, file, name):
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).touch()
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    with pytest.raises(UsageError, match=rf"{name}.* takes the place of {name}, which training needs"):
+        Pool(2, tmp_path / "results")
+    assert not (tmp_path / "results").exists()
