@@ -9,6 +9,7 @@ import pandas as pd
 from benchmark.asked.replicas import CELL, KEY
 from benchmark.asked.tasks import RESPONSE_SIZE
 from benchmark.results.intervals import estimate, mean_solved_at, mean_sparsity, success_rate
+from benchmark.results.tables import typed
 
 OUTCOMES = [
     *KEY, "digest", "best_step", "interpolation", "extrapolation", "relative_interpolation", "relative_extrapolation",
@@ -81,7 +82,7 @@ def outcomes(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
         VERDICTS[:-1],
         VERDICTS[-1],
     )
-    return table.sort_values(KEY).reset_index()[OUTCOMES]
+    return typed(table.sort_values(KEY).reset_index()[OUTCOMES])
 
 
 def profile(runs: pd.DataFrame, profiles: pd.DataFrame, diverged: pd.Series) -> pd.DataFrame:
@@ -199,7 +200,7 @@ def _below_each_other(
     table = first.take(np.repeat(np.arange(len(parts)), lengths)).reset_index(drop=True)
     own = [*columns[len(CELL) : -2], columns[-1]]
     joined = [np.concatenate(of) for of in zip(*([*values, lost] for *_, values, lost in parts), strict=True)]
-    return table.assign(**dict(zip(own, joined, strict=False))).reindex(columns=columns)
+    return typed(table.assign(**dict(zip(own, joined, strict=False))).reindex(columns=columns))
 
 
 def initialisation(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
@@ -221,7 +222,7 @@ def initialisation(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
         target = np.sqrt(_middle(targets[places]))
         before = (pd.Series(saturation[places]).mean(), output, low, high, target, _middle(start[places]))
         rows.append((*cell, *map(float, before), len(places), int(lost)))
-    return pd.DataFrame(rows, columns=INITIALISATION)
+    return typed(pd.DataFrame(rows, columns=INITIALISATION))
 
 
 def _middle(values: np.ndarray) -> float:
@@ -249,7 +250,7 @@ def _quartiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
 
 def cells(runs: pd.DataFrame) -> pd.DataFrame:
     """What is known of each cell before training: effective ranges, threshold, whether it can be represented."""
-    return runs.drop_duplicates(CELL).sort_values(CELL)[CELLS].reset_index(drop=True)
+    return typed(runs.drop_duplicates(CELL).sort_values(CELL)[CELLS].reset_index(drop=True))
 
 
 def summary(
@@ -297,7 +298,7 @@ def summary(
             "horizon": (*horizon(own, facts[cell]), seeds, nowhere),
         }
         rows += [(*cell, metric, *metrics[metric]) for metric in sorted(metrics)]
-    return pd.DataFrame(rows, columns=SUMMARY)
+    return typed(pd.DataFrame(rows, columns=SUMMARY))
 
 
 def horizon(profile: Mapping[str, Any], cell: Mapping[str, Any] | pd.Series) -> tuple[float, float, float]:
@@ -360,4 +361,4 @@ def thin(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     order = np.lexsort((kept["step"], place))
     keys = ordered[KEY].take(place[order]).reset_index(drop=True)
     columns = ["step", "interpolation", "extrapolation", "sparsity"]
-    return pd.concat([keys, kept[columns].take(order).reset_index(drop=True)], axis=1)
+    return typed(pd.concat([keys, kept[columns].take(order).reset_index(drop=True)], axis=1))

@@ -34,6 +34,7 @@ TEXTS = {
     "standing", "rule",
 }  # fmt: skip
 TRUTHS = {"solved", "solved_relative"}
+WHOLE = {"seed", "best_step", "steps", "step", "inputs", "operands", "semantics"}
 COUNT = "not_finite"
 WITHIN = ("metric", "operand", "x", "a", "b", "step")  # what tells the rows of one cell or replica apart
 MISSING = ["", "nan", "NaN", "NA"]
@@ -88,6 +89,15 @@ def measurements(rows: Sequence[tuple[Shard, int]]) -> dict[str, pd.DataFrame]:
     }
 
 
+def typed(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of `statistics` with each column of its kind, whatever is in it and whatever pandas makes of that.
+
+    COUNT stays as it is: whole, or nan where it is unknown.
+    """
+    kinds = {name: "bool" if name in TRUTHS else "int64" if name in (*WHOLE, "seeds") else "float64" for name in table}
+    return table.astype({name: kind for name, kind in kinds.items() if name not in {*TEXTS, COUNT}})
+
+
 def table_path(folder: Path, name: str) -> Path:
     """Where a table lies in its folder, plain or gzipped: as it is there, else as it is written.
 
@@ -115,7 +125,7 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
             raise ValueError(f"it lacks the columns {', '.join(missing)}{hint}")
         table = pd.read_csv(
             io.BytesIO(content),
-            dtype={name: str for name in header if name in TEXTS},
+            dtype={name: str if name in TEXTS else "int64" for name in header if name in TEXTS | (WHOLE & {*columns})},
             keep_default_na=False,  # a model may be called NA
             na_values={name: MISSING for name in header if name not in TEXTS},
             **EXACT,
@@ -132,8 +142,8 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
             kinds, what = ("i", "whole numbers") if name == "seed" else (kinds, what)
             if table[name].dtype.kind not in kinds:
                 raise ValueError(f"its column {name} holds something else than {what}")
-        if "seed" in columns:
-            table = table.astype({"seed": "int64"})  # also where there are no rows
+            if name not in TRUTHS | WHOLE | {"seeds", COUNT}:
+                table[name] = table[name].astype("float64")
         keys = [name for name in (*KEY, *WITHIN) if name in table]
         if set(CELL) <= set(columns) and (twice := table.duplicated(keys)).any():
             row = " × ".join(str(value) for value in table.loc[twice, keys].iloc[0] if value != "")

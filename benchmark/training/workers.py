@@ -9,8 +9,8 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib.machinery import PathFinder
-from multiprocessing import process
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import ORIGINAL_DIR  # type: ignore[attr-defined]
 from pathlib import Path
 from typing import Any, cast
 
@@ -168,7 +168,7 @@ def in_the_way() -> tuple[str, str] | None:
 
     A user's `benchmark.py`, say, in the directory where he stands.
     """
-    path = [entry or process.ORIGINAL_DIR for entry in sys.path]
+    path = [entry or ORIGINAL_DIR for entry in sys.path]
     for name, module in list(sys.modules.items()):
         own = getattr(getattr(module, "__spec__", None), "origin", None)
         if "." in name or name == "__main__" or not own or not os.path.isfile(own):
