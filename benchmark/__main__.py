@@ -7,7 +7,7 @@ import tempfile
 from typing import Any
 
 from benchmark.asked.conf_files import CONF, GROUPS, VERSION_BASE, choices_of
-from benchmark.errors import RunError, UsageError, doing, plain_warnings, to_stderr, told
+from benchmark.errors import RunError, UsageError, doing, plain_warnings, say, to_stderr, told
 
 EXAMPLES = """\
   python -m benchmark +model=nalu +task=mul
@@ -58,13 +58,14 @@ def main(cfg: Any) -> None:
 def show(request: Any, store: Any) -> None:
     """The summary of the cells asked for. Tables are made of these alone: the folder's follow once, in `draw`."""
     from benchmark.run import asked, derived
-    from benchmark.showing.texts import report, say
+    from benchmark.showing.texts import report
 
     doing("Evaluating …")
     tables, _ = derived(store, asked(request), alone=True)
     if tables:
         finished.append(request)
-        say(report(tables["outcomes"], tables["summary"], tables["cells"]))
+        swept = os.environ.get("BENCHMARK_SWEPT", "").split(",")
+        say(report(tables["outcomes"], tables["summary"], tables["cells"], swept))
 
 
 def draw() -> None:
@@ -74,8 +75,7 @@ def draw() -> None:
     """
     from benchmark import rank, report
     from benchmark.run import asked
-    from benchmark.showing import published
-    from benchmark.showing.texts import say
+    from benchmark.showing import figures, published
 
     for folder in dict.fromkeys(request.results for request in finished):
         doing(f"Deriving the tables of {folder} and drawing its figures …")
@@ -94,16 +94,23 @@ def draw() -> None:
                 )
                 own = {table: published.asked(rows, cells) for table, rows in found.items()}
                 _tell(published.beside(name, own, stores[folder.absolute()]), found)
-            if verdict := rank.among(os.path.relpath(folder), found, wanted):
+            if verdict := rank.among(_from_here(folder), found, wanted):
                 say(f"\n{verdict}")
-            say(f"\n{report.files_of(folder)}")
+            say(f"\n{report.files_of(folder, figures.showing(found, wanted))}")
         except Exception as error:
             failures.append(told(error))
 
 
+def _from_here(folder: Any) -> str:
+    """The folder as a command names it from here; on another drive of Windows by its whole path."""
+    try:
+        return os.path.relpath(folder)
+    except ValueError:
+        return str(folder)
+
+
 def _tell(comparison: Any, found: Any) -> None:
     from benchmark.showing.published import tell
-    from benchmark.showing.texts import say
 
     if text := tell(comparison, found["outcomes"]):
         say(text)
@@ -210,11 +217,23 @@ def understood(arguments: list[str]) -> Any:
     return parser.parse_args(arguments)
 
 
+def swept(overrides: list[str]) -> list[str]:
+    """The keys of the settings that a sweep varies.
+
+    >>> swept(["task=add", "model=nac,nalu", "protocol.steps=2000,5000"])
+    ['model', 'protocol.steps']
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    return [override.key_or_group for override in parsed if override.is_sweep_override()]
+
+
 def command_line() -> None:
     """Exit code 0; 2 for a request that cannot be met, 1 for a run that failed, 130 after Ctrl-C."""
     arguments = sys.argv[1:] = normalise(sys.argv[1:])
     if {"-h", "--help"} & set(arguments):
-        print(help_text())
+        say(help_text())
         return
     code = 0
     stores.clear()
@@ -240,11 +259,12 @@ def command_line() -> None:
             check_choices(overrides, folders)
         if not tells:
             _ask_for_what_is_missing(overrides)
-        sweep = [f"hydra.sweep.dir={scratch.name}"]
+        sweep = [f"hydra.sweep.dir='{scratch.name}'"]
         compatible = VERSION_BASE or {"execution_whitelist": ["benchmark.*"]}
         job = hydra.main(**compatible, config_path=str(CONF), config_name="config")(main)
         try:
             sys.argv[1:] = [*sweep, *overrides, *flags]
+            os.environ["BENCHMARK_SWEPT"] = ",".join(swept(overrides) if options.multirun else [])
             try:
                 job()
             except HYDRA_ERRORS as error:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from benchmark.asked.conf_files import published_tables
 from benchmark.asked.replicas import CELL
-from benchmark.errors import UsageError, guarded, unknown
+from benchmark.errors import UsageError, guarded, say, unknown
 from benchmark.results.agreement import (
     COMPARISON,
     COUNT,
@@ -26,7 +26,7 @@ from benchmark.results.statistics import OUTCOMES, SUMMARY, by_cell
 from benchmark.results.tables import read_table, table_path, to_csv, write_text
 from benchmark.showing import published
 from benchmark.showing.names import not_finite
-from benchmark.showing.texts import in_markdown, markdown, number, say
+from benchmark.showing.texts import in_markdown, markdown, number
 
 FEW = 5  # cells that are named
 METRICS = ["success_rate", "relative_extrapolation"]

@@ -75,6 +75,19 @@ def plain(text: str) -> str:
     return "".join(c if shown(c) else c.encode("unicode_escape").decode() for c in text)
 
 
+def say(text: str) -> None:
+    """Print, as escapes what would steer the terminal or what it has no character for, as Windows' consoles may not.
+
+    Whoever closed the pipe (`| head`) does not want to hear the rest.
+    """
+    encoding = sys.stdout.encoding or "utf-8"
+    shown = "\n".join(map(plain, text.split("\n")))
+    try:
+        print(shown.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def to_stderr(text: str) -> None:
     """Print a sentence beside the results."""
     print("\n".join(map(plain, text.split("\n"))), file=sys.stderr)

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmark.errors import UsageError, guarded, to_stderr
+from benchmark.errors import UsageError, guarded, say, to_stderr
 from benchmark.report import COLUMNS
 from benchmark.results.tables import read_table, table_path, write_text
 from benchmark.showing.names import natural
-from benchmark.showing.texts import say
 
 REFERENCE = Path("results/reference")
 FIRST = "headline"  # what the page opens with, where it is among them

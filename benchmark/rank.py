@@ -12,13 +12,13 @@ import pandas as pd
 from benchmark.asked.conf_files import published_of, published_tables
 from benchmark.asked.replicas import CELL
 from benchmark.compare import load, stems
-from benchmark.errors import UsageError, guarded, to_stderr, unknown
+from benchmark.errors import UsageError, guarded, say, to_stderr, unknown
 from benchmark.results.agreement import Table
 from benchmark.results.ranking import METRICS, RANKING, Source, ranking, verdicts
 from benchmark.results.references import REFERENCES, models_of_references, reference_of, references
 from benchmark.results.tables import read_table, table_path, to_csv, write_text
 from benchmark.showing import published, ranks
-from benchmark.showing.texts import in_markdown, say
+from benchmark.showing.texts import in_markdown
 
 TAKEN = ("summary", "outcomes", "cells")  # of a folder's tables
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from benchmark import rank
 from benchmark.asked.replicas import CELL, KEY
-from benchmark.errors import UsageError, guarded, to_stderr, unexpected, unknown
+from benchmark.errors import UsageError, guarded, say, to_stderr, unexpected, unknown
 from benchmark.results import statistics
 from benchmark.results.store import Store
 from benchmark.results.tables import read_table, sweep, table_path, to_csv, write_text
@@ -35,6 +35,7 @@ COLUMNS = {
     "comparison": CELL,
 }
 LARGEST_STAMP = 1 << 20  # bytes of a list of figures
+MOST_NAMED = 20  # figures, in the terminal
 FIRST = ("opening", "summary")  # figures that stand beside the finding
 # How to read a figure, by what its file's name begins with.
 CAPTIONS = {
@@ -275,23 +276,28 @@ def _report(path: Path, formats: list[str]) -> int:
         raise UsageError(f"--formats ({','.join(formats)}) must hold png, which REPORT.md shows")
     if path.is_file():
         summary = read_table(path, statistics.SUMMARY)
-        texts.say(f"{texts.markdown_tables(summary)}\n\n{texts.latex_tables(summary)}")
+        say(f"{texts.markdown_tables(summary)}\n\n{texts.latex_tables(summary)}")
         return 0
     if not path.is_dir():
         raise UsageError(f"There is no results folder {path}")
     found, notes = write(path, formats=list(dict.fromkeys(formats)))
     for note in notes:
         to_stderr(f"note: {note}")
-    texts.say(f"{texts.markdown_tables(found['summary'])}\n\n{files_of(path)}")
+    say(f"{texts.markdown_tables(found['summary'])}\n\n{files_of(path)}")
     return 0
 
 
-def files_of(folder: Path) -> str:
-    """The names of a folder's files, for the terminal."""
+def files_of(folder: Path, own: Sequence[str] | None = None) -> str:
+    """The names of a folder's files, for the terminal. own: the stems of the figures to name, if not all count."""
     plain = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
     tables = ", ".join(name for name in plain if ".csv" in name)
-    pictures = len({path.stem for path in (folder / "figures").glob("*.png")})
-    return f"Report: {folder / 'REPORT.md'}\nFigures: {pictures} in {folder / 'figures'}\nTables, in {folder}: {tables}"
+    pictures = sorted((path.stem for path in (folder / "figures").glob("*.png")), key=natural)
+    shown = [one for one in pictures if own is None or one in own or re.sub(r"-\d+$", "", one) in own]
+    told = f"Figures: {len(pictures)} in {folder / 'figures'}"
+    if len(shown) < len(pictures):
+        more = f" and {len(shown) - MOST_NAMED} more" if len(shown) > MOST_NAMED else ""
+        told += f", of which {len(shown)} show what was asked for: {', '.join(shown[:MOST_NAMED])}{more}"
+    return f"Report: {folder / 'REPORT.md'}\n{told}\nTables, in {folder}: {tables}"
 
 
 if __name__ == "__main__":

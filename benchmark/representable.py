@@ -14,11 +14,11 @@ from benchmark.asked.configs import compose
 from benchmark.asked.data import EvaluationSet
 from benchmark.asked.replicas import Cell, Replica
 from benchmark.asked.tasks import OPERATIONS, threshold
-from benchmark.errors import UsageError, guarded
+from benchmark.errors import UsageError, guarded, say
 from benchmark.results.tables import to_csv, write_text
 from benchmark.showing import figures
 from benchmark.showing.names import MODELS, TASKS, label, ordered
-from benchmark.showing.texts import in_markdown, say
+from benchmark.showing.texts import in_markdown
 from benchmark.training.networks import build
 from benchmark.units import Impossible
 

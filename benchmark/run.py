@@ -1,6 +1,5 @@
 """Train what the store lacks, and derive the tables: the plain Python entry."""
 
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from benchmark.results.claims import Claims
 from benchmark.results.store import Store
 from benchmark.showing import published
 from benchmark.training.cost import WORTH_WORKERS, seconds
-from benchmark.training.workers import Pool, Shared, Tile, failure, train_tile
+from benchmark.training.workers import Pool, Shared, Tile, cores, failure, train_tile
 
 
 @dataclass
@@ -146,14 +145,7 @@ def asked(request: Request) -> dict[tuple, str]:
 def workers_for(replicas: Sequence[Replica], engine: Engine, share: int = 1) -> int:
     """How many processes train them: as asked for, or as many as pay; share: where so many use this machine."""
     little = engine.device == "cuda" or seconds(replicas) < WORTH_WORKERS
-    return min(engine.workers or (1 if little else max(1, _cores() // share)), max(1, len(replicas)))
-
-
-def _cores() -> int:
-    """Those that this process may use; of a SLURM job those that were asked for, which need not bind it."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    granted = os.environ.get("SLURM_CPUS_PER_TASK", "")
-    return min(cores, max(1, int(granted))) if granted.isdecimal() else cores
+    return min(engine.workers or (1 if little else max(1, cores() // share)), max(1, len(replicas)))
 
 
 def _bound_here(replicas: Sequence[Replica]) -> list[str]:

@@ -8,7 +8,6 @@ import argparse
 import os
 import platform
 import re
-import resource
 import statistics
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.errors import UsageError, guarded, number
+from benchmark.errors import UsageError, guarded, number, say
 
 WORKLOADS: dict[str, dict[str, Any]] = {  # as for `configs.compose`
     "nalu": {"models": ["nalu"], "tasks": ["mul"], "ranges": ["positive"]},
@@ -86,8 +85,16 @@ def block(steps: int) -> tuple[float, float, float]:
     began = time.perf_counter()
     train([replace(replica, cell=cell) for replica in replicas], engine)
     seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 10 if sys.platform == "linux" else 1 << 20)
-    return len(replicas) * steps / seconds, seconds, peak
+    return len(replicas) * steps / seconds, seconds, _peak()
+
+
+def _peak() -> float:
+    """The most memory that this process ever had, in MiB; nan on Windows, which does not tell it."""
+    try:
+        import resource
+    except ImportError:
+        return float("nan")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 10 if sys.platform == "linux" else 1 << 20)
 
 
 def parts() -> dict[str, float]:
@@ -257,7 +264,9 @@ def _process() -> ProcessPoolExecutor:
 
 
 def _workers(device: str) -> int:
-    return 1 if device == "cuda" else len(os.sched_getaffinity(0))
+    from benchmark.training.workers import cores
+
+    return 1 if device == "cuda" else cores()
 
 
 def _write(folder: Path, rows: list[dict], shares: list[dict]) -> tuple[Any, Any]:
@@ -300,8 +309,6 @@ def command_line(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         parser.error(str(error))
     from tqdm import tqdm
-
-    from benchmark.showing.texts import say
 
     rows: list[dict] = []
     shares: list[dict] = []

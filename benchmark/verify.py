@@ -13,12 +13,11 @@ import pandas as pd
 from benchmark.asked.configs import Request
 from benchmark.asked.protocol import Engine
 from benchmark.asked.replicas import CELL, KEY, SEMANTICS, Cell, Replica
-from benchmark.errors import UsageError, guarded, to_stderr
+from benchmark.errors import UsageError, guarded, say, to_stderr
 from benchmark.results import statistics
 from benchmark.results.configured import cells_of
 from benchmark.results.tables import COUNT, read_table, table_path
 from benchmark.run import run, workers_for
-from benchmark.showing.texts import say
 from benchmark.training.cost import seconds
 
 # What does not decide a number, or says who computed it.

@@ -1,11 +1,13 @@
 """Small grids that train in a moment."""
 
+import os
 import sys
 
 import pytest
 
 from benchmark import __main__ as cli
 from benchmark.asked.configs import compose
+from benchmark.results.references import REFERENCES
 from benchmark.training.fused import build
 from benchmark.training.fused.build import CannotBuild, check
 
@@ -27,6 +29,13 @@ def works() -> bool:
     return True
 
 
+# What the system says of a folder in a file's place.
+NO_FOLDER = "Not a directory" if os.name == "posix" else "cannot find"
+posix = pytest.mark.skipif(os.name != "posix", reason="Windows has neither pipes among files nor signals that kill")
+needs_references = pytest.mark.skipif(
+    not list(REFERENCES.glob("headline/outcomes.csv*")),
+    reason="needs results/reference whole, of which the source distribution has the summaries",
+)
 needs_compiler = pytest.mark.skipif(not works(), reason="needs a C++ compiler")
 
 

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -11,6 +12,7 @@ from benchmark import __main__ as cli
 from benchmark import report
 from benchmark.run import derive
 
+HERE = Path(__file__).as_posix()
 FEW = ["protocol.seeds=2", "protocol.steps=20", "protocol.evaluation_size=200", "engine.workers=1"]
 
 
@@ -91,10 +93,13 @@ def test_a_failed_job_of_a_sweep_costs_only_itself(command, tmp_path):
         (["+model=nalu", "+task=mul", "range.symmetric.interpolation=[[nan,5]]"], "must be a number"),
         (["+model=nalu", "+task=mul", "range.symmetric.interpolation=text"], "must be a list of intervals"),
         (["+model=nalu", "+task=sqrt", "range=neg_2_1"], "sqrt is not defined anywhere"),
-        (["+model=nalu", "+task=mul", "results=/dev/null"], "is a file"),
+        (["+model=nalu", "+task=mul", f"results={HERE}"], "is a file"),
         (["+experiment=madsen2020_simple", "published=madsen2020_simpel"], "did you mean madsen2020_simple"),
         (["+experiment=madsen2020_simple", "published=floors"], "published table to stand beside results"),
-        (["+model=nalu", "+task=mul", "results=/proc/nowhere"], "cannot be written to"),
+        pytest.param(
+            ["+model=nalu", "+task=mul", "results=/proc/nowhere"], "cannot be written to",
+            marks=pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc"),
+        ),
         (["+model=nalu", "+task=mul", "model.nalu.options.initialisation=zero"], "has no initialisation 'zero'"),
         (["+model=nalu", "+task=mul", "model.nalu.unit=mine.Unit"], "there is no module 'mine'"),
         (["+model=mine.Net", "+task=mul"], "there is no module 'mine'"),
@@ -212,7 +217,10 @@ def test_figures_follow_their_tables_even_after_a_run_that_could_not_draw(comman
 def test_figures_of_another_selection_do_not_linger(command, tmp_path):
     line = ["+model=linear", "+task=add", "range=positive", *FEW]
     assert command(*line)[0] == 0
-    assert command(*line, "protocol=smoke", "results=results/default")[0] == 0
+    code, out, _ = command(*line, "protocol=smoke", "results=results/default")
+    assert code == 0
+    told = re.search(r"of which \d+ show what was asked for: (.+)", out)[1].split(", ")
+    assert "summary" in told and all("-smoke" in name for name in told if name != "summary")
     names = {path.stem for path in (tmp_path / "results/default/figures").glob("error-*.png")}
     assert {name.split("-")[1] for name in names} == {"default", "smoke"}
     assert not (tmp_path / "results/default/figures/error.png").exists()
@@ -227,9 +235,12 @@ def test_many_overrides_still_make_file_names(command, tmp_path):
     assert command(*line, *more)[0] == 0
 
 
-def test_the_sweep_flag_may_stand_anywhere(command, tmp_path):
-    assert command("+model=linear,nac", "+task=add", "range=positive", *FEW, "-m")[0] == 0
-    assert set(pd.read_csv(tmp_path / "results/default/outcomes.csv")["model"]) == {"linear", "nac"}
+def test_the_sweep_flag_may_stand_anywhere_and_each_jobs_table_shows_what_is_swept(command, tmp_path):
+    code, out, _ = command("+model=linear", "+task=add", "range=positive", "protocol.batch=16,32", *FEW, "-m")
+    assert code == 0
+    assert pd.read_csv(tmp_path / "results/default/outcomes.csv")["overrides"].nunique() == 2
+    rows = re.findall(r"^linear +add +positive +(protocol\S+)", out, re.MULTILINE)
+    assert rows == ["protocol.batch=16", "protocol.batch=32"]
 
 
 def test_published_numbers_stand_beside_all_of_the_folder_whatever_the_last_job_asked_for(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from conftest import needs_references
 
 from benchmark.asked.conf_files import choices_of
 from benchmark.results.tables import table_path
@@ -28,6 +29,7 @@ def test_the_notebook_example_runs(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "results/notebook/outcomes.csv").exists()
 
 
+@needs_references
 @pytest.mark.parametrize(("column", "variant"), list(enumerate(("rmsprop", "adam", "sgd", "uniform"), start=1)))
 def test_the_figure_1_table_holds_the_committed_numbers(column, variant):
     table = table_of(f"trask2018_figure1_{variant}", "comparison")
@@ -40,6 +42,7 @@ def test_the_figure_1_table_holds_the_committed_numbers(column, variant):
         assert cells[5] == ("–" if pd.isna(row["published"]) else f"{row['published']:.1f}")
 
 
+@needs_references
 @pytest.mark.parametrize("variant", ["rmsprop", "adam", "sgd", "uniform"])
 def test_the_finding_holds_in_every_variant(variant):
     profile = table_of(f"trask2018_figure1_{variant}", "profile")
@@ -60,6 +63,7 @@ def outcomes(name):
     return table_of(name, "outcomes")
 
 
+@needs_references
 def test_the_headline_says_what_the_committed_outcomes_say():
     table = outcomes("headline")
     mlps = table[table["model"].str.startswith("mlp")]
@@ -86,6 +90,7 @@ def test_the_headline_says_what_the_committed_outcomes_say():
     assert errors["linear", "add", "positive"] < errors["nac", "add", "positive"]
 
 
+@needs_references
 def test_the_starts_cost_what_the_readme_says():
     rates = outcomes("initialisation").groupby(["model", "task"])["solved"].mean()
     assert (rates["nalu_normal"] == 1).all()
@@ -96,6 +101,7 @@ def test_the_starts_cost_what_the_readme_says():
     assert (before.loc["nalu_uniform", "saturation"] == 0).all()
 
 
+@needs_references
 def test_the_table_1_scores_are_the_committed_ones():
     scores = {}
     for variant in ("trask2018_table1", "trask2018_table1_two_inputs"):
@@ -170,6 +176,7 @@ def test_every_model_and_protocol_is_in_the_readmes_tables():
         assert all(part in rows for part in (parts.groups() if parts else [f"`{name.partition('/')[0]}`"]))
 
 
+@needs_references
 @pytest.mark.parametrize(
     "name",
     [
@@ -200,6 +207,7 @@ def test_the_agreement_with_published_rates_is_that_of_the_committed_comparisons
         assert f"{equal} " in line
 
 
+@needs_references
 def test_the_optimizer_explains_where_the_minimal_task_differs():
     rates = {}
     for optimizer, name in (("rmsprop", "schloer2020_minimal"), ("adam", "schloer2020_minimal_adam")):
@@ -214,6 +222,7 @@ def test_the_optimizer_explains_where_the_minimal_task_differs():
     assert counts == [[220, 183, 64], [214, 171, 63], [273, 253, 57]]
 
 
+@needs_references
 def test_the_single_modules_do_what_the_readme_says():
     table = outcomes("mistry2022_single_module")
     assert (len(table), table["model"].nunique()) == (32_400, 16)
@@ -233,6 +242,7 @@ def test_the_single_modules_do_what_the_readme_says():
     assert ten.drop(["neg_20_10", "pos_10_20", "neg_2_1"]).max() < 0.1
 
 
+@needs_references
 def test_the_tutorials_give_what_the_readme_says():
     addition, multiplication = (
         outcomes(f"tutorial_{name}")["relative_extrapolation"] for name in ("addition", "multiplication")
@@ -252,6 +262,7 @@ def test_each_reference_is_in_the_index_with_what_its_report_found():
             assert finding in line and f"+experiment={name}" in line
 
 
+@needs_references
 def test_the_readme_is_short_and_every_link_of_these_pages_leads_somewhere():
     assert len(README.splitlines()) <= 150
     for folder, text in ((".", README), ("conf", CONF), ("results/reference", RESULTS)):

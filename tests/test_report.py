@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from conftest import posix
 from filelock import FileLock, Timeout
 
 from benchmark import report
@@ -193,6 +194,7 @@ def test_of_what_lies_among_the_figures_only_what_was_drawn_there_is_removed(fol
     assert "mine.png" not in (copy / "REPORT.md").read_text()
 
 
+@posix
 def test_a_link_out_of_the_folder_is_not_followed(copy, tmp_path, capsys):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

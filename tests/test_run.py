@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from conftest import posix
 
 from benchmark.results.statistics import OUTCOMES, PROFILE, SUMMARY
 from benchmark.results.store import Store
@@ -190,6 +191,7 @@ shards.Checkpoint.save = save_and_die
 """
 
 
+@posix
 def test_a_tile_killed_half_way_goes_on_from_its_checkpoint(whole, tmp_path):
     (tmp_path / "suicide.py").write_text(SUICIDE + SCRIPT)
     command = [sys.executable, tmp_path / "suicide.py", str(tmp_path / "killed"), "1"]
@@ -218,6 +220,7 @@ def test_two_processes_share_a_grid_train_each_replica_once_and_give_the_tables_
         assert (tmp_path / "shared" / name).read_bytes() == (whole / name).read_bytes()
 
 
+@posix
 def test_a_worker_that_dies_costs_nothing_but_time(tmp_path):
     victims = []
 

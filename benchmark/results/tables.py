@@ -125,7 +125,7 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
             raise ValueError(f"it lacks the columns {', '.join(missing)}{hint}")
         table = pd.read_csv(
             io.BytesIO(content),
-            dtype={name: str if name in TEXTS else "int64" for name in header if name in TEXTS | (WHOLE & {*columns})},
+            dtype={name: str for name in header if name in TEXTS} | ({"seed": "int64"} if "seed" in columns else {}),
             keep_default_na=False,  # a model may be called NA
             na_values={name: MISSING for name in header if name not in TEXTS},
             **EXACT,
@@ -142,8 +142,8 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
             kinds, what = ("i", "whole numbers") if name == "seed" else (kinds, what)
             if table[name].dtype.kind not in kinds:
                 raise ValueError(f"its column {name} holds something else than {what}")
-            if name not in TRUTHS | WHOLE | {"seeds", COUNT}:
-                table[name] = table[name].astype("float64")
+            if name not in TRUTHS | {"seeds", COUNT}:  # as many as there are, or unknown
+                table[name] = table[name].astype("int64" if name in WHOLE else "float64")
         keys = [name for name in (*KEY, *WITHIN) if name in table]
         if set(CELL) <= set(columns) and (twice := table.duplicated(keys)).any():
             row = " × ".join(str(value) for value in table.loc[twice, keys].iloc[0] if value != "")

@@ -1,10 +1,8 @@
 """From tables to what the terminal and the reports say."""
 
 import math
-import os
 import re
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 
 import pandas as pd
 from tabulate import tabulate
@@ -42,14 +40,6 @@ MEANINGS = {
     "cannot_represent": "no weights of this model compute the task where it is judged, so no training could",
     "not_learned": "does not even fit its training range",
 }
-
-
-def say(text: str) -> None:
-    """Print, control characters as escapes; whoever closed the pipe (`| head`) does not want to hear the rest."""
-    try:
-        print("\n".join(map(plain, text.split("\n"))), flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def number(value: float) -> str:
@@ -191,15 +181,34 @@ def latex_tables(summary: pd.DataFrame) -> str:
     return "% needs \\usepackage{booktabs}\n" + "\n".join(parts)
 
 
-def report(outcomes: pd.DataFrame, summary: pd.DataFrame, cells: pd.DataFrame) -> str:
-    """The cells' success rates, errors and verdicts, what the verdicts mean, and why what is impossible is so."""
+def differing(overrides: Iterable[str], swept: Iterable[str] = ()) -> dict[str, str]:
+    """Of each of a column's `overrides` the settings that not all of them have, and those of the keys that are swept.
+
+    >>> differing(["protocol.batch=64;protocol.steps=20", "protocol.batch=64"])
+    {'protocol.batch=64;protocol.steps=20': 'protocol.steps=20', 'protocol.batch=64': ''}
+    """
+    settings = {text: text.split(";") for text in overrides}
+    common = set.intersection(*map(set, settings.values()))
+    keys = tuple(swept)
+    other = lambda one: one not in common or any(re.match(rf"{re.escape(key)}[.=]", one) for key in keys)
+    return {text: ";".join(filter(other, parts)) for text, parts in settings.items()}
+
+
+def report(outcomes: pd.DataFrame, summary: pd.DataFrame, cells: pd.DataFrame, swept: Collection[str] = ()) -> str:
+    """The cells' success rates, errors and verdicts, what the verdicts mean, and why what is impossible is so.
+
+    swept: keys of settings in which other jobs' tables differ from this one.
+    """
     metrics = summary.set_index([*CELL, "metric"])
-    varying = [name for name in ("protocol", "overrides") if outcomes[name].nunique() > 1]
+    told = differing(outcomes["overrides"].unique(), swept)
+    varying = ["protocol"] if "protocol" in swept or outcomes["protocol"].nunique() > 1 else []
+    varying += ["overrides"] if any(told.values()) else []
     medians, lost = finite_medians(outcomes, CELL, ["relative_interpolation", "relative_extrapolation"])
     medians, lost = ({names: row for names, *row in of.itertuples(name=None)} for of in (medians, lost))
     rows = []
     for names, group in outcomes.groupby(CELL, sort=False):
         own = dict(zip(CELL, names, strict=True))
+        own["overrides"] = told[own["overrides"]]
         rate, at = metrics.loc[(*names, "success_rate")], metrics.loc[(*names, "solved_at")]
         counts = group["verdict"].value_counts()
         verdicts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts)

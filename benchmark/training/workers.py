@@ -30,6 +30,18 @@ NOT_BEGUN = (
 )
 
 
+def cores() -> int:
+    """How many this process may use: of a SLURM job those that were asked for, which need not bind it; of a machine
+    that does not tell (macOS, Windows) all, of Windows, which waits for no more processes at once, at most 60.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        every = len(os.sched_getaffinity(0))
+    else:
+        every = min(os.cpu_count() or 1, 60 if sys.platform == "win32" else sys.maxsize)
+    granted = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    return min(every, max(1, int(granted))) if granted.isdecimal() else every
+
+
 class Shared:
     """A claim to each tile before it is trained, and a report of what is trained here.
 

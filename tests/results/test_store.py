@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import posix
 
 from benchmark.asked import replicas as replicas_module
 from benchmark.asked.protocol import Engine
@@ -252,6 +253,7 @@ def test_shards_written_in_one_moment_do_not_replace_each_other(quick, tmp_path,
     assert len(Store(store.folder).rows()[0]) == len(replicas) == 3
 
 
+@posix
 def test_a_pipe_among_the_shards_is_passed_over_and_a_link_out_of_the_folder_refused(filled, tmp_path):
     store, _ = filled
     os.mkfifo(store.shard_folder / "pipe.npz")
@@ -372,6 +374,7 @@ def test_without_locks_tables_are_written_and_what_is_missing_is_said(filled, mo
     assert (store.folder / "summary.csv").exists()
 
 
+@posix
 @pytest.mark.parametrize("name", ["outcomes.csv", "curves.csv.gz", ".lock", "REPORT.md", "figures", "shards"])
 def test_a_pipe_in_a_files_or_folders_place_is_refused_and_stays(quick, tmp_path, name):
     os.mkfifo(tmp_path / name)

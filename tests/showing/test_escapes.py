@@ -5,7 +5,7 @@ import re
 import pandas as pd
 import pytest
 
-from benchmark.errors import to_stderr
+from benchmark.errors import say, to_stderr
 from benchmark.report import verdicts, what_was_run
 from benchmark.results.tables import read_table, to_csv
 from benchmark.showing.texts import (
@@ -15,7 +15,6 @@ from benchmark.showing.texts import (
     latex_tables,
     markdown_tables,
     of_cells,
-    say,
     table,
 )
 

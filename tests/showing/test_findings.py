@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from conftest import needs_references
 
 from benchmark.asked.replicas import CELL
 from benchmark.results.statistics import CELLS, OUTCOMES
@@ -54,6 +55,7 @@ def test_each_number_of_a_finding_follows_from_the_tables(folder):
     assert (f"{impossible:,} are asked for" in nobody) == bool(impossible)
 
 
+@needs_references
 def test_the_headline_is_what_readers_are_told():
     near, able, nobody = findings(*tables(REFERENCE / "headline"))
     assert re.match(r"Of 5,400 MLPs \d+% come within 1% of the truth where they are trained and \d% outside", near)
@@ -61,6 +63,7 @@ def test_the_headline_is_what_readers_are_told():
     assert "none solves a² (of 1,100)" in nobody
 
 
+@needs_references
 def test_the_terminal_says_of_few_cells_what_each_model_does_where_and_why_it_cannot():
     outcomes, cells = tables(REFERENCE / "headline")
     wanted = lambda table: table[(table["model"] == "nalu") & (table["task"] == "mul")]
@@ -69,6 +72,7 @@ def test_the_terminal_says_of_few_cells_what_each_model_does_where_and_why_it_ca
     assert in_short(outcomes, cells) == findings(outcomes, cells)
 
 
+@needs_references
 def test_a_sweep_says_how_much_hangs_on_the_setting():
     outcomes, cells = tables(REFERENCE / "madsen2020_hidden_size")
     told = findings(outcomes, cells)[2]

@@ -6,7 +6,7 @@ registry.
 
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +18,8 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from benchmark.errors import unexpected
+from benchmark.asked.replicas import CELL
+from benchmark.errors import plain, unexpected
 from benchmark.results.shards import replacing
 from benchmark.results.statistics import finite_medians
 from benchmark.showing.figures.curves import learning_curves
@@ -58,6 +59,7 @@ __all__ = [
     "representable_heatmap",
     "responses",
     "save",
+    "showing",
     "success_by_range",
     "success_by_setting",
     "success_heatmap",
@@ -90,7 +92,7 @@ class Kind(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """A figure to be drawn, in as many pages as it takes; why it is not worth one, and which panels are not."""
+    """A figure to be drawn, in as many pages as it takes; why it is not worth one, which panels are not, of whom."""
 
     stem: str
     kind: str
@@ -98,6 +100,7 @@ class Drawing(NamedTuple):
     pages: Callable[[], Iterator[Figure]]
     nothing: str
     panels: list[str]
+    cells: pd.DataFrame
 
 
 def _of(metric: str) -> Callable[[Tables], pd.DataFrame]:
@@ -206,6 +209,13 @@ def _entitle(figure: Figure, title: str) -> None:
         figure.set_figheight(figure.get_figheight() + 0.17 * len(lines))
 
 
+def showing(tables: Tables, cells: Collection[tuple]) -> list[str]:
+    """The stems of the figures that `draw` makes of these tables and that show one of these cells."""
+    wanted = {tuple(map(plain, names)) for names in cells}
+    drawings = [drawing for drawing in _drawings(tables) if not drawing.nothing]
+    return [one.stem for one in drawings if wanted & set(one.cells[CELL].itertuples(index=False, name=None))]
+
+
 def left_out(tables: Tables) -> list[str]:
     """A sentence about each kind of figure that would show nothing, or one number everywhere, and where that is so."""
     told: dict[tuple[str, str], list[str]] = {}
@@ -253,7 +263,8 @@ def _drawings(tables: Tables) -> Iterator[Drawing]:
             table = kind.takes[0]
             for (task, name), rows in by_task_and_range(part[table], part["cells"]) if table in part else ():
                 named = kind._replace(stem=f"{kind.stem}_{task}_{name}")
-                yield from _of_kinds([named], part | {table: rows}, title, ends, stems)
+                for drawing in _of_kinds([named], part | {table: rows}, title, ends, stems):
+                    yield drawing._replace(cells=rows[CELL].drop_duplicates())
 
 
 def _of_kinds(kinds: Iterable[Kind], tables: Tables, title: str, ends: list[str], stems: set[str]) -> Iterator[Drawing]:
@@ -274,7 +285,7 @@ def _of_kinds(kinds: Iterable[Kind], tables: Tables, title: str, ends: list[str]
         taken = [*(tables[name] for name in kind.takes), tables["cells"]]
         more = {"comparison": tables.get("comparison")} if kind.pages is error_by_input else {}
         why = nothing(kind.what, pd.concat([rows[column] for column in kind.columns]))
-        yield Drawing(stem, kind.stem, title, partial(kind.pages, *taken, **more), why, panels)
+        yield Drawing(stem, kind.stem, title, partial(kind.pages, *taken, **more), why, panels, tables["cells"])
 
 
 def nothing(what: str, shown: pd.Series) -> str:

@@ -7,6 +7,7 @@ import platform
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -89,8 +90,11 @@ def built(source: str, flags: tuple[str, ...] | None = None) -> ctypes.CDLL:
 def kept(identity: str, suffix: str, make: Callable[[Path], None], load: Callable[[Path], Any]) -> Any:
     """A file, loaded, from the cache or made there. identity: of what is in it.
 
-    Raises CannotBuild where no folder can be used, and what `make` raises.
+    Raises CannotBuild on Windows, whose `long` is half as long as the programs' is to be, and where no folder can be
+    used; and what `make` raises.
     """
+    if sys.platform == "win32":
+        raise CannotBuild("programs are compiled on Linux and macOS only")
     key = hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:32]
     problems = []
     for folder in folders():
