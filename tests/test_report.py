@@ -84,7 +84,7 @@ def test_doubled_rows_and_words_for_numbers_are_refused_and_nothing_is_written(c
     path = copy / f"{name}.csv"
     header, *lines = path.read_text().splitlines()
     word = ",".join([*lines[0].split(",")[:-1], "much"])
-    for wrong, said in (([lines[0], *lines], "a row stands twice (nac × add"), ([word, *lines[1:]], "than numbers")):
+    for wrong, said in (([lines[0], *lines], "a row stands twice (nac × add"), ([word, *lines[1:]], "numbers")):
         path.write_text("\n".join([header, *wrong]) + "\n")
         before = content(copy)
         assert report.main([str(copy)]) == 2

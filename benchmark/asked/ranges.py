@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy import integrate
 
 from benchmark import exact
 from benchmark.errors import UsageError, number, short, unknown, whole
@@ -115,6 +114,8 @@ class Distribution:
         if self.law == "uniform":
             means = [_mean_power(piece.low, piece.high, power) for piece in pieces]
         else:
+            from scipy import integrate  # which takes a second to load, and few ranges need it
+
             value = lambda p, sign: abs(self.quantile(p, sign)) ** power
             means = [
                 integrate.quad(value, piece.low, piece.high, (piece.sign,), limit=200)[0] / (piece.high - piece.low)

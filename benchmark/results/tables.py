@@ -125,7 +125,7 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
             raise ValueError(f"it lacks the columns {', '.join(missing)}{hint}")
         table = pd.read_csv(
             io.BytesIO(content),
-            dtype={name: str for name in header if name in TEXTS} | ({"seed": "int64"} if "seed" in columns else {}),
+            dtype={name: str for name in header if name in TEXTS},
             keep_default_na=False,  # a model may be called NA
             na_values={name: MISSING for name in header if name not in TEXTS},
             **EXACT,
@@ -137,10 +137,10 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
             table[name] = table[name].replace({text: text[1:] for text in shielded})
         if COUNT in columns and COUNT not in header:
             table[COUNT] = np.nan
-        for name in (name for name in columns if name not in TEXTS and len(table)):
+        for name in (name for name in columns if name not in TEXTS):
             kinds, what = ("b", "True and False") if name in TRUTHS else ("iuf", "numbers")
-            kinds, what = ("i", "whole numbers") if name == "seed" else (kinds, what)
-            if table[name].dtype.kind not in kinds:
+            kinds, what = ("i", "whole numbers") if name in WHOLE else (kinds, what)
+            if len(table) and table[name].dtype.kind not in kinds:
                 raise ValueError(f"its column {name} holds something else than {what}")
             if name not in TRUTHS | {"seeds", COUNT}:  # as many as there are, or unknown
                 table[name] = table[name].astype("int64" if name in WHOLE else "float64")
