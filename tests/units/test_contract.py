@@ -28,6 +28,10 @@ MODELS = [
     for name in choices_of("model")
     if re.match(rf"# @package model\.{name}\n", (CONF / "model" / f"{name}.yaml").read_text(encoding="utf-8"))
 ]
+# MLPs differ by their activation alone: two whose activation has none of its own stand for the others, of which
+# `test_units` has the values; all are trained, fused and eagerly.
+ALIKE = {name for name in MODELS if name.startswith("mlp_")} - {"mlp_tanh", "mlp_relu", "mlp_prelu", "mlp_rational"}
+DISTINCT = [name for name in MODELS if name not in ALIKE]
 TASKS = sorted(OPERATIONS)
 SIGNS = {"positive": (0.5, 20), "negative": (-20, -0.5), "mixed": (-20, 20)}
 RANGES = {"positive": "positive", "negative": "neg_2_1", "mixed": "symmetric"}
@@ -100,7 +104,7 @@ def test_the_suite_knows_every_model():
 
 
 @pytest.mark.parametrize("task", ["add", "square"])
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", DISTINCT)
 def test_a_network_has_one_output_an_example_and_replica(model, task):
     net = network(model, task)
     x = points(1, 2, 5, 2 if task == "add" else 1, 13).float()
@@ -110,7 +114,7 @@ def test_a_network_has_one_output_an_example_and_replica(model, task):
     assert y.isfinite().all()
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", DISTINCT)
 def test_stacked_replicas_equal_each_alone(model):
     net = network(model, dtype=torch.float64)
     parameters, theta = random_theta(net, 3)
@@ -121,7 +125,7 @@ def test_stacked_replicas_equal_each_alone(model):
         assert torch.allclose(alone, together[r], rtol=1e-12, atol=1e-14, equal_nan=True)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", DISTINCT)
 def test_initial_values_are_given_for_every_parameter(model):
     net = network(model)
     shapes = {name: (4, *parameter.shape) for name, parameter in net.named_parameters()}
@@ -143,7 +147,7 @@ def test_a_gradient_is_the_slope_of_the_loss(model):
     assert torch.allclose(slopes, expected, rtol=1e-5, atol=1e-6 * expected.abs().max().item())
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", DISTINCT)
 def test_no_replica_has_a_gradient_from_anothers_loss(model):
     net = network(model, dtype=torch.float64)
     parameters, theta = random_theta(net, 3)
@@ -154,7 +158,7 @@ def test_no_replica_has_a_gradient_from_anothers_loss(model):
     assert (gradient[parameters.owner == 1] != 0).any()
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", DISTINCT)
 def test_the_sparsity_of_each_replica_is_its_worst_weight(model):
     net = network(model, dtype=torch.float64)
     stacked = drawn(net, range(5), torch.float64)
@@ -166,7 +170,7 @@ def test_the_sparsity_of_each_replica_is_its_worst_weight(model):
         assert sparsity[r].item() == np.minimum(sizes, np.abs(1 - sizes)).max()
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", DISTINCT)
 def test_the_sparsity_regularizer_is_the_mean_distance_to_a_sparse_weight(model):
     if model == "real_npu_modified":  # has its own, see test_units
         return
@@ -180,7 +184,7 @@ def test_the_sparsity_regularizer_is_the_mean_distance_to_a_sparse_weight(model)
         assert term[r].item() == pytest.approx(sum(np.minimum(W, np.abs(1 - W)).mean() for W in sizes), rel=1e-12)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", DISTINCT)
 def test_the_l1_regularizer_is_the_sum_of_all_parameters_sizes(model):
     net = network(model, dtype=torch.float64)
     parameters, theta = random_theta(net, 3)
@@ -190,7 +194,7 @@ def test_the_l1_regularizer_is_the_sum_of_all_parameters_sizes(model):
         assert term[r].item() == pytest.approx(theta[parameters.owner == r].abs().sum().item(), rel=1e-12)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", DISTINCT)
 def test_what_is_bounded_is_clamped_once_and_for_all_and_the_rest_is_left_alone(model):
     net = network(model)
     parameters = Parameters(net, 4, torch.device("cpu"))
@@ -208,7 +212,7 @@ def test_what_is_bounded_is_clamped_once_and_for_all_and_the_rest_is_left_alone(
 
 
 @pytest.mark.parametrize("name", ["sparsity", "l1"])
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", DISTINCT)
 def test_regularizers_pull_at_the_parameters(model, name):
     net = network(model, dtype=torch.float64)
     parameters, theta = random_theta(net, 1)
@@ -220,7 +224,7 @@ def test_regularizers_pull_at_the_parameters(model, name):
 
 
 @pytest.mark.parametrize("task", ["add", "square"])
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", DISTINCT)
 def test_extreme_inputs_never_raise(model, task):
     net = network(model, task)
     stacked = {name: value.requires_grad_() for name, value in drawn(net, [0, 1]).items()}
@@ -277,7 +281,7 @@ def test_a_network_can_do_what_its_single_layer_declares(model):
             assert (answer == "no") == isinstance(declared, Impossible), (task, sign)
 
 
-@pytest.mark.parametrize(("task", "range"), [("add", "positive"), ("div", "symmetric"), ("square", "symmetric")])
+@pytest.mark.parametrize(("task", "range"), [("div", "symmetric"), ("square", "positive")])
 @pytest.mark.parametrize("model", MODELS)
 def test_a_few_steps_change_the_parameters_and_stay_finite(model, task, range):
     replicas = [Replica(cell(model, task, range), seed) for seed in (0, 1)]
@@ -301,7 +305,7 @@ def test_a_few_steps_change_the_parameters_and_stay_finite(model, task, range):
     assert (measured.interpolation[:, 0] != measured.interpolation[:, -1]).all() or model in ROUNDED
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", DISTINCT)
 def test_the_first_evaluation_is_of_the_untrained_network(model):
     member = Replica(cell(model), 5)
     measured, net = train([member], Engine()), network(model).eval()
@@ -318,7 +322,7 @@ REGULARIZED = {"sparsity": Regularizer(0.3), "l1": Regularizer(0.02, 0.0, 1.0)}
 @pytest.mark.parametrize(
     ("model", "optimizer", "regularizers"),
     [
-        *((model, "adam", REGULARIZED) for model in MODELS),
+        *((model, "adam", REGULARIZED) for model in DISTINCT),
         # With every optimizer, one without clipping and bounds, one that is clipped, one that is bounded.
         *((model, optimizer, {}) for model in ("nalu", "inalu", "nmu") for optimizer in ("rmsprop", "sgd")),
     ],
@@ -358,7 +362,7 @@ def test_training_is_an_ordinary_torch_loop(model, optimizer, regularizers):
         assert measured.parameters[name][1] == pytest.approx(parameter.detach().numpy(), rel=1e-7, abs=1e-9)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", DISTINCT)
 def test_a_replicas_numbers_are_the_same_bit_for_bit_alone_and_among_others(model):
     own = Replica(cell(model, "mul"), 3)
     company = [
