@@ -1,9 +1,12 @@
 """The command line: config -> run -> tables -> figures. The only module that knows Hydra's main."""
 
+import io
 import os
 import re
 import sys
 import tempfile
+from collections.abc import Callable
+from contextlib import redirect_stderr
 from typing import Any
 
 from benchmark.asked.conf_files import CONF, GROUPS, VERSION_BASE, choices_of
@@ -211,6 +214,9 @@ def understood(arguments: list[str]) -> Any:
 
     parser = get_args_parser()
     parser.error = refuse  # type: ignore[method-assign, assignment]
+    for argument in arguments:
+        if re.search(r"[\x00-\x08\x0b-\x1f\x7f]", argument):
+            raise UsageError(f"{argument!r} holds a control character; write it without")
     named = [argument for argument in arguments if re.match(r"(--config-dir|-cd)(=|$)", argument)]
     if len(named) > 1:
         raise UsageError(f"There is one --config-dir, not {len(named)}; hydra.searchpath=[DIR,DIR] names several")
@@ -266,10 +272,10 @@ def command_line() -> None:
             sys.argv[1:] = [*sweep, *overrides, *flags]
             os.environ["BENCHMARK_SWEPT"] = ",".join(swept(overrides) if options.multirun else [])
             try:
-                job()
+                _started(job, options)
             except HYDRA_ERRORS as error:
                 sys.argv[1:] = [*sweep, *instead(overrides, error), *flags]
-                job()
+                _started(job, options)
         except HYDRA_ERRORS as error:
             failures.append((2, sentence(error)))
         except WRONG as error:
@@ -291,6 +297,21 @@ def command_line() -> None:
         to_stderr(text)
         code = max(code, own)
     raise SystemExit(code)
+
+
+def _started(job: Callable[[], Any], options: Any) -> None:
+    """Run Hydra's job; UsageError where it is to show a part of the configuration that there is not, which ends it."""
+    if not (options.cfg and options.package):
+        job()
+        return
+    with redirect_stderr(io.StringIO()) as said:
+        try:
+            job()
+        except SystemExit:
+            raise UsageError(
+                f"--package ({options.package}) is no part of the configuration, as engine is one"
+            ) from None
+    sys.stderr.write(said.getvalue())
 
 
 def _ask_for_what_is_missing(arguments: list[str]) -> None:

@@ -104,6 +104,8 @@ def test_a_failed_job_of_a_sweep_costs_only_itself(command, tmp_path):
         (["+model=nalu", "+task=mul", "model.nalu.unit=mine.Unit"], "there is no module 'mine'"),
         (["+model=mine.Net", "+task=mul"], "there is no module 'mine'"),
         (["+model=fractions.Fraction", "+task=mul"], "fractions.Fraction makes no torch.nn.Module"),
+        (["+model=nalu", "+task=mul", "--cfg", "job", "--package", "unknown"], "is no part of the configuration"),
+        (["--shell-completion", "a\x01b"], "holds a control character"),
     ],
 )  # fmt: skip
 def test_bad_input_gets_one_sentence_exit_code_2_and_writes_nothing(command, tmp_path, arguments, sentence):
