@@ -86,6 +86,7 @@ def tables(
         if any(cells != of[0] for cells in of):
             raise UsageError(f"{folder}: {', '.join(files[name].name for name in told)} are not of the same cells")
         if "summary" not in found:
+            _check_profile(found, files)
             found["summary"] = statistics.summary(*(found[name] for name in sources))
             write_text(files["summary"], to_csv(found["summary"]))
         if (comparison := published.compare(found, None)) is not None:
@@ -97,6 +98,15 @@ def tables(
     if missing:
         notes = [*notes, f"{', '.join(missing)} not there: the figures that need it are left as they are"]
     return found, notes
+
+
+def _check_profile(found: Mapping[str, pd.DataFrame], files: Mapping[str, Path]) -> None:
+    """UsageError where no horizon follows from a folder's tables."""
+    rise = found["profile"].groupby(CELL)["x"].agg(lambda x: len(x) > 1 and bool((x.diff().iloc[1:] > 0).all()))
+    if not rise.all():
+        raise UsageError(f"{files['profile']}: x does not rise within {' × '.join(rise.index[~rise][0][:3])}")
+    if not (found["cells"]["half_width"] > 0).all():
+        raise UsageError(f"{files['cells']}: the half_width of a training range must exceed 0")
 
 
 def write(

@@ -14,7 +14,7 @@ from benchmark import report
 from benchmark.asked.conf_files import PUBLISHED
 from benchmark.asked.replicas import CELL
 from benchmark.results import statistics
-from benchmark.results.tables import read_table, table_path
+from benchmark.results.tables import read_table, table_path, to_csv
 from benchmark.run import run
 from benchmark.showing import texts
 
@@ -237,6 +237,21 @@ def test_a_part_of_the_tables_is_reported_as_far_as_it_goes(copy, kept, code, ca
             path.unlink()
     assert report.main([str(copy)]) == code
     assert ("not there" if code == 0 else "holds no results") in capsys.readouterr().err
+
+
+def test_a_profile_of_one_point_and_a_range_of_no_width_are_refused(copy, capsys):
+    table_path(copy, "summary").unlink()
+    for name, column, value, sentence in (
+        ("profile", "x", 1.0, "x does not rise within"),
+        ("cells", "half_width", 0.0, "must exceed 0"),
+    ):
+        path = table_path(copy, name)
+        table = read_table(path, [])
+        told = table.drop_duplicates(CELL) if name == "profile" else table
+        path.write_text(to_csv(told.assign(**{column: value})))
+        assert report.main([str(copy)]) == 2
+        assert sentence in capsys.readouterr().err
+        path.write_text(to_csv(table))
 
 
 def test_tables_of_other_cells_are_refused(copy, capsys):

@@ -12,11 +12,11 @@ from benchmark import exact
 from benchmark.asked import streams
 from benchmark.asked.ranges import Distribution, Grid, standard_quantile
 from benchmark.asked.replicas import Replica
-from benchmark.asked.tasks import EVERY, RESPONSE_SIZE, Problem, held, plane_points
+from benchmark.asked.tasks import EVERY, PROFILE_SIZE, RESPONSE_SIZE, Problem, held, plane_points
 
 # The seeds of Madsen & Johansen's validation and test sets; keys of this generator here, not the same numbers.
 INTERPOLATION_SEED, EXTRAPOLATION_SEED = 43953907, 8689336
-PROFILE_SIZE, PROFILE_POINTS = 81, 64
+PROFILE_POINTS = 64
 CHUNK = 256  # points evaluated at once
 
 Where = Grid | tuple[Distribution, ...]

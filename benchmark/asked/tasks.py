@@ -14,6 +14,7 @@ from benchmark.asked.ranges import Distribution, Grid, Interval, Ranges, Where, 
 from benchmark.errors import UsageError, number, unknown
 
 DISTINCT = 1000  # numbers that an interval holds at least
+PROFILE_SIZE = 81  # values of x at which the error is profiled
 RESPONSE_SIZE = 41  # values of an operand at which answers are recorded
 Moment = Callable[[float, float], float]
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmark.asked.protocol import Engine
 from benchmark.asked.replicas import CELL, SEMANTICS, Replica
-from benchmark.asked.tasks import Problem, has_variance
+from benchmark.asked.tasks import PROFILE_SIZE, RESPONSE_SIZE, Problem, has_variance, plane_points
 from benchmark.errors import UsageError
 
 FORMAT = "arithmetic-extrapolation shard 4"
@@ -42,10 +42,17 @@ ARRAYS = {
     **dict.fromkeys(("representable", "why", "representable_trained"), ("U", ())),
     "best": ("i", ()),
 }
-FACTS: dict[str, Any] = {
-    **dict.fromkeys(("inputs", "operands"), int),
-    **dict.fromkeys(("middle", "half_width"), (int, float)),
-    **dict.fromkeys(("trained", "judged", "variance_trained", "variance_judged"), str),
+# How long the axes are that are as long in every shard.
+LENGTHS = {
+    "x": (PROFILE_SIZE,),
+    "point": (0, plane_points().shape[1]),
+    "response": (0, RESPONSE_SIZE, 2 * RESPONSE_SIZE),
+}
+NUMBER = (int, float)
+FACTS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("inputs", "operands"), (int,)),
+    **dict.fromkeys(("middle", "half_width"), NUMBER),
+    **dict.fromkeys(("trained", "judged", "variance_trained", "variance_judged"), (str,)),
 }
 
 
@@ -138,31 +145,43 @@ def read(path: Path, form: str = FORMAT) -> Shard:
     return shard
 
 
+def _holds(content: Any, name: str, kinds: tuple[type, ...]) -> bool:
+    """Whether a mapping has a value of one of these kinds under a name: a number a table can hold, a text in UTF-8."""
+    value = content.get(name) if isinstance(content, dict) else None
+    if type(value) not in kinds:
+        return False
+    if isinstance(value, str):
+        return value.isascii() or bool(value.encode())  # raises for half a character
+    return not isinstance(value, NUMBER) or abs(value) < (2**63 if isinstance(value, int) else np.inf)
+
+
 def wrong_keys(meta: dict[str, Any]) -> str:
     """What is wrong with the names of a file's replicas; "" if nothing is."""
     rows = meta.get("replicas")
     kinds = [*[str] * len(CELL), int, str]
     if not isinstance(rows, list) or not all(isinstance(row, list) and [*map(type, row)] == kinds for row in rows):
         return "its keys are none"
+    if not all(0 <= row[len(CELL)] < 2**63 and "".join(map(str, row)).encode() for row in rows):
+        return "its seeds are none"
     return "" if len({tuple(row) for row in rows}) == len(rows) > 0 else "its keys are doubled or none"
 
 
 def _wrong_arrays(shard: Shard) -> str:
     """What a shard lacks, or has in another form than it was written; "" if nothing."""
     meta, arrays, count = shard.meta, dict(shard.arrays), len(shard.identities)
-    texts = [meta.get(name) for name in ("engine", "device", "torch", "benchmark")]
-    if type(meta.get("semantics")) is not int or not all(isinstance(text, str) for text in texts):
+    texts = ("engine", "device", "torch", "benchmark")
+    if not _holds(meta, "semantics", (int,)) or not all(_holds(meta, name, (str,)) for name in texts):
         return "it does not say how it was computed"
     for digest in {identity[-1] for identity in shard.identities}:
         facts = [meta[name].get(digest) for name in ("cells", "specifications") if isinstance(meta.get(name), dict)]
         if len(facts) != 2 or not all(isinstance(one, dict) for one in facts):
             return "it does not say what was asked"
-        if not all(isinstance(facts[0].get(name), kind) for name, kind in FACTS.items()):
+        if not all(_holds(facts[0], name, kinds) for name, kinds in FACTS.items()) or not facts[0]["half_width"] > 0:
             return "it does not say where its networks were trained"
-        protocol = facts[1].get("protocol")
-        if not isinstance(facts[1].get("model"), dict):
+        if not all(_holds(facts[1].get("model"), name, (dict,)) for name in ("options", "hidden_options")):
             return "it does not say of which model"
-        if not isinstance(protocol, dict) or not isinstance(protocol.get("fits"), int | float):
+        protocol = facts[1].get("protocol")
+        if not _holds(protocol, "fits", NUMBER) or not _holds(protocol, "dtype", (str,)):
             return "it does not say by which protocol"
     steps, seconds = arrays.pop("steps", None), arrays.pop("seconds", None)
     if seconds is None or seconds.dtype.kind != "f" or seconds.shape:
@@ -176,6 +195,11 @@ def _wrong_arrays(shard: Shard) -> str:
             return name
         if any(lengths.setdefault(axis, size) != size for axis, size in zip(axes, array.shape[1:], strict=True)):
             return name
+        if any(size not in LENGTHS.get(axis, (size,)) for axis, size in zip(axes, array.shape[1:], strict=True)):
+            return name
+    if not (np.diff(shard.arrays["profile_x"]) > 0).all():
+        return "profile_x"
+    "".join(shard.arrays["why"].tolist()).encode()  # raises for half a character
     if not ((shard.arrays["best"] >= 0) & (shard.arrays["best"] < len(steps))).all():
         return "best"
     for name in ("representable", "representable_trained"):

@@ -139,10 +139,14 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
             table[COUNT] = np.nan
         for name in (name for name in columns if name not in TEXTS):
             kinds, what = ("b", "True and False") if name in TRUTHS else ("iuf", "numbers")
-            kinds, what = ("i", "whole numbers") if name in WHOLE else (kinds, what)
+            kinds, what = ("i", "whole numbers from 0 on") if name in WHOLE else (kinds, what)
             if len(table) and table[name].dtype.kind not in kinds:
                 raise ValueError(f"its column {name} holds something else than {what}")
-            if name not in TRUTHS | {"seeds", COUNT}:  # as many as there are, or unknown
+            if len(table) and name in WHOLE | {"seeds", COUNT}:
+                values = table[name] if name in WHOLE else table[name].dropna()  # as many as there are, or unknown
+                if not ((values >= 0) & (values % 1 == 0) & (values < 2**63)).all():
+                    raise ValueError(f"its column {name} holds something else than whole numbers from 0 on")
+            if name not in TRUTHS | {"seeds", COUNT}:
                 table[name] = table[name].astype("int64" if name in WHOLE else "float64")
         keys = [name for name in (*KEY, *WITHIN) if name in table]
         if set(CELL) <= set(columns) and (twice := table.duplicated(keys)).any():
@@ -160,6 +164,8 @@ def _content(path: Path) -> bytes:
     """What a table's file says; ValueError where that is no text, or more than memory is for."""
     packed = path.suffix == ".gz"
     large = ValueError(f"it {'would unpack to' if packed else 'has'} more than {LARGEST_TABLE:,} bytes")
+    if path.exists() and not path.is_file():  # a pipe never ends
+        raise ValueError("it is no file")
     if not packed and path.stat().st_size > LARGEST_TABLE:
         raise large
     with gzip.open(path) if packed else path.open("rb") as file:

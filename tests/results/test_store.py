@@ -137,6 +137,24 @@ DAMAGES = {
     "no specification": lambda arrays, meta: meta.update(specifications={}),
     "semantics in words": lambda arrays, meta: meta.update(semantics="2"),
     "no torch": lambda arrays, meta: meta.pop("torch"),
+    "semantics beyond all": lambda arrays, meta: meta.update(semantics=10**30),
+    "a seed beyond all": lambda arrays, meta: meta["replicas"][0].__setitem__(-2, 10**30),
+    "half a character": lambda arrays, meta: meta.update(device="\ud800"),
+    "half a character in a key": lambda arrays, meta: meta["replicas"][0].__setitem__(0, "\ud800"),
+    "half a character among the reasons": other("why", lambda array: np.full_like(array, "\ud800", dtype="U9")),
+    "no type": lambda arrays, meta: [each["protocol"].pop("dtype") for each in meta["specifications"].values()],
+    "no options": lambda arrays, meta: [each["model"].pop("options") for each in meta["specifications"].values()],
+    "a limit beyond all": lambda arrays, meta: [
+        each["protocol"].update(fits=10**400) for each in meta["specifications"].values()
+    ],
+    "a range of no width": lambda arrays, meta: [each.update(half_width=0.0) for each in meta["cells"].values()],
+    "distances that do not rise": other("profile_x", np.zeros_like),
+    "half a profile": lambda arrays, meta: arrays.update(
+        {name: arrays[name][:, :9] for name in ("profile_x", "profile_error", "profile_target")}
+    ),
+    "half a plane": lambda arrays, meta: arrays.update(
+        {name: arrays[name][:, :9] for name in ("plane_error", "plane_target")}
+    ),
 }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """A table comes back from its file with every digit, and is written only where it changes."""
 
 import gzip
+import os
 
 import numpy as np
 import pandas as pd
@@ -61,7 +62,7 @@ def test_a_table_is_read_plain_or_gzipped_and_its_names_are_texts(tmp_path):
         (f"{HEADER}\nm,t,r,p,,0.5,1,True\n", "is no results table"),
         ("", "No columns to parse"),
         ("\x00\xff", "it is no text"),
-        (f"{HEADER}\nm,t,r,p,,x,1,True\n", "column seed holds something else than whole numbers"),
+        (f"{HEADER}\nm,t,r,p,,x,1,True\n", "column seed holds something else than whole numbers from 0 on"),
         (f"{HEADER}\n\xff,t,r,p,,0,1,True\n", "it is no UTF-8"),
         (f"{HEADER}\nm,t,r,p,,0,1,True,2\n", "hold more values than its header"),
     ],
@@ -86,6 +87,14 @@ def test_what_unpacks_to_more_than_memory_is_for_and_what_is_not_packed_are_refu
         (tmp_path / "a.csv.gz").write_bytes(content)
         with pytest.raises(UsageError, match="is no results table"):
             read_table(tmp_path / "a.csv.gz", [])
+
+
+def test_a_pipe_and_a_folder_are_no_tables_and_nothing_waits_for_them(tmp_path):
+    os.mkfifo(tmp_path / "a.csv")
+    (tmp_path / "b.csv").mkdir()
+    for name in ("a", "b"):
+        with pytest.raises(UsageError, match="it is no file"):
+            read_table(tmp_path / f"{name}.csv", [])
 
 
 def test_writing_the_same_again_changes_nothing(tmp_path):
