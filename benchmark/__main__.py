@@ -6,7 +6,8 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import redirect_stderr
+from contextlib import nullcontext, redirect_stderr
+from pathlib import Path
 from typing import Any
 
 from benchmark.asked.conf_files import CONF, GROUPS, VERSION_BASE, choices_of
@@ -22,51 +23,89 @@ EXAMPLES = """\
 TELLS = ("cfg", "info", "hydra_help", "shell_completion", "experimental_rerun", "config_path", "config_name")
 # What Hydra raises where files make no configuration; what a job of ours raises does not come so far.
 WRONG = (ValueError, TypeError, LookupError, AttributeError, AssertionError, RecursionError)
-finished: list[Any] = []  # the requests of this process's jobs
+finished: list[Any] = []  # what jobs have results of: `jobs.Asked`
 stores: dict[Any, Any] = {}  # the stores of their folders
 failures: list[tuple[int, str]] = []  # (exit code, sentence) of its failed jobs
 
 
 def main(cfg: Any) -> None:
-    """One Hydra job: a grid. Its failure is remembered, not raised, so that a sweep's other jobs run."""
+    """One Hydra job: a grid. Its failure is remembered, not raised, so that a sweep's other jobs run.
+
+    What a launcher runs elsewhere tells the command how it ended, and the command shows and draws.
+    """
     from hydra.core.hydra_config import HydraConfig
+
+    from benchmark import jobs
+
+    hydra = HydraConfig.get()
+    folder = jobs.launched(hydra)
+    if folder is None:
+        _job(cfg, hydra)
+        return
+    plain_warnings()
+    jobs.tell(folder)
+    _job(cfg, hydra, jobs.at_once(hydra), here=False)
+    code = max((code for code, _ in failures), default=0)
+    ended = jobs.Ended(code, " ".join(text for _, text in failures), finished[0] if finished else None)
+    finished.clear()  # this process may run another job, or be the command's
+    failures.clear()
+    jobs.tell(folder, ended)
+
+
+def _job(cfg: Any, hydra: Any, share: int = 1, here: bool = True) -> None:
+    """Train and show what is asked for; see `run.train_missing`. here: where somebody sees it."""
     from omegaconf import OmegaConf
 
     from benchmark.asked.configs import resolve
     from benchmark.results.store import Store
     from benchmark.run import gather, train_missing
 
-    hydra = HydraConfig.get()
     try:
         overrides: Any = OmegaConf.to_container(hydra.overrides.task)
         request = resolve(cfg, hydra.runtime.choices, overrides, hydra.runtime.cwd)
-        place = request.results.absolute()
+        place = os.path.abspath(request.results)
         store = stores[place] = stores.get(place) or Store(request.results)
         try:
-            train_missing(request, store)
+            train_missing(request, store, share, here)
         except RunError as error:
             failures.append((1, str(error)))
         except KeyboardInterrupt:
             gather(request, store=store)
             raise
-        show(request, store)
+        one = asked_for(request)
+        if here:
+            show(one)
+        elif set(dict(one.cells)) & {identity[:-2] for identity in store.held()}:
+            finished.append(one)
     except Exception as error:
         failures.append(told(error))
-    if os.environ.get("BENCHMARK_COMMAND_LINE") != str(os.getpid()):  # in a process of one of Hydra's launchers
-        draw()
-        if failures:
-            raise UsageError(failures[-1][1])
 
 
-def show(request: Any, store: Any) -> None:
+def asked_for(request: Any) -> Any:
+    """A request as its results are shown."""
+    from benchmark.asked.conf_files import published_of
+    from benchmark.jobs import Asked
+    from benchmark.run import asked
+
+    elsewhere: dict[str, list[tuple]] = {}
+    for cell in request.cells if request.published else ():
+        if published_of(cell.protocol) != request.published:
+            elsewhere.setdefault(request.published, []).append(cell.names)
+    return Asked(str(request.results), list(asked(request).items()), elsewhere)
+
+
+def show(one: Any) -> None:
     """The summary of the cells asked for. Tables are made of these alone: the folder's follow once, in `draw`."""
-    from benchmark.run import asked, derived
+    from benchmark.results.store import Store
+    from benchmark.run import derived
     from benchmark.showing.texts import report
 
     doing("Evaluating …")
-    tables, _ = derived(store, asked(request), alone=True)
+    place = os.path.abspath(one.folder)
+    store = stores[place] = stores.get(place) or Store(Path(one.folder))
+    tables, _ = derived(store, dict(one.cells), alone=True)
     if tables:
-        finished.append(request)
+        finished.append(one)
         swept = os.environ.get("BENCHMARK_SWEPT", "").split(",")
         say(report(tables["outcomes"], tables["summary"], tables["cells"], swept))
 
@@ -77,26 +116,29 @@ def draw() -> None:
     Figures that tell of these very tables stay as they are.
     """
     from benchmark import rank, report
-    from benchmark.run import asked
     from benchmark.showing import figures, published
 
-    for folder in dict.fromkeys(request.results for request in finished):
+    for name in dict.fromkeys(one.folder for one in finished):
+        folder = Path(name)
         doing(f"Deriving the tables of {folder} and drawing its figures …")
-        requests = [request for request in finished if request.results == folder]
-        wanted = {cell: digest for request in requests for cell, digest in asked(request).items()}
+        own = [one for one in finished if one.folder == name]
+        wanted = {cell: digest for one in own for cell, digest in one.cells}
+        elsewhere: dict[str, list[tuple]] = {}
+        for table, cells in (item for one in own for item in one.elsewhere.items()):
+            elsewhere.setdefault(table, []).extend(cells)
         try:
             found, notes = report.write(folder, anew=False, asked=wanted)
             for note in notes:
                 to_stderr(f"note: {note}")
             if "comparison" in found:
                 _tell(published.asked(found["comparison"], wanted), found)
-            for name, cells in _published_elsewhere(requests).items():
+            for table, cells in elsewhere.items():
                 to_stderr(
-                    f"note: comparison.csv does not hold the numbers beside {name}: it holds, for each protocol, the "
+                    f"note: comparison.csv does not hold the numbers beside {table}: it holds, for each protocol, the "
                     "published table of the experiment with its name"
                 )
-                own = {table: published.asked(rows, cells) for table, rows in found.items()}
-                _tell(published.beside(name, own, stores[folder.absolute()]), found)
+                parts = {kind: published.asked(rows, cells) for kind, rows in found.items()}
+                _tell(published.beside(table, parts, stores[os.path.abspath(folder)]), found)
             if verdict := rank.among(_from_here(folder), found, wanted):
                 say(f"\n{verdict}")
             say(f"\n{report.files_of(folder, figures.showing(found, wanted))}")
@@ -117,18 +159,6 @@ def _tell(comparison: Any, found: Any) -> None:
 
     if text := tell(comparison, found["outcomes"]):
         say(text)
-
-
-def _published_elsewhere(requests: list[Any]) -> dict[str, list[tuple]]:
-    """Published tables that requests name though their protocols' own is another, and the cells beside them."""
-    from benchmark.asked.conf_files import published_of
-
-    elsewhere: dict[str, list[tuple]] = {}
-    for request in requests:
-        for cell in request.cells if request.published else ():
-            if published_of(cell.protocol) != request.published:
-                elsewhere.setdefault(request.published, []).append(cell.names)
-    return elsewhere
 
 
 def help_text() -> str:
@@ -245,10 +275,10 @@ def command_line() -> None:
     stores.clear()
     plain_warnings()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing and exiting
-    os.environ["BENCHMARK_COMMAND_LINE"] = str(os.getpid())
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # where units of one's own lie; `python -m` does so by itself
     scratch = tempfile.TemporaryDirectory()  # Hydra's own record of a sweep does not belong to the results
+    away = None  # a sweep whose jobs a launcher runs elsewhere
     try:
         import hydra
 
@@ -265,17 +295,23 @@ def command_line() -> None:
             check_choices(overrides, folders)
         if not tells:
             _ask_for_what_is_missing(overrides)
-        sweep = [f"hydra.sweep.dir='{scratch.name}'"]
+        multirun = options.multirun or "hydra.mode=MULTIRUN" in overrides
+        if multirun and any(re.match(r"hydra/launcher=(?!basic$)", override) for override in overrides):
+            from benchmark.jobs import Sweep
+
+            away = Sweep(overrides)
+        sweep = [f"hydra.sweep.dir='{away.folder if away else scratch.name}'"]
         compatible = VERSION_BASE or {"execution_whitelist": ["benchmark.*"]}
         job = hydra.main(**compatible, config_path=str(CONF), config_name="config")(main)
         try:
             sys.argv[1:] = [*sweep, *overrides, *flags]
             os.environ["BENCHMARK_SWEPT"] = ",".join(swept(overrides) if options.multirun else [])
-            try:
-                _started(job, options)
-            except HYDRA_ERRORS as error:
-                sys.argv[1:] = [*sweep, *instead(overrides, error), *flags]
-                _started(job, options)
+            with away.watched() if away else nullcontext():
+                try:
+                    _started(job, options)
+                except HYDRA_ERRORS as error:
+                    sys.argv[1:] = [*sweep, *instead(overrides, error), *flags]
+                    _started(job, options)
         except HYDRA_ERRORS as error:
             failures.append((2, sentence(error)))
         except WRONG as error:
@@ -284,10 +320,13 @@ def command_line() -> None:
         failures.append(told(error))
     except KeyboardInterrupt:
         text = "\nInterrupted; finished tiles are kept and the same command goes on from there."
+        text += " What its launcher has queued goes on." if away else ""
         failures.append((130, text))
     finally:
         scratch.cleanup()
         try:
+            if away:
+                _gather(away)
             if finished:
                 draw()
         except KeyboardInterrupt:
@@ -314,6 +353,18 @@ def _started(job: Callable[[], Any], options: Any) -> None:
     sys.stderr.write(said.getvalue())
 
 
+def _gather(away: Any) -> None:
+    """Show what the jobs of a sweep have trained elsewhere, and remember their failures."""
+    asked, failed = away.ends(bool(failures))
+    if not any(code == 130 for code, _ in failures):  # else jobs need not have ended
+        failures.extend(failed)
+    for one in asked:
+        try:
+            show(one)
+        except Exception as error:
+            failures.append(told(error))
+
+
 def _ask_for_what_is_missing(arguments: list[str]) -> None:
     named = {argument.split("=", 1)[0] for argument in arguments}
     for group in ("model", "task"):
@@ -325,4 +376,7 @@ def _ask_for_what_is_missing(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    command_line()
+    import importlib
+
+    # By its name, under which other processes find what they are to run.
+    importlib.import_module("benchmark.__main__").command_line()

@@ -1,6 +1,8 @@
 """Tiles go to workers so that architectures are compiled side by side."""
 
+import multiprocessing
 import sys
+from multiprocessing.context import SpawnContext
 
 import pytest
 
@@ -46,3 +48,27 @@ def test_what_workers_would_import_instead_of_the_right_module_is_named(tmp_path
     with pytest.raises(UsageError, match=rf"{name}.* takes the place of {name}, which training needs"):
         Pool(2, tmp_path / "results")
     assert not (tmp_path / "results").exists()
+
+
+def test_a_worker_starts_by_a_method_it_knows_whatever_this_process_was_started_by(monkeypatch, tmp_path):
+    started = []
+
+    class Loky(SpawnContext):  # joblib's
+        _name = "loky"
+
+    class Process:
+        def __init__(self, **_):
+            pass
+
+        def start(self):
+            started.append(multiprocessing.get_start_method())
+
+    before = multiprocessing.get_start_method(allow_none=True)
+    with monkeypatch.context() as patch:
+        patch.setitem(multiprocessing.context._concrete_contexts, "loky", Loky())
+        patch.setattr(SpawnContext, "Process", Process)
+        multiprocessing.set_start_method("loky", force=True)
+        Pool(1, tmp_path)
+        assert multiprocessing.get_start_method() == "loky"
+        multiprocessing.set_start_method(before, force=True)
+    assert started == ["spawn"]
