@@ -41,7 +41,7 @@ class Files(Mapping[str, pd.DataFrame]):
         return len(self._names)
 
 
-@dataclass
+@dataclass(repr=False)
 class Reading:
     """The tables of a results folder by name."""
 
@@ -133,8 +133,30 @@ class Reading:
         """A line on what to cite for these results."""
         return citation(self.summary["protocol"].unique())
 
+    def figures(self, *kinds: str) -> None:
+        """Show in a notebook what these tables look like: `figures("summary", "responses")`, or all there is.
+
+        Raises UsageError elsewhere, or where there is no such figure.
+        """
+        from benchmark.showing.notebook import show
+
+        show({name: self.asked(name) for name in self.tables}, kinds)
+
     def __repr__(self) -> str:
-        return f"{type(self).__name__} of {self.folder}: {', '.join(self.tables)}. To cite: {self.citation}"
+        return "\n".join([f"{type(self).__name__} of {self.folder}", *self._finding(), f"To cite: {self.citation}"])
+
+    def _repr_html_(self) -> str:
+        from benchmark.showing.texts import html
+
+        return html(self._finding(), self.tables and self.summary)
+
+    def _finding(self) -> list[str]:
+        """What was found, in sentences, where there are the tables that say it; else what there is."""
+        from benchmark.showing.findings import in_short
+
+        if not {"outcomes", "cells"} <= set(self.tables):
+            return [f"Tables: {', '.join(self.tables) or 'none'}"]
+        return in_short(self.outcomes, self.cells)
 
 
 def opened(source: str | Path) -> Reading:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import pandas as pd
-from tqdm import tqdm
 
 from benchmark.asked import configs
 from benchmark.asked.classes import session_only
@@ -20,11 +19,12 @@ from benchmark.results import statistics
 from benchmark.results.claims import Claims
 from benchmark.results.store import Store
 from benchmark.showing import published
+from benchmark.showing.notebook import bar
 from benchmark.training.cost import WORTH_WORKERS, seconds
 from benchmark.training.workers import Pool, Shared, Tile, cores, failure, train_tile
 
 
-@dataclass
+@dataclass(repr=False)
 class Results(Reading):
     """The tables of a results folder by name, the cells that were asked for, and what a reader should know.
 
@@ -168,14 +168,11 @@ def _check_units(replicas: Sequence[Replica]) -> None:
 class Progress:
     """A bar over all replica-steps: done, per second, time left, and how many replicas are solved so far.
 
-    Silent without a terminal.
+    Silent without a terminal or a notebook.
     """
 
     def __init__(self, replicas: Sequence[Replica], tiles: int, shown: bool = True):
-        total = _steps(replicas)
-        self.bar: tqdm = tqdm(
-            total=total, unit=" replica-steps", unit_scale=True, dynamic_ncols=True, disable=None if shown else True
-        )
+        self.bar = bar(_steps(replicas), shown)
         self.replicas, self.solved = len(replicas), [0] * tiles
 
     def __enter__(self) -> "Progress":
@@ -187,7 +184,7 @@ class Progress:
     def leave_out(self, replicas: Sequence[Replica]) -> None:
         """These are trained by another process."""
         self.replicas -= len(replicas)
-        self.bar.total = (self.bar.total or 0) - _steps(replicas)
+        self.bar.total -= _steps(replicas)
 
     def __call__(self, tile: int, steps: int, solved: int) -> None:
         """`steps` more replica-steps of the tile with this number are done, of whose replicas `solved` are solved."""

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Collection, Iterable
+from html import escape
 
 import pandas as pd
 from tabulate import tabulate
@@ -159,6 +160,17 @@ def markdown_tables(summary: pd.DataFrame) -> str:
 
 def _heading(metric: str, rows: pd.DataFrame) -> str:
     return HEADINGS[metric] + (f"; {LOST}" if (rows.get("not_finite", pd.Series()) > 0).any() else "")
+
+
+def html(sentences: list[str], summary: pd.DataFrame) -> str:
+    """Sentences, and the success rates of `matrices`, for a notebook."""
+    parts = [f"<p>{'<br>'.join(escape(plain(sentence)) for sentence in sentences)}</p>"]
+    for names, metric, rows in matrices(summary) if len(summary) else ():
+        if metric in ("success_rate", "score"):
+            where = escape(plain(" · ".join(filter(None, names))))
+            frame = matrix(rows, metric, "<b>{}</b>", write=lambda text: escape(plain(text)))
+            parts.append(f"<p><b>{where}</b>: {_heading(metric, rows)}</p>{frame.to_html(escape=False, border=0)}")
+    return "".join(parts)
 
 
 def latex_tables(summary: pd.DataFrame) -> str:
