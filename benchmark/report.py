@@ -30,12 +30,14 @@ COLUMNS = {
     "plane": statistics.PLANE,
     "responses": statistics.RESPONSES,
     "initialisation": statistics.INITIALISATION,
+    "outputs": statistics.OUTPUTS,
     "cells": statistics.CELLS,
     "curves": [*KEY, "step", "interpolation", "extrapolation"],
     "comparison": CELL,
 }
 LARGEST_STAMP = 1 << 20  # bytes of a list of figures
 MOST_NAMED = 20  # figures, in the terminal
+SOME = ("comparison", "outputs")  # tables that not every folder has
 FIRST = ("opening", "summary")  # figures that stand beside the finding
 # How to read a figure, by what its file's name begins with.
 CAPTIONS = {
@@ -87,14 +89,14 @@ def tables(
             raise UsageError(f"{folder}: {', '.join(files[name].name for name in told)} are not of the same cells")
         if "summary" not in found:
             _check_profile(found, files)
-            found["summary"] = statistics.summary(*(found[name] for name in sources))
+            found["summary"] = statistics.summary(*map(found.get, (*sources, "outputs")))
             write_text(files["summary"], to_csv(found["summary"]))
         if (comparison := published.compare(found, None)) is not None:
             found["comparison"] = comparison
             write_text(files["comparison"], to_csv(comparison))
     if "summary" not in found:
         raise UsageError(f"{folder} holds no results: neither shards nor a summary.csv, nor all that it follows from")
-    missing = [path.name for name, path in files.items() if name not in found and name != "comparison"]
+    missing = [path.name for name, path in files.items() if name not in found and name not in SOME]
     if missing:
         notes = [*notes, f"{', '.join(missing)} not there: the figures that need it are left as they are"]
     return found, notes

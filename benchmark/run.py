@@ -229,6 +229,8 @@ def derived(
         "initialisation": statistics.initialisation(runs, curves),
         "curves": statistics.thin(runs, curves),
     }
-    known = (tables[name] for name in ("profile", "cells", "initialisation"))
+    if len(measured["outputs"]):
+        tables["outputs"] = statistics.outputs(runs, measured["outputs"], outcomes["verdict"] == "diverged")
+    known = (tables.get(name) for name in ("profile", "cells", "initialisation", "outputs"))
     tables["summary"] = statistics.summary(outcomes, *known)
     return tables, notes

@@ -21,7 +21,7 @@ from benchmark.training.tiles import tiles
 
 
 class Trained(Layer):
-    """A network of a replica with its parameters at the selected step, on rows: [..., inputs] -> [..., 1].
+    """A network of a replica with its parameters at the selected step, on rows: [..., inputs] -> [..., outputs].
 
     It computes in the precision it was trained in, and can be trained on, like any layer of `benchmark.layers`; what it
     is handed out as is `eval()`. `torch.save` keeps it whole (`torch.load(path, weights_only=False)`), or its
@@ -30,7 +30,8 @@ class Trained(Layer):
 
     def __init__(self, specification: Specification, parameters: Mapping[str, np.ndarray]):
         nn.Module.__init__(self)
-        self.in_features, self.out_features, self.options = specification.problem.inputs, 1, {}
+        problem = specification.problem
+        self.in_features, self.out_features, self.options = problem.inputs, problem.outputs, {}
         self.unit: Any = build(specification)  # a network has what a layer needs of a unit
         self.unit.to(getattr(torch, specification.protocol.dtype))
         with torch.no_grad():
@@ -44,11 +45,12 @@ class Trained(Layer):
         columns = x.reshape(-1, self.in_features).mT
         count = self.unit.noise_rows if self.training else 0
         noise = torch.rand(count, columns.shape[-1], dtype=x.dtype, device=x.device) if count else None
-        return self.unit(columns, noise=noise).mT.reshape(*x.shape[:-1], 1)
+        return self.unit(columns, noise=noise).mT.reshape(*x.shape[:-1], self.out_features)
 
     def predict(self, x: Any) -> np.ndarray:
         """The answers to an array of rows, [..., inputs] -> [...]; UsageError where it has other than `inputs` columns.
 
+        Of several outputs, [..., outputs].
         x: whatever numpy takes for an array of numbers. Nothing random is drawn, and no gradient kept.
         """
         like = next(self.parameters())
@@ -57,7 +59,8 @@ class Trained(Layer):
             raise UsageError(f"rows are [..., {self.in_features}], and these are {[*rows.shape]}")
         columns = rows.reshape(-1, self.in_features).mT
         with torch.no_grad():
-            return self.unit(columns).reshape(rows.shape[:-1]).cpu().numpy()
+            answers = self.unit(columns).mT.reshape(*rows.shape[:-1], self.out_features)
+        return (answers if self.out_features > 1 else answers[..., 0]).cpu().numpy()
 
 
 def of_row(row: pd.Series, cell: Cell, folder: Path) -> Trained:

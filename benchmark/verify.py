@@ -141,6 +141,11 @@ def _verify(options: argparse.Namespace) -> int:
             theirs = rows.merge(ours[KEY], on=KEY)
             told += differences(ours, theirs, KEY)
             numbers += theirs[[name for name in theirs if name not in APART]].size
+            if (table := table_path(folder, "outputs")).is_file() and (here / "outputs.csv").is_file():
+                mine = read_table(here / "outputs.csv", statistics.OUTPUTS)
+                theirs = read_table(table, statistics.OUTPUTS).merge(ours[KEY], on=KEY)
+                told += differences(mine, theirs, [*KEY, "operation"])
+                numbers += len(theirs)
             for name, key in BY_CELL.items():
                 whole, table = _whole_cells(outcomes, ours), table_path(folder, name)
                 if table.is_file() and not whole.empty:

@@ -23,7 +23,7 @@ from benchmark.asked.own_files import own_folder
 from benchmark.asked.protocol import Engine, Protocol
 from benchmark.asked.ranges import Ranges
 from benchmark.asked.recipe import Recipe, Regularizer, Restart, Turn
-from benchmark.asked.tasks import EVERY, Task
+from benchmark.asked.tasks import EVERY, Task, outputs_of
 from benchmark.errors import UsageError, short, unknown
 
 
@@ -222,7 +222,7 @@ def check_kinds(path: str, value: Any, kind: Any) -> None:
 def check_size(name: str, model: Model, task: Task, protocol: Protocol) -> None:
     """UsageError where a step or an evaluation would not fit into memory, or a recipe speaks of what is not there."""
     inputs = protocol.inputs or EVERY[task.operation].operands
-    sizes = [inputs, *model.hidden, 1]
+    sizes = [inputs, *model.hidden, len(outputs_of(task.operation))]
     weights = sum(a * b for a, b in pairwise(sizes))
     for what, size, most in (
         (f"the weights of {name}", weights, 1 << 20),

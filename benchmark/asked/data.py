@@ -103,7 +103,10 @@ def subset_offsets(problem: Problem, seeds: Sequence[int]) -> list[int]:
 
 
 class Targets:
-    """The operations of many sets of inputs, computed in float64; the inputs are the operands or hold their sums."""
+    """The operations of many sets of inputs, computed in float64; the inputs are the operands or hold their sums.
+
+    An operation with several outputs is alone. Where an output is not asked (see `tasks.Operation`) its target is nan.
+    """
 
     def __init__(self, problems: Sequence[Problem], offsets: Sequence[int], device: torch.device):
         self.operations, self.code = number_unique([problem.operation for problem in problems])
@@ -115,7 +118,7 @@ class Targets:
             self.rows = [(first[:, None] + torch.arange(*span)).flatten().to(device) for span in subsets.spans]
 
     def __call__(self, x: Tensor) -> Tensor:
-        """[..., set, input, lane] -> float64 [..., set, 1, lane]."""
+        """[..., set, input, lane] -> float64 [..., set, output, lane]."""
         if self.rows:
             inputs = x.double().flatten(-3, -2)
             # One after the other: the order of torch's own sum depends on the processor.
@@ -127,6 +130,10 @@ class Targets:
         arrays = [operand.cpu().numpy() for operand in operands]
         with np.errstate(all="ignore"):
             results = [o.compute(*arrays[: o.operands]) for o in map(EVERY.__getitem__, self.operations)]
+        if parts := EVERY[self.operations[0]].parts:
+            lowest = x.amin(-2, keepdim=True).cpu().numpy()
+            each = [np.where(lowest >= EVERY[name].low, t, np.nan) for t, name in zip(*results, parts, strict=True)]
+            return torch.from_numpy(np.concatenate(each, -2)).to(x.device)
         t, *others = [torch.from_numpy(result).to(x.device) for result in results]
         for code, other in enumerate(others, start=1):
             t = torch.where(self.code == code, other, t)
@@ -159,7 +166,7 @@ class Batches:
         self.sampler = Sampler(Laws.of([where for _, where in sources]), device)
 
     def __call__(self, step: int, count: int) -> tuple[Tensor, Tensor]:
-        """Batches of `count` steps: inputs [step, replica, in, batch] and targets [step, replica, 1, batch]."""
+        """Batches of `count` steps: inputs [step, replica, in, batch] and targets [step, replica, output, batch]."""
         if self.rows is not None:
             lane = torch.arange(step * self.batch, (step + count) * self.batch, device=self.device)
             x = self.rows[:, lane % self.rows.shape[1]].unflatten(-1, (count, self.batch)).movedim(1, 0)
@@ -187,7 +194,8 @@ class Batches:
 class EvaluationSet:
     """Fixed data on which every replica of a range is judged: points of the range, or the rows of its grid.
 
-    x: [set, in, point]; set_of: [replica]; t: float64 [target, point]; target_of: [replica].
+    x: [set, in, point]; set_of: [replica]; t: float64 [target, output · point], an output's points together, nan where
+    it is not asked; target_of: [replica]; asked: of each target, how many are.
     """
 
     def __init__(self, problems: Sequence[Problem], offsets: Sequence[int], x: Tensor, set_of: Tensor):
@@ -197,20 +205,25 @@ class EvaluationSet:
         chosen = {form: problem for form, problem in zip(forms, problems, strict=True)}
         targets = Targets([chosen[form] for form in unique], [offset for _, _, offset in unique], x.device)
         sets = [form[0] for form in unique]
-        self.t = torch.cat([targets(points[sets])[:, 0] for points in x.split(CHUNK, -1)], -1)
+        self.outputs = problems[0].outputs
+        self.t = torch.cat([targets(points[sets]) for points in x.split(CHUNK, -1)], -1).flatten(1)
+        unasked = self.t.isnan() if self.outputs > 1 else torch.zeros_like(self.t, dtype=torch.bool)
+        self.asked = (~unasked).sum(-1).numpy()
 
     @property
     def mean_square(self) -> np.ndarray:
         """Of each replica's targets: float64 [replica]."""
-        return (exact.total((self.t * self.t).numpy()) / self.t.shape[-1])[self.target_of.numpy()]
+        t = self.t.nan_to_num(nan=0.0, posinf=torch.inf, neginf=-torch.inf) if self.outputs > 1 else self.t
+        return (exact.total((t * t).numpy()) / self.asked)[self.target_of.numpy()]
 
     @cached_property
     def chunks(self) -> tuple[np.ndarray, np.ndarray]:
-        """x [set, chunk, in, CHUNK] and t [target, chunk, CHUNK]; the last chunk is filled up with the last point."""
+        """x [set, chunk, in, CHUNK] and t [target, chunk, output, CHUNK]; the last chunk ends in copies of a point."""
         points = self.x.shape[-1]
         index = np.minimum(np.arange(points + -points % CHUNK), points - 1).reshape(-1, CHUNK)
         x = self.x.numpy()[..., index]  # [set, in, chunk, CHUNK]
-        return np.ascontiguousarray(x.swapaxes(1, 2)), np.ascontiguousarray(self.t.numpy()[:, index])
+        t = self.t.unflatten(-1, (self.outputs, points)).numpy()[..., index]  # [target, output, chunk, CHUNK]
+        return np.ascontiguousarray(x.swapaxes(1, 2)), np.ascontiguousarray(t.swapaxes(1, 2))
 
     @classmethod
     def of_range(cls, name: str, replicas: Sequence[Replica], dtype: torch.dtype) -> "EvaluationSet":

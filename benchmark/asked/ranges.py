@@ -11,6 +11,7 @@ from benchmark import exact
 from benchmark.errors import UsageError, number, short, unknown, whole
 
 Interval = tuple[float, float]
+MOST_ROWS = 1 << 20  # of a grid
 BELOW_ONE = 1 - 2.0**-53  # the largest probability that is not certainty
 
 
@@ -169,18 +170,30 @@ def _mean_power(low: float, high: float, power: float) -> float:
 
 @dataclass(frozen=True)
 class Grid:
-    """Fixed rows in a fixed order, never reshuffled: one (start, step) for each input, `count` rows."""
+    """Fixed rows in a fixed order, never reshuffled: one (start, step) for each input, `count` rows.
+
+    count: of each input where it is several; the rows are all combinations then, the last input's values fastest.
+    """
 
     axes: tuple[tuple[float, float], ...]
-    count: int
+    count: int | tuple[int, ...]
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many values each input has."""
+        return self.count if isinstance(self.count, tuple) else (self.count,) * len(self.axes)
 
     def rows(self) -> np.ndarray:
         """The rows as columns, float64 [input, row]."""
         with np.errstate(over="ignore"):  # what leaves float64 is refused with what leaves the precision
-            return np.array([start + step * np.arange(self.count) for start, step in self.axes])
+            columns = [start + step * np.arange(n) for (start, step), n in zip(self.axes, self.counts, strict=True)]
+        if isinstance(self.count, tuple):
+            columns = [column.ravel() for column in np.meshgrid(*columns, indexing="ij")]
+        return np.array(columns)
 
     def __str__(self) -> str:
-        ends = [f"{start:g}, {start + step:g}, …, {start + step * (self.count - 1):g}" for start, step in self.axes]
+        each = zip(self.axes, self.counts, strict=True)
+        ends = [f"{start:g}, {start + step:g}, …, {start + step * (n - 1):g}" for (start, step), n in each]
         return " × ".join(f"{{{end}}}" for end in ends)
 
 
@@ -192,20 +205,20 @@ def parse(name: str, spec: Any) -> Where:
 
     [[low, high], ...] is uniform; {law: normal, location: 0, scale: 1, intervals: [[-3, 3]], coin: false} anything
     else; {operands: [..., ...]} has such a spelling for each operand; {count: 11, axes: [[start, step], ...]} is a grid
-    with one axis for each input.
+    with one axis for each input, and with a list of counts one of all combinations.
 
     >>> print(parse("interpolation", [[-20, -5], [5, 20]]))
     [-20, -5] ∪ [5, 20]
     """
     if isinstance(spec, dict) and "axes" in spec:
         _known(name, spec, ("axes", "count"))
-        count = whole(f"{name} count", spec.get("count"), 1, 1 << 20)
         axes = _pairs(name, spec["axes"], "axes [[start, step], ...]")
+        grid = Grid(axes, _count(name, spec.get("count"), len(axes)))
         if not np.isfinite(axes).all():
             raise UsageError(f"{name} axes ({short(spec['axes'])}) must be finite")
-        if count > 1 and any(step == 0 for _, step in axes):
+        if any(n > 1 and step == 0 for n, (_, step) in zip(grid.counts, axes, strict=True)):
             raise UsageError(f"{name} axes ({short(spec['axes'])}) must have steps other than 0")
-        return Grid(axes, count)
+        return grid
     if isinstance(spec, dict) and "operands" in spec:
         _known(name, spec, ("operands",))
         parts = [parse(name, part) for part in spec["operands"]] if isinstance(spec["operands"], list) else []
@@ -238,7 +251,8 @@ def spelled(where: Where) -> Any:
     if isinstance(where, tuple):
         return {"operands": [spelled(part) for part in where]}
     if isinstance(where, Grid):
-        return {"axes": [[_plain(end) for end in axis] for axis in where.axes], "count": where.count}
+        count = list(where.count) if isinstance(where.count, tuple) else where.count
+        return {"axes": [[_plain(end) for end in axis] for axis in where.axes], "count": count}
     intervals = [[_plain(end) for end in interval] for interval in where.intervals]
     own: dict[str, Any] = {"coin": True} if where.coin else {}
     if where.law != "uniform":
@@ -250,6 +264,16 @@ def spelled(where: Where) -> Any:
 
 def _plain(value: float) -> float:
     return int(value) if value.is_integer() and abs(value) < 2**53 else value
+
+
+def _count(name: str, count: Any, axes: int) -> int | tuple[int, ...]:
+    if not isinstance(count, list):
+        return whole(f"{name} count", count, 1, MOST_ROWS)
+    if len(count) != axes:
+        raise UsageError(f"{name} count ({short(count)}) must be one number, or one for each of {axes} axes")
+    counts = tuple(whole(f"{name} count", one, 1, MOST_ROWS) for one in count)
+    whole(f"the product of {name} count", math.prod(counts), 1, MOST_ROWS)
+    return counts
 
 
 def _known(name: str, spec: dict[str, Any], keys: tuple[str, ...]) -> None:

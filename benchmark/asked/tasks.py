@@ -23,7 +23,8 @@ Moment = Callable[[float, float], float]
 class Operation:
     """compute: of tensors or arrays a[, b, …]. threshold: the ε-threshold of one module whose inputs are the operands,
     from ε and E(p, q) = E[|a|^p |b|^q] (Mistry et al. 2022; for one operand by the same rule). low: smallest operand.
-    divides: the last operand is a divisor.
+    divides: the last operand is a divisor. parts: the operations whose results it has at once, one an output; none
+    where it is itself the one output.
     """
 
     operands: int
@@ -31,6 +32,7 @@ class Operation:
     threshold: Callable[[float, Moment], float]
     low: float = -math.inf
     divides: bool = False
+    parts: tuple[str, ...] = ()
 
 
 # By what a module with weights wrong by ε multiplies a product or quotient of two inputs.
@@ -70,6 +72,21 @@ def _formula(operands: int, compute: Callable[..., Any]) -> Operation:
 
 
 PI = math.pi
+
+
+def _several(*names: str) -> Operation:
+    """Operations of the same inputs at once, each an output of one network: `compute` returns a list.
+
+    Networks are trained where all of them are defined, and an output is asked, in all that is judged, where its own
+    operation is. One error is that of all outputs, over every point at which each is asked. No module computes them
+    all, as for a formula.
+    """
+    parts = [OPERATIONS[name] for name in names]
+    compute = lambda *x: [part.compute(*x[: part.operands]) for part in parts]
+    operands, divides = max(part.operands for part in parts), any(part.divides for part in parts)
+    return Operation(operands, compute, lambda e, E: math.inf, divides=divides, parts=names)
+
+
 # Sahoo et al. 2018, the formulas DIV and F1 to F4. None is an operation of the arithmetic data set or a unit's own.
 FORMULAS = {
     "sahoo_div": _formula(2, lambda a, b: sin(PI * a) / (b * b + 1)),
@@ -77,6 +94,7 @@ FORMULAS = {
     "sahoo_f2": _formula(4, lambda a, b, c, d: (sin(PI * a) + b * cos(2 * PI * a + PI / 4) + c - d * d) / 3),
     "sahoo_f3": _formula(4, lambda a, b, c, d: ((1 + b) * sin(PI * a) + b * c * d) / 3),
     "sahoo_f4": _formula(4, lambda a, b, c, d: (sin(PI * a) + cos(2 * b * sin(PI * a)) + b * c * d) / 2),
+    "heim_simple": _several("add", "mul", "div", "sqrt"),  # Heim et al. 2020, the simple arithmetic task
 }
 EVERY = OPERATIONS | FORMULAS
 
@@ -84,6 +102,15 @@ EVERY = OPERATIONS | FORMULAS
 def together(name: str) -> list[str]:
     """What one program computes: all operations, or a formula alone."""
     return [name] if name in FORMULAS else list(OPERATIONS)
+
+
+def outputs_of(name: str) -> tuple[str, ...]:
+    """The operation of each output.
+
+    >>> outputs_of("add"), outputs_of("heim_simple")
+    (('add',), ('add', 'mul', 'div', 'sqrt'))
+    """
+    return EVERY[name].parts or (name,)
 
 
 @dataclass
@@ -138,6 +165,11 @@ class Problem:
     def operands(self) -> int:
         """One or two; a formula's may be more."""
         return EVERY[self.operation].operands
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers the network says."""
+        return len(outputs_of(self.operation))
 
     @property
     def trained_hulls(self) -> tuple[Interval, ...]:
@@ -229,14 +261,16 @@ def pose(
             asked = f"subsets of {subset:g} with overlap {overlap:g}" if spans is None else f"spans {spans}"
             raise UsageError(f"{inputs} inputs hold no {operation.operands} {asked}")
     count = inputs or operation.operands
-    domains: list[tuple[Interval, ...]] = [((operation.low, math.inf),)] * count
-    if operation.divides and task.margin and subsets is None:
-        domains[-1] = ((-math.inf, -task.margin), (task.margin, math.inf))
 
-    def effective(name: str) -> Grid | tuple[Distribution, ...]:
+    def effective(name: str, low: float) -> Grid | tuple[Distribution, ...]:
+        domains: list[tuple[Interval, ...]] = [((low, math.inf),)] * count
+        if operation.divides and task.margin and subsets is None:
+            sides = ((-math.inf, -task.margin), (max(low, task.margin), math.inf))
+            domains[-1] = sides if low < 0 else sides[1:]
         return _effective(name, parse(name, getattr(ranges, name)), task.operation, domains)
 
-    interpolation, extrapolation = effective("interpolation"), effective("extrapolation")
+    lowest = max(EVERY[name].low for name in outputs_of(task.operation))
+    interpolation, extrapolation = effective("interpolation", lowest), effective("extrapolation", operation.low)
     profiled = hulls(extrapolation)
     if ranges.profile is not None:
         profiled = tuple((max(float(low), operation.low), float(high)) for low, high in ranges.profile) * count
@@ -293,7 +327,7 @@ def check_precision(problem: Problem, dtype: str) -> None:
     largest = max(abs(end) for hull in problem.trained_hulls for end in hull)
     if problem.subsets:
         largest *= max(stop - start for start, stop in problem.subsets.spans)
-    if problem.operation in ("mul", "square") and largest > math.sqrt(most):
+    if {"mul", "square"} & {*outputs_of(problem.operation)} and largest > math.sqrt(most):
         raise UsageError(f"the targets of {problem.operation} leave what {dtype} holds, ±{most:.2g}")
 
 

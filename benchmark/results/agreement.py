@@ -11,12 +11,13 @@ from benchmark.asked.conf_files import members_of
 from benchmark.asked.replicas import CELL
 from benchmark.errors import UsageError, unknown
 from benchmark.results.intervals import bootstrap, difference_of_rates, holm, minus, rates_test, success_rate
-from benchmark.results.statistics import by_cell
+from benchmark.results.statistics import OUTPUT_ERRORS, by_cell
 from benchmark.results.tables import COUNT
 
 RATES = ("success_rate", "success_rate_relative")
 ERRORS = ("interpolation", "extrapolation", "relative_extrapolation", "solved_at", "sparsity")
-UNTESTED = ("score", "score_interpolation", "solved_at_mean", "sparsity_mean")  # no seed has one: shown side by side
+# No row of outcomes has one: shown side by side.
+UNTESTED = ("score", "score_interpolation", "solved_at_mean", "sparsity_mean", *OUTPUT_ERRORS)
 OF_SOLVED = ("solved_at", "sparsity")  # measured on the solved seeds only
 SIGNIFICANCE = 0.05
 RATE_MARGIN = 0.25  # success rates closer than this are the same

@@ -41,6 +41,7 @@ ARRAYS = {
     **dict.fromkeys(("initial_output", "initial_saturation"), ("f", ())),
     **dict.fromkeys(("representable", "why", "representable_trained"), ("U", ())),
     "best": ("i", ()),
+    "output_error": ("f", ("output",)),
 }
 # How long the axes are that are as long in every shard.
 LENGTHS = {
@@ -131,6 +132,8 @@ def read(path: Path, form: str = FORMAT) -> Shard:
                 if not isinstance(meta, dict) or meta.get("format") != form:
                     raise UsageError(f"{path} is no shard of this version of the benchmark; {advice}")
                 arrays = {name: archive[name] for name in archive.files if name != "meta"}
+                if form == FORMAT and "output_error" not in arrays:  # from before tasks had several outputs
+                    arrays["output_error"] = np.zeros((len(meta["replicas"]), 0))
         shard = Shard(path, meta, arrays)
         wrong = wrong_keys(meta) or (_wrong_arrays if form == FORMAT else _wrong_sum)(shard)
     except (UsageError, FileNotFoundError):

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from benchmark.asked.replicas import CELL, KEY
-from benchmark.asked.tasks import RESPONSE_SIZE
-from benchmark.results.intervals import estimate, mean_solved_at, mean_sparsity, success_rate
+from benchmark.asked.tasks import OPERATIONS, RESPONSE_SIZE
+from benchmark.results.intervals import estimate, mean_solved_at, mean_sparsity, student, success_rate
 from benchmark.results.tables import typed
 
 OUTCOMES = [
@@ -28,6 +28,7 @@ RESPONSES = [
 INITIALISATION = [
     *CELL, "saturation", "output", "output_low", "output_high", "target", "untrained", "seeds", "not_finite",
 ]  # fmt: skip
+OUTPUTS = [*KEY, "operation", "error"]
 CELLS = [
     *CELL, "inputs", "operands", "trained", "judged", "middle", "half_width", "threshold", "representable",
     "representable_trained", "why", "variance_trained", "variance_judged", "semantics",
@@ -39,6 +40,7 @@ RELATIVE_THRESHOLD = 1e-3  # solved_relative: RMS error over RMS target
 HORIZON_ERROR = 0.01  # the horizon ends where the median relative error reaches this
 ERRORS = ["interpolation", "extrapolation", "relative_extrapolation"]
 CURVE_STEPS = 200
+OUTPUT_ERRORS = tuple(f"error_{name}" for name in OPERATIONS)  # of networks with several outputs
 
 
 def outcomes(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
@@ -135,6 +137,16 @@ def responses(runs: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
         told = [_single(values) for values in (*spread, *shown)]
         tables.append((cell, len(own), [operand, x[0], target[0], *told], lost))
     return _below_each_other(tables, RESPONSES)
+
+
+def outputs(runs: pd.DataFrame, errors: pd.DataFrame, diverged: pd.Series) -> pd.DataFrame:
+    """The mean absolute error of each output where it is judged, one row an output of a replica; inf where diverged.
+
+    errors: as `Store.measurements` gives them, of replicas with several outputs. diverged: as for `profile`.
+    """
+    table = errors.merge(runs.assign(diverged=diverged.to_numpy())[[*KEY, "run", "diverged"]], on="run", how="left")
+    table["error"] = table["error"].mask(table["diverged"].astype(bool), np.inf)
+    return typed(table.sort_values(KEY, kind="stable").reset_index(drop=True)[OUTPUTS])
 
 
 def _single(values: np.ndarray) -> np.ndarray:
@@ -254,7 +266,11 @@ def cells(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(
-    outcomes: pd.DataFrame, profile: pd.DataFrame, cells: pd.DataFrame, initialisation: pd.DataFrame
+    outcomes: pd.DataFrame,
+    profile: pd.DataFrame,
+    cells: pd.DataFrame,
+    initialisation: pd.DataFrame,
+    outputs: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """One row a cell and metric: value, 95% interval and number of seeds.
 
@@ -264,13 +280,15 @@ def summary(
     infinite where nothing is; not_finite counts the rest. solved_at_mean, sparsity_mean: means of the solved with the
     intervals of Madsen & Johansen 2020. horizon: the largest multiple of the training half-width up to which the median
     relative error stays under 1%; low and high are those of the upper and lower quartile of the seeds' errors, and
-    not_finite is the least count along the profile.
+    not_finite is the least count along the profile. Where networks have several outputs, error_add, …: the
+    mean over the seeds, of what is finite, of each output's mean absolute error, with Student's interval.
     """
     rows: list[tuple] = []
     profiles = by_cell(profile)
     facts = {tuple(row[name] for name in CELL): row for row in cells.to_dict("records")}
     along = {name: profile[name].to_numpy() for name in PROFILE[len(CELL) :]}
     before = initialisation.set_index(CELL)["untrained"].to_dict()
+    of_outputs = {} if outputs is None else _of_outputs(outputs)
     names = ("solved", "solved_relative", "solved_at", "sparsity", "threshold", "untrained", *ERRORS)
     columns = {name: outcomes[name].to_numpy() for name in names}
     for cell, places in by_cell(outcomes).items():
@@ -297,8 +315,20 @@ def summary(
             "sparsity_mean": (*mean_sparsity(of_solved[1]), count, unknown),
             "horizon": (*horizon(own, facts[cell]), seeds, nowhere),
         }
+        metrics |= {f"error_{name}": values for name, values in of_outputs.get(cell, {}).items()}
         rows += [(*cell, metric, *metrics[metric]) for metric in sorted(metrics)]
     return typed(pd.DataFrame(rows, columns=SUMMARY))
+
+
+def _of_outputs(outputs: pd.DataFrame) -> dict[tuple, dict[str, tuple]]:
+    """Of each cell the estimate, interval, seeds and lost seeds of each output's error."""
+    found: dict[tuple, dict[str, tuple]] = {}
+    for (*cell, name), places in by_cell(outputs, [*CELL, "operation"]).items():
+        errors = outputs["error"].to_numpy()[places]
+        finite = errors[np.isfinite(errors)]
+        told = student(finite, 0.0, np.inf) if len(finite) else (np.inf, np.nan, np.nan)
+        found.setdefault(tuple(cell), {})[name] = (*told, len(errors), len(errors) - len(finite))
+    return found
 
 
 def horizon(profile: Mapping[str, Any], cell: Mapping[str, Any] | pd.Series) -> tuple[float, float, float]:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.asked.replicas import CELL, KEY
+from benchmark.asked.tasks import outputs_of
 from benchmark.errors import UsageError
 from benchmark.results.shards import HOST, Shard, replacing, runs
 
@@ -29,14 +30,14 @@ EXACT: dict[str, Any] = (
 DAY = 86_400  # seconds
 LARGEST_TABLE, START = 2 << 30, 1 << 12  # bytes of text, and how many of them show that it is one
 TEXTS = {
-    *CELL, "digest", "metric", "operand", "verdict", "dtype", "device", "engine", "torch", "benchmark", "trained",
-    "judged", "representable", "representable_trained", "why", "variance_trained", "variance_judged", "source",
-    "standing", "rule",
+    *CELL, "digest", "metric", "operand", "operation", "verdict", "dtype", "device", "engine", "torch", "benchmark",
+    "trained", "judged", "representable", "representable_trained", "why", "variance_trained", "variance_judged",
+    "source", "standing", "rule",
 }  # fmt: skip
 TRUTHS = {"solved", "solved_relative"}
 WHOLE = {"seed", "best_step", "steps", "step", "inputs", "operands", "semantics"}
 COUNT = "not_finite"
-WITHIN = ("metric", "operand", "x", "a", "b", "step")  # what tells the rows of one cell or replica apart
+WITHIN = ("metric", "operand", "operation", "x", "a", "b", "step")  # what tells the rows of one cell or replica apart
 MISSING = ["", "nan", "NaN", "NA"]
 # A text that a spreadsheet would take for a formula: `to_csv` puts an apostrophe before it, `read_table` takes it away.
 FORMULA = re.compile(r"'*[=+\-@\t\r]")
@@ -47,7 +48,7 @@ def measurements(rows: Sequence[tuple[Shard, int]]) -> dict[str, pd.DataFrame]:
 
     runs: one row a replica. curves: a replica's evaluations. profiles: a replica's error along x. planes: a
     replica's error at each of `tasks.plane_points`, in their order. responses: its answers at each of
-    `data.response_points`, in their order.
+    `data.response_points`, in their order. outputs: the mean absolute error of each of several outputs.
     """
     runs = []
     for number, (shard, row) in enumerate(rows):
@@ -80,12 +81,15 @@ def measurements(rows: Sequence[tuple[Shard, int]]) -> dict[str, pd.DataFrame]:
     planes = {name: [shard.arrays[f"plane_{name}"][row] for shard, row in rows] for name in ("error", "target")}
     names = ("x", "target", "answer")
     responses = {name: [shard.arrays[f"response_{name}"][row] for shard, row in rows] for name in names}
+    outputs = {"operation": [_outputs(shard, row) for shard, row in rows]}
+    outputs |= {"error": [shard.arrays["output_error"][row] for shard, row in rows]}
     return {
         "runs": pd.DataFrame(runs),
         "curves": below_each_other(curves),
         "profiles": below_each_other(profiles),
         "planes": below_each_other(planes),
         "responses": below_each_other(responses),
+        "outputs": below_each_other(outputs),
     }
 
 
@@ -96,6 +100,13 @@ def typed(table: pd.DataFrame) -> pd.DataFrame:
     """
     kinds = {name: "bool" if name in TRUTHS else "int64" if name in (*WHOLE, "seeds") else "float64" for name in table}
     return table.astype({name: kind for name, kind in kinds.items() if name not in {*TEXTS, COUNT}})
+
+
+def _outputs(shard: Shard, row: int) -> np.ndarray:
+    """The operations whose errors a shard tells of a replica, an output each."""
+    told = shard.arrays["output_error"].shape[1]
+    task = shard.meta["specifications"][shard.identities[row][-1]]["task"]
+    return np.array(outputs_of(task["operation"]) if told else [], dtype=object)
 
 
 def table_path(folder: Path, name: str) -> Path:

@@ -34,12 +34,14 @@ TASKS = {
     "add": "a + b", "sub": "a − b", "mul": "a × b", "div": "a ÷ b",
     "square": "a²", "sqrt": "√a", "identity": "a", "reciprocal": "1/a",
     "sahoo_div": "DIV", "sahoo_f1": "F1", "sahoo_f2": "F2", "sahoo_f3": "F3", "sahoo_f4": "F4",
+    "heim_simple": "a + b, a × b, a ÷ b, √a",
 }  # fmt: skip
 # What one model does, and several do.
 VERBS = {
     "add": ("adds", "add"), "sub": ("subtracts", "subtract"), "mul": ("multiplies", "multiply"),
     "div": ("divides", "divide"), "square": ("squares", "square"), "sqrt": ("takes roots", "take roots"),
     "identity": ("passes its input on", "pass their input on"), "reciprocal": ("inverts", "invert"),
+    "heim_simple": ("computes all four", "compute all four"),
 }  # fmt: skip
 LATEX = {
     "•": r"$_\bullet$", "∞": r"$\infty$", "−": "$-$", "×": r"$\times$", "÷": r"$\div$", "²": "$^2$",

@@ -9,14 +9,15 @@ import pandas as pd
 from tabulate import tabulate
 
 from benchmark.asked.replicas import CELL
+from benchmark.asked.tasks import OPERATIONS
 from benchmark.errors import plain
 from benchmark.results.agreement import RATES
-from benchmark.results.statistics import VERDICTS, finite_medians
+from benchmark.results.statistics import OUTPUT_ERRORS, VERDICTS, finite_medians
 from benchmark.showing.findings import in_short
 from benchmark.showing.names import MODELS, TASKS, label, latex, natural, not_finite, ordered
 
 # The metrics of a report, or of a table that has none of the first three; and whether more of it is better.
-SHOWN = {"success_rate": True, "relative_extrapolation": False, "horizon": True}
+SHOWN = {"success_rate": True, "relative_extrapolation": False, "horizon": True} | dict.fromkeys(OUTPUT_ERRORS, False)
 OTHERWISE = {"score": False, "score_interpolation": False, "solved_at": False, "sparsity": False}
 HEADINGS = {
     "success_rate": "Success rate in % [95% interval]",
@@ -27,6 +28,8 @@ HEADINGS = {
     "score_interpolation": "Score inside the training range [95% interval]",
     "solved_at": "Step at which a seed solves the task, median [95% interval]",
     "sparsity": "Sparsity error of the solved seeds, median [95% interval]",
+} | {
+    f"error_{name}": f"Mean absolute error of {TASKS[name]}, mean over the seeds [95% interval]" for name in OPERATIONS
 }
 LOST = "(24 of 25 ∞): the numbers of so many seeds are not finite, and the median is of the others"
 MEANINGS = {

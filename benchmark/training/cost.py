@@ -13,7 +13,7 @@ WORTH_WORKERS = 3.0  # seconds of training for which worker processes, that load
 
 def products(specification: Specification) -> int:
     """Products of weights and inputs in one step of a replica."""
-    sizes = [specification.problem.inputs, *specification.hidden, 1]
+    sizes = [specification.problem.inputs, *specification.hidden, specification.problem.outputs]
     return sum(a * b for a, b in pairwise(sizes)) * specification.protocol.batch
 
 

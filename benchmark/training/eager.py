@@ -74,13 +74,16 @@ class Eager:
         for x in data.x.split(CHUNK, -1):
             points = x.shape[-1]
             filled = torch.cat([x, x[..., -1:].expand(*x.shape[:-1], -points % 16)], -1).to(self.device)
-            parts.append(self.step.forward(self.theta, filled[set_of])[: self.count, :points])
-        return torch.cat(parts, -1)
+            parts.append(self.step.forward(self.theta, filled[set_of])[: self.count, :, :points])
+        return torch.cat(parts, -1).flatten(1)
 
     def mean_squares(self, data: EvaluationSet) -> np.ndarray:
         """See `engine.Trainer`."""
-        error = self.outputs(data).cpu().double() - data.t[data.target_of]
-        return error.square().mean(-1).numpy()
+        t = data.t[data.target_of]
+        square = (self.outputs(data).cpu().double() - t).square()
+        if data.outputs == 1:
+            return square.mean(-1).numpy()
+        return square.where(~t.isnan(), 0.0).sum(-1).numpy() / data.asked[data.target_of.numpy()]
 
     @torch.no_grad()
     def sparsity(self) -> np.ndarray:

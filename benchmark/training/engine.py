@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
 from typing import Protocol
 
@@ -57,7 +58,8 @@ class Measured:
     profile_x, profile_error and profile_target (both mean absolute): [replica, x], with the selected parameters.
     plane_error, plane_target (absolute): float32 [replica, point of `tasks.plane_points`]; no points without a plane.
     response_x, response_target, response_answer (float32): [replica, point of `data.response_points`]; no points where
-    inputs are no operands.
+    inputs are no operands or outputs are several. output_error: mean absolute error of each of several outputs where it
+    is judged, with the selected parameters: [replica, output]; no outputs where there is one.
     initial_output: root mean square output on the interpolation set before training, initial_saturation: see
     `saturation`, both [replica].
     threshold, representable ("yes", "no", "unknown") where networks are judged and why (not), representable_trained,
@@ -80,6 +82,7 @@ class Measured:
     response_x: np.ndarray
     response_target: np.ndarray
     response_answer: np.ndarray
+    output_error: np.ndarray
     initial_output: np.ndarray
     initial_saturation: np.ndarray
     threshold: np.ndarray
@@ -133,7 +136,7 @@ class Trainer(Protocol):
         """
 
     def outputs(self, data: EvaluationSet) -> Tensor:
-        """[replica, point], where they were computed."""
+        """[replica, output · point], an output's points together, where they were computed."""
 
     def mean_squares(self, data: EvaluationSet) -> np.ndarray:
         """Mean squared error of each replica, float64; nan or inf where an output is not finite."""
@@ -152,13 +155,26 @@ def trainer(tile: Sequence[Replica], engine: Engine, device: torch.device) -> Tr
 def errors(run: Trainer, data: EvaluationSet) -> Iterator[tuple[slice, Tensor, Tensor]]:
     """The size of the error y - t and of the target t, float64 [replica, point], of some replicas after the others.
 
-    What is not finite counts as inf.
+    What is not finite counts as inf. Of several outputs the mean of those that are asked at a point.
     """
+    for part, error, target in each_error(run, data):
+        if data.outputs == 1:
+            yield part, error[:, 0], target[:, 0]
+        else:
+            asked = ~target.isnan()
+            both = [reduce(torch.add, own.where(asked, 0.0).unbind(1)) / asked.sum(1) for own in (error, target)]
+            yield part, both[0], both[1]
+
+
+def each_error(run: Trainer, data: EvaluationSet) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """The same of each output, [replica, output, point]; a target is nan where its output is not asked."""
     outputs = run.outputs(data)
     t, target_of = data.t.to(outputs.device), data.target_of.to(outputs.device)
     for part in parts(outputs):
         target = t[target_of[part]]
-        yield part, (outputs[part].double() - target).abs().nan_to_num(nan=torch.inf, posinf=torch.inf), target.abs()
+        error = (outputs[part].double() - target).abs().nan_to_num(nan=torch.inf, posinf=torch.inf)
+        each = (data.outputs, -1)
+        yield part, error.unflatten(-1, each), target.abs().unflatten(-1, each)
 
 
 def parts(outputs: Tensor) -> Iterator[slice]:
@@ -290,9 +306,10 @@ class Training:
             rows = replica.cell.specification.rows
             assert rows is not None
             data = Batches([replica], self.dtype, torch.device("cpu"))
-            examples = data(0, -(-rows // self.protocol.batch))  # [step, 1, in or 1, batch]
+            examples = data(0, -(-rows // self.protocol.batch))  # [step, 1, in or output, batch]
             x, t = (each[:, 0].movedim(0, 1).flatten(1)[:, :rows].double().numpy() for each in examples)
-            found.append(unit.solve(x, t[0]))
+            solved = [unit.solve(x, output) for output in t]
+            found.append({name: torch.cat([one[name] for one in solved]) for name in solved[0]})
         state = self.run.rows()
         state[:, 0] = self._drawn({f"0.{name}": torch.stack([one[name] for one in found]) for name in found[0]})
         self.run.load(state)
@@ -385,6 +402,7 @@ class Training:
             response_x=response_x,
             response_target=response_target,
             response_answer=response_answer,
+            output_error=self._output_errors(),
             initial_output=state.output,
             initial_saturation=state.saturation,
             threshold=self.limits,
@@ -399,11 +417,21 @@ class Training:
 
     def _responses(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """x, the target and the answer at each of the response points, all [replica, point]."""
-        if self.specifications[0].problem.subsets is not None:
+        problem = self.specifications[0].problem
+        if problem.subsets is not None or problem.outputs > 1:
             empty = np.zeros((len(self.tile), 0))
             return empty, empty, empty.astype(np.float32)
         points, x = EvaluationSet.of_responses(self.tile, self.dtype)
         return x, points.t.numpy()[points.target_of.numpy()], self.run.outputs(points).float().cpu().numpy()
+
+    def _output_errors(self) -> np.ndarray:
+        """Of several outputs each one's mean absolute error where it is judged, [replica, output]."""
+        outputs = self.outside.outputs
+        found = np.zeros((len(self.tile), outputs if outputs > 1 else 0))
+        for part, error, target in each_error(self.run, self.outside) if outputs > 1 else ():
+            asked = ~target.isnan()
+            found[part] = (exact.total(error.where(asked, 0.0)) / asked.sum(-1)).cpu().numpy()
+        return found
 
 
 @contextmanager
@@ -462,7 +490,10 @@ def train(
 
 
 def predict(replica: Replica, named: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
-    """What a replica with these parameters says: inputs [in, point] -> [point], in its own precision."""
+    """What a replica with these parameters says: inputs [in, point] -> [point], in its own precision.
+
+    Its first output, where it has several.
+    """
     dtype = getattr(torch, replica.cell.specification.protocol.dtype)
     tensors = {name: torch.as_tensor(value) for name, value in named.items()}
     with torch.no_grad():

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from typing import Any, cast
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from benchmark.asked.classes import found
 from benchmark.asked.replicas import Specification
 from benchmark.asked.streams import Draw
-from benchmark.asked.tasks import Problem
+from benchmark.asked.tasks import EVERY, Problem, outputs_of
 from benchmark.errors import UsageError, short, unexpected, unknown
 from benchmark.units import Impossible, Rows, Unit, distance_from_sparse
 from benchmark.units.rows import seeded
@@ -21,7 +22,7 @@ MOST_SOLVED = 512  # unknowns of a least squares, whose time grows with their sq
 
 
 class Network(nn.Sequential):
-    """Units in a row, [..., in, batch] -> [..., 1, batch]."""
+    """Units in a row, [..., in, batch] -> [..., output, batch]."""
 
     def __init__(self, *units: Unit):
         super().__init__(*units)
@@ -97,7 +98,7 @@ def build(specification: Specification) -> Network:
     Raises UsageError where a class or an option of its configuration does not exist.
     """
     model, problem = specification.model, specification.problem
-    sizes = [problem.inputs, *specification.hidden, 1]
+    sizes = [problem.inputs, *specification.hidden, problem.outputs]
     units = []
     for (name, options), (inputs, outputs) in zip(specification.layers, pairwise(sizes), strict=True):
         kind = found(name)
@@ -162,7 +163,15 @@ def representable(network: Network, problem: Problem, sign: str) -> tuple[str, s
     A stack can where the hidden layers select the operands and the output computes, or the hidden layers compute and
     the output passes the result on. A product of two copies is a square. A stack that cannot do so is "unknown" unless
     its layers are all of one kind whose compositions are of that kind again, sums of sums or products of products.
+
+    Several outputs it cannot where it cannot one of them; that it could all of them at once no unit declares.
     """
+    if problem.outputs > 1:
+        each = {name: replace(problem, operation=name) for name in outputs_of(problem.operation)}
+        # A root is asked of what is not negative alone.
+        signs = {name: "positive" if EVERY[name].low >= 0 else sign for name in each}
+        told = [representable(network, part, signs[name]) for name, part in each.items()]
+        return next((one for one in told if one[0] == "no"), ("unknown", ""))
     operation = problem.operation
     *before, output = network.units
     declared = output.ideal(operation, sign)

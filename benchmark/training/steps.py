@@ -144,8 +144,8 @@ class Step:
         self.watched = self.recipe.restart is not None and self.recipe.restart.errors == "batch"
 
     def forward(self, theta: Tensor, x: Tensor) -> Tensor:
-        """theta [flat], x [replica, in, point] -> [replica, point]."""
-        return functional_call(self.network, self.parameters.unflat(theta), (x,))[:, 0]
+        """theta [flat], x [replica, in, point] -> [replica, output, point]."""
+        return functional_call(self.network, self.parameters.unflat(theta), (x,))
 
     def sparsity(self, theta: Tensor) -> Tensor:
         """[replica], see `Network.sparsity`."""
@@ -165,7 +165,7 @@ class Step:
     ) -> Tensor:
         """One step: theta [flat] and the optimizer's slots are updated in place.
 
-        x: [replica, in, batch]. t: [replica, 1, batch]. noise: [replica, row, batch] or None. rate: [flat].
+        x: [replica, in, batch]. t: [replica, output, batch]. noise: [replica, row, batch] or None. rate: [flat].
         correction: [2]. strengths: [term]. active: [flat] or None. Returns the batch's error before it, [replica].
         """
         terms, parameters, recipe = self.terms, self.parameters, self.recipe

@@ -80,7 +80,7 @@ def _check_computing(cell: Cell, name: str, rows: np.ndarray) -> None:
             f"{name} computes a replica otherwise beside another than alone; nothing may be taken over the axes of "
             f"replicas, which come first: count axes from the last"
         )
-    y, others = (each[:, : BATCH // 2] for each in beside[-2:])
+    y, others = (each[..., : BATCH // 2] for each in beside[-2:])
     if not _same(y, others):
         raise UsageError(f"{name} computes an example otherwise beside others; it must not mix the examples of a batch")
 

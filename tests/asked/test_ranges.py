@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from benchmark.asked.ranges import Distribution, Grid, Ranges, parse
+from benchmark.asked.ranges import Distribution, Grid, Ranges, parse, spelled
 from benchmark.errors import UsageError
 
 LAWS = {
@@ -80,10 +80,17 @@ def described(distribution):
         ),
         ({"count": 11, "axes": [[-5, 1]]}, Grid(((-5.0, 1.0),), 11)),
         ({"count": 2000, "axes": [[0, 5], [5, 5]]}, Grid(((0.0, 5.0), (5.0, 5.0)), 2000)),
+        ({"count": [2, 3], "axes": [[0, 5], [5, 5]]}, Grid(((0.0, 5.0), (5.0, 5.0)), (2, 3))),
     ],
 )
 def test_every_spelling_is_read(spec, expected):
     assert parse("interpolation", spec) == expected
+
+
+def test_a_grid_of_several_counts_has_every_combination_the_last_fastest():
+    grid = Grid(((0.0, 5.0), (1.0, 1.0)), (2, 3))
+    assert grid.rows().tolist() == [[0, 0, 0, 5, 5, 5], [1, 2, 3, 1, 2, 3]]
+    assert parse("interpolation", spelled(grid)) == grid and str(grid) == "{0, 5, …, 5} × {1, 2, …, 3}"
 
 
 @pytest.mark.parametrize(
@@ -121,6 +128,9 @@ def test_every_spelling_is_read(spec, expected):
         ({"axes": [[0, 1]]}, "whole number from 1 to 1,048,576"),
         ({"count": 10**13, "axes": [[0, 1]]}, "must be at most 1,048,576"),
         ({"count": 3, "axes": [[1, 0]]}, "steps other than 0"),
+        ({"count": [3], "axes": [[0, 1], [0, 1]]}, "one number, or one for each of 2 axes"),
+        ({"count": [2000, 2000], "axes": [[0, 1], [0, 1]]}, "must be at most 1,048,576"),
+        ({"count": [3, 2], "axes": [[0, 1], [0, 0]]}, "steps other than 0"),
         ({"law": "uniform", "coin": "abc", "intervals": [[1, 2], [3, 4]]}, "must be true or false"),
         ({"count": 3, "axes": [[0]]}, "must be a list of axes"),
         ({"count": 3, "axes": 3}, "must be a list of axes"),

@@ -58,7 +58,7 @@ PRINTED = {
 }
 
 
-@pytest.mark.parametrize("formula", FORMULAS)
+@pytest.mark.parametrize("formula", PRINTED)
 def test_a_formula_is_asked_of_its_inputs_in_order_and_has_no_threshold(formula):
     problem = pose(Task(formula), SYMMETRIC)
     x = np.random.default_rng(0).uniform(-2, 2, (problem.inputs, 50))
@@ -70,7 +70,20 @@ def test_a_formula_is_asked_of_its_inputs_in_order_and_has_no_threshold(formula)
         pose(Task(formula), SYMMETRIC, inputs=10)
 
 
+def test_several_outputs_are_trained_where_all_are_defined_and_each_is_asked_where_it_is():
+    """Heim et al. 2020: the root is judged of positive operands, all else on both sides of 0."""
+    problem = pose(Task("heim_simple", margin=0.1), Ranges([[-2, 2]], [[-4, 4]]))
+    assert intervals(problem.interpolation) == [((0, 2),), ((0.1, 2),)]
+    assert intervals(problem.extrapolation) == [((-4, 4),), ((-4, -0.1), (0.1, 4))]
+    a, b = np.array([[1.5, -2.0, 3.0, 0.25], [2.0, 0.5, -1.0, 4.0]])
+    t = Targets([problem], [0], torch.device("cpu"))(torch.tensor(np.stack([a, b]))[None])[0].numpy()
+    assert problem.outputs == 4 and t[:3] == pytest.approx(np.stack([a + b, a * b, a / b]), rel=1e-15)
+    assert t[3] == pytest.approx([1.5**0.5, np.nan, np.nan, 0.5], nan_ok=True)
+    assert threshold(problem, 1e-4) == math.inf
+
+
 def test_the_operations_are_those_of_the_field():
+    assert {*PRINTED, "heim_simple"} == set(FORMULAS)
     assert set(OPERATIONS) == set(DEFINITIONS)
 
 

@@ -155,6 +155,24 @@ def test_a_summary_has_every_metric_with_its_interval_and_seed_count():
     assert (table.loc["horizon", "value"], table.loc["horizon", "seeds"]) == (2.0, 20)
 
 
+def test_several_outputs_have_an_error_each_and_its_mean_over_the_seeds_in_the_summary():
+    outcomes = judged([[(1, 9), (1e-6, 1e-5)]] * 3)
+    runs = outcomes.assign(run=[0, 1, 2])
+    errors = pd.DataFrame({"run": [0, 0, 1, 1, 2, 2], "operation": ["mul", "add"] * 3, "error": [1, 4, 2, 5, 3, 6.0]})
+    table = statistics.outputs(runs, errors, pd.Series([False, False, False]))
+    assert table["error"].tolist() == [1, 4, 2, 5, 3, 6] and list(table) == statistics.OUTPUTS
+    cells = pd.DataFrame([dict.fromkeys(CELL, "c") | FACTS | {"threshold": 1e-4}])[statistics.CELLS]
+    before = pd.DataFrame([dict.fromkeys(CELL, "c") | {"untrained": 2.0}])
+    told = statistics.summary(outcomes, profiled([[0, 0, 0, 1]] * 20), cells, before, table).set_index("metric")
+    reach = stats.t.ppf(0.975, 2) / np.sqrt(3)
+    for name, mean in (("error_mul", 2), ("error_add", 5)):
+        assert told.loc[name, ["value", "low", "high"]].tolist() == pytest.approx(
+            [mean, max(0, mean - reach), mean + reach]
+        )
+    diverged = statistics.outputs(runs, errors, pd.Series([False, True, False]))
+    assert diverged["error"].tolist() == [1, 4, np.inf, np.inf, 3, 6]
+
+
 def test_networks_without_a_threshold_have_no_success_rate():
     outcomes = judged([[(1, 9), (1e-6, 1e-7)]] * 20, threshold=np.inf)
     cells = pd.DataFrame([dict.fromkeys(CELL, "c") | FACTS | {"threshold": np.inf}])[statistics.CELLS]

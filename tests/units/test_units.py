@@ -101,6 +101,7 @@ UNITS = {
     "SNALU": SNALU,
     "INALU": INALU,
     "INALU-shared": lambda i, o: INALU(i, o, shared=True),
+    "INALU-matrix": lambda i, o: INALU(i, o, gate="matrix", initialisation="xavier"),
     "NACSigma": NACSigma,
     "NACNMU": NACNMU,
     "MNAC": MNAC,
@@ -264,10 +265,10 @@ def snalu(p, x):
     return g * (W @ x) + (1 - g) * np.prod(np.sign(x), axis=0) * np.exp(W @ np.log(np.abs(x) + 1e-8))
 
 
-def inalu(p, x):
+def inalu(p, x, gate=None):
     a, m = nac_weights(p), nac_weights(p, "_m" if "W_hat_m" in p else "")
     magnitude = np.exp(np.minimum(m @ np.log(np.maximum(np.abs(x), 1e-7)), 20))
-    g = sigmoid(p["g"])
+    g = sigmoid(p["g"] if gate is None else gate)
     return g * (a @ x) + (1 - g) * magnitude * chosen(np.abs(m), np.sign(x))
 
 
@@ -397,6 +398,7 @@ FORMULAS = {
     "SNALU": lambda p, x, o: snalu(p, x),
     "INALU": lambda p, x, o: inalu(p, x),
     "INALU-shared": lambda p, x, o: inalu(p, x),
+    "INALU-matrix": lambda p, x, o: inalu(p, x, p["g"] @ x),
     "NACSigma": lambda p, x, o: np.exp(sigmoid(p["W_hat"]) @ np.log(np.abs(x) + 1e-7)),
     "NACNMU": lambda p, x, o: np.exp(p["W"] @ np.log(np.abs(x) + 1e-7)),
     "MNAC": lambda p, x, o: chosen(sigmoid(p["W_hat"]), x),

@@ -75,7 +75,7 @@ extern "C" void train(const Plan* plan, long first, long steps) {
 }
 
 extern "C" void evaluate(const Points* points) {
-    real *p = memory<real>(KEPT_FORWARD + CHUNK + LANES_FORWARD * 16), *lanes = p + KEPT_FORWARD + CHUNK;
+    real *p = memory<real>(KEPT_FORWARD + OUTPUTS * CHUNK + LANES_FORWARD * 16), *lanes = p + KEPT_FORWARD + OUTPUTS * CHUNK;
     D* sums = memory<D>(points->replicas * SUMS);
     for (long i = 0; i < points->replicas * SUMS; i++) sums[i] = D{};
     for (long c = 0; c < points->chunks; c++)  // outermost, as the points of a chunk stay in the cache for all replicas

@@ -60,7 +60,7 @@ static void ask(const real* x, int code, int offset, real* t) {
         OVER(at, PADDED, W) {
             V operand[OPERANDS];
             for (int o = 0; o < OPERANDS; o++) operand[o] = ld(x + SPANS[o][0] * ROW + at);
-            st(t + at, operation(code, operand));
+            for (int i = 0; i < OUTPUTS; i++) st(t + i * ROW + at, operation(OUTPUTS > 1 ? i : code, operand));
         }
         return;
     }
@@ -71,12 +71,12 @@ static void ask(const real* x, int code, int offset, real* t) {
             operand[o] = wide(x + start * ROW + at);
             for (int i = start + 1; i < stop; i++) operand[o] += wide(x + i * ROW + at);
         }
-        put(t + at, operation(code, operand));
+        for (int i = 0; i < OUTPUTS; i++) put(t + i * ROW + at, operation(OUTPUTS > 1 ? i : code, operand));
     }
 }
 
 static void train_one(const Plan& plan, long r, long first, long steps, real* x, real* p) {
-    real *t = x + INPUTS * ROW, *noise = t + ROW, *lanes = x + DATA * ROW;
+    real *t = x + INPUTS * ROW, *noise = t + OUTPUTS * ROW, *lanes = x + DATA * ROW;
     real* state = plan.state + r * STATE;
     OVER(k, KEPT, 1) p[k] = k < STATE ? state[k] : k == RATE ? plan.rate[r] : real(0);
     SYNC;
@@ -106,19 +106,22 @@ static void train_one(const Plan& plan, long r, long first, long steps, real* x,
 static void judge(const Points& points, long r, long chunk, real* p, real* lanes, D* sums) {
     OVER(k, KEPT_FORWARD, 1) p[k] = k < PARAMETERS ? points.state[r * STATE + k] : real(0);
     SYNC;
-    real* out = points.y ? points.y + (r * points.chunks + chunk) * CHUNK : p + KEPT_FORWARD;
+    real* out = points.y ? points.y + (r * points.chunks + chunk) * OUTPUTS * CHUNK : p + KEPT_FORWARD;
     forward(p, lanes, points.x + (points.set[r] * points.chunks + chunk) * INPUTS * CHUNK, out);
     SYNC;
     if (points.sparsity && FIRST == 0) points.sparsity[r] = SPARSITY < 0 ? real(NOT_A_NUMBER) : p[SPARSITY < 0 ? 0 : SPARSITY];
     if (points.squares) {
-        const double* t = points.t + (points.target[r] * points.chunks + chunk) * CHUNK;
+        const double* t = points.t + (points.target[r] * points.chunks + chunk) * OUTPUTS * CHUNK;
         const int full = points.points - chunk * CHUNK < CHUNK ? points.points - chunk * CHUNK : CHUNK;
-        EACH_LANE(at, full, WD) {
-            D off = wide(out + at) - wide(t + at);
-            if (at + WD > full) off = before(off, full - at);
-            D& sum = sums[at / WD % SUMS];
-            sum = fma(off, off, sum);
-        }
+        for (int i = 0; i < OUTPUTS; i++, t += CHUNK, out += CHUNK)
+            EACH_LANE(at, full, WD) {
+                const D target = wide(t + at);
+                D off = wide(out + at) - target;
+                if (OUTPUTS > 1) off = select(target == target, off, all(0.0));  // nan where it is not asked
+                if (at + WD > full) off = before(off, full - at);
+                D& sum = sums[at / WD % SUMS];
+                sum = fma(off, off, sum);
+            }
     }
     SYNC;  // before the next chunk's numbers take the place of these
 }

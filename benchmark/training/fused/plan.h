@@ -22,10 +22,10 @@ struct Plan {
 struct Points {
     long replicas, points, chunks;
     const real *state, *x;     // [replica, STATE], [set, chunk, input, CHUNK]
-    const double* t;           // [target, chunk, CHUNK]
+    const double* t;           // [target, chunk, output, CHUNK], nan where an output is not asked
     const int *set, *target;   // [replica]
     double* squares;           // [replica]: sums of squared errors, or null
-    real *y, *sparsity;        // [replica, chunk, CHUNK] and [replica], or null
+    real *y, *sparsity;        // [replica, chunk, output, CHUNK] and [replica], or null
 };
 
 // Each number of an array, or each register of it, in turn; on a GPU shared out to a replica's threads.

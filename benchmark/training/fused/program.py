@@ -12,7 +12,7 @@ import torch
 from benchmark import exact
 from benchmark.asked.data import CHUNK
 from benchmark.asked.replicas import Specification
-from benchmark.asked.tasks import EVERY, Problem, together
+from benchmark.asked.tasks import EVERY, Problem, outputs_of, together
 from benchmark.training.fused.numbers import TEXT, Graph, Number
 from benchmark.training.fused.schedule import Schedule, contracted
 from benchmark.training.fused.trace import NotFusable, Tracer
@@ -73,12 +73,15 @@ def source(specification: Specification, device: str = "cpu", machine: Machine |
     problem, protocol = specification.problem, specification.protocol
     real, vector, mask = TYPES[protocol.dtype]
     dtype = np.float64 if protocol.dtype == "float64" else np.float32
+    outputs = problem.outputs
     try:
         training, forward = training_step(step, problem, protocol.batch, dtype), evaluation(step, problem, dtype)
         machine = machine or (a_gpu(training) if device == "cuda" else this_processor())
         trained, lanes = written(training, machine, masked=protocol.batch % 16 != 0)
-        judged, lanes_forward = written(forward, machine, masked=False, stores={"y": forward.roots[0]})
-        operations = [_operation(name) for name in together(problem.operation)]
+        stores = {f"y + {i} * ROW": number for i, number in enumerate(forward.roots[:outputs])}
+        judged, lanes_forward = written(forward, machine, masked=False, stores=stores)
+        asked = outputs_of(problem.operation) if outputs > 1 else together(problem.operation)
+        operations = [_operation(name) for name in asked]
     except NotFusable:
         raise
     except Exception as error:  # torch's own, of an operation that cannot be traced
@@ -88,15 +91,15 @@ def source(specification: Specification, device: str = "cpu", machine: Machine |
     padded = protocol.batch + -protocol.batch % 16
     threads = 16 if machine.sums else min(padded, WIDEST) * (2 if problem.inputs >= MANY else 1)
     row = padded + 16 * (threads > 16)  # so that a warp's two sums read from different banks
-    data = problem.inputs + 1 + step.network.noise_rows
+    data = problem.inputs + outputs + step.network.noise_rows
     sizes = {
-        "INPUTS": problem.inputs, "BATCH": protocol.batch, "PADDED": padded,
+        "INPUTS": problem.inputs, "OUTPUTS": outputs, "BATCH": protocol.batch, "PADDED": padded,
         "NOISE": step.network.noise_rows, "PARAMETERS": size, "STATE": size * (1 + len(step.slots)),
         "KEPT": training.size, "RATE": training.first["rate"], "SCHEDULE": training.first["schedule"],
         "COLUMNS": columns, "TURNS": training.first["turns"], "TURN": 0 if step.turns is None else size,
         "ERROR": training.place.get(training.roots[-1], 0), "CHUNK": CHUNK, "KEPT_FORWARD": forward.size,
         "LANES": lanes, "LANES_FORWARD": lanes_forward, "DATA": data,
-        "THREADS": threads, "ROW": row, "SPARSITY": forward.place.get(forward.roots[1], -1),
+        "THREADS": threads, "ROW": row, "SPARSITY": forward.place.get(forward.roots[-1], -1),
     }  # fmt: skip
     spans = problem.subsets.spans if problem.subsets else [(i, i + 1) for i in range(problem.inputs)]
     pairs = [f"{{{start}, {stop}}}" for start, stop in (*spans, spans[-1])[: max(2, len(spans))]]
@@ -127,7 +130,7 @@ def source(specification: Specification, device: str = "cpu", machine: Machine |
         "}\n",
     ]
     memory = {"train": ((data + lanes) * row, training.size)}
-    memory |= {"evaluate": (lanes_forward * threads, forward.size + CHUNK)}
+    memory |= {"evaluate": (lanes_forward * threads, forward.size + outputs * CHUNK)}
     return Source("\n".join(text), protocol.dtype, threads, memory)
 
 
@@ -138,7 +141,7 @@ def training_step(step: Step, problem: Problem, batch: int, dtype: type) -> Sche
     size, count = sum(step.parameters.sizes), len(step.slots)
     full = lambda *shape: torch.full(shape, 0.5, dtype=tracer.real)
     x = tracer.given(full(1, problem.inputs, batch), "x")
-    t = tracer.given(full(1, 1, batch), "t")
+    t = tracer.given(full(1, problem.outputs, batch), "t")
     rows = step.network.noise_rows
     noise = tracer.given(full(1, rows, batch), "noise") if rows else None
     theta = tracer.given(full(size), "state")
@@ -157,14 +160,14 @@ def training_step(step: Step, problem: Problem, batch: int, dtype: type) -> Sche
 
 
 def evaluation(step: Step, problem: Problem, dtype: type) -> Schedule:
-    """Of an evaluation: its roots are the output and the sparsity error."""
+    """Of an evaluation: its roots are the outputs and the sparsity error."""
     graph = Graph(dtype)
     tracer = Tracer(graph, CHUNK)
     x = tracer.given(torch.full((1, problem.inputs, CHUNK), 0.5, dtype=tracer.real), "x")
     size = sum(step.parameters.sizes)
     theta = tracer.given(torch.full((size,), 0.5, dtype=tracer.real), "state")
     with tracer, torch.no_grad():
-        roots = [_numbers(tracer, step.forward(theta, x))[0], _numbers(tracer, step.sparsity(theta))[0]]
+        roots = [*_numbers(tracer, step.forward(theta, x)), _numbers(tracer, step.sparsity(theta))[0]]
     return Schedule(contracted(graph, roots), {"state": size})
 
 

@@ -144,15 +144,15 @@ class Fused:
     def outputs(self, data: EvaluationSet) -> torch.Tensor:
         """See `engine.Trainer`."""
         points = data.x.shape[-1]
-        y = self._empty(points + -points % CHUNK, dtype=self.dtype)
+        y = self._empty(-(-points // CHUNK), data.outputs, CHUNK, dtype=self.dtype)
         self._evaluate(data, y=y)
-        return y[:, :points]
+        return y.transpose(1, 2).flatten(2)[..., :points].flatten(1)
 
     def mean_squares(self, data: EvaluationSet) -> np.ndarray:
         """See `engine.Trainer`."""
         squares = self._empty(dtype=torch.float64)
         self._evaluate(data, squares=squares)
-        return squares.cpu().numpy() / data.x.shape[-1]
+        return squares.cpu().numpy() / data.asked[data.target_of.numpy()]
 
     def sparsity(self) -> np.ndarray:
         """See `engine.Trainer`."""

@@ -18,6 +18,7 @@ from benchmark.asked.data import Batches
 from benchmark.asked.protocol import Engine
 from benchmark.asked.replicas import Replica
 from benchmark.errors import UsageError
+from benchmark.training import networks
 from benchmark.training.engine import Measured, train
 from benchmark.training.fused import build, program
 from benchmark.training.fused.build import FLAGS, built, level
@@ -76,6 +77,30 @@ def test_formulas_are_trained_on_as_torch_asks_them_each_by_a_program_of_its_own
         own = [replica for replica in replicas if replica.cell.task == task]
         fused, eager = train(own, COMPILED), train(own, EAGER)
         assert np.allclose(fused.parameters["0.W"], eager.parameters["0.W"], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("model", ["npu", "mlp_sigmoid"])
+def test_several_outputs_are_trained_and_judged_as_eagerly_and_alone_as_in_company(quick, model):
+    overrides = ["protocol.hidden=[5]", "protocol.seeds=3", "protocol.learning_rate=0.005", "protocol.batch=20"]
+    grid = "range.positive.extrapolation={axes: [[-4.1, 0.2], [-4.1, 0.2]], count: [41, 41]}"
+    overrides += [grid, "task.heim_simple.margin=0"]
+    replicas = quick([model], ["heim_simple"], ["positive"], overrides).replicas()
+    fused, eager = train(replicas, COMPILED), train(replicas, EAGER)
+    assert fused.output_error.shape == (3, 4) and fused.response_x.size == 0
+    for name in ("interpolation", "extrapolation", "output_error", "profile_error", "plane_error", "initial_output"):
+        assert np.allclose(getattr(fused, name), getattr(eager, name), rtol=1e-3), name
+    assert (fused.target_extrapolation == eager.target_extrapolation).all()
+    assert same(fused, 1, train(replicas[1:2], COMPILED), 0)
+    # Each output's error, over the points where it is asked, from the parameters alone.
+    axis = -4.1 + 0.2 * np.arange(41)
+    a, b = (each.ravel() for each in np.meshgrid(axis, axis, indexing="ij"))
+    named = {name: torch.tensor(value[0]) for name, value in fused.parameters.items()}
+    x = torch.tensor(np.stack([a, b]), dtype=torch.float32)
+    y = torch.func.functional_call(networks.build(replicas[0].cell.specification), named, (x,)).detach().numpy()
+    with np.errstate(invalid="ignore"):
+        t = np.stack([a + b, a * b, a / b, np.where(b > 0, np.sqrt(a), np.nan)])
+    assert fused.output_error[0] == pytest.approx(np.nanmean(np.abs(y - t), axis=1), rel=1e-4)
+    assert fused.extrapolation[0, fused.best[0]] == pytest.approx(np.nanmean((y - t) ** 2), rel=1e-4)
 
 
 REGULARIZED = ["model.inalu.recipe.regularizers.saturation.start=0", "+model.inalu.recipe.restart.every=2",
