@@ -194,6 +194,7 @@ python -m benchmark.compare A B  is A better than B, worse, or the same? results
 python -m benchmark.rank A B ... every model's rank task by task, and your own against all others
 python -m benchmark.verify DIR   draw rows of a results folder, train them anew and compare every number
 python -m benchmark.page [DIR]   all results as one HTML page to explore, which opens from disk
+python -m benchmark.ledger       what papers claim, and what the references say of it
 python -m benchmark.representable  what each model can compute at all, and how exactly with its best weights
 python -m benchmark.speed        replica-steps per second, beside the loop of one network per process"""
 

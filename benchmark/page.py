@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmark import ledger
 from benchmark.errors import UsageError, guarded, say, to_stderr
 from benchmark.report import COLUMNS
+from benchmark.results.references import REFERENCES, references
 from benchmark.results.tables import read_table, table_path, write_text
 from benchmark.showing.names import natural
 
@@ -66,8 +68,10 @@ def _page(folders: Sequence[Path], output: Path) -> int:
 
     if output.is_dir():
         raise UsageError(f"--output ({output}) is a folder; name a file in it, {output / 'page.html'}")
-    results = {name: tables(folder) for name, folder in named(found(folders)).items()}
-    page = document(results)
+    shown = found(folders)
+    results = {name: tables(folder) for name, folder in named(shown).items()}
+    ours = {(REFERENCES / name).resolve() for name in references()} <= {*shown} and ledger.is_whole()
+    page = document(results, ledger.html(ledger.lines()) if ours else "")
     write_text(output, page)
     size = len(page.encode())
     if size > LARGE:

@@ -14,7 +14,7 @@ ROOMS = ["asked", "units", "results", "training", "showing"]
 EVERYBODYS = {"exact", "errors"}  # below the rooms
 COMMANDS = {
     "layers", "trained", "reading", "run", "report", "compare", "rank", "verify", "representable", "speed", "__main__",
-    "page", "jobs", "__init__",
+    "page", "ledger", "jobs", "__init__",
 }  # fmt: skip
 MODULES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().removesuffix("/__init__"): path

@@ -19,8 +19,8 @@ from benchmark.showing.page import data
 HERE = Path(__file__).parent
 
 
-def document(results: Mapping[str, Mapping[str, pd.DataFrame]]) -> str:
-    """The page of these results: the tables of each by name.
+def document(results: Mapping[str, Mapping[str, pd.DataFrame]], ledger: str = "") -> str:
+    """The page of these results: the tables of each by name. ledger: what it opens with, as HTML.
 
     Each result is a piece of its own, packed, that is unpacked when it is looked at. Raises UsageError without
     vl-convert-python.
@@ -32,6 +32,7 @@ def document(results: Mapping[str, Mapping[str, pd.DataFrame]]) -> str:
         pieces.append(f'<script type="text/plain" id="data-{number}">{base64.b64encode(packed).decode()}</script>')
     parts = {
         "/*STYLE*/": (HERE / "page.css").read_text(encoding="utf-8"),
+        "<!--LEDGER-->": ledger,
         "/*INDEX*/": embedded(index),
         "<!--DATA-->": "\n".join(pieces),
         "/*LIBRARY*/": _library(),
