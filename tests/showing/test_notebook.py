@@ -30,7 +30,7 @@ def kernel(monkeypatch):
 
 def test_figures_are_shown_by_the_beginnings_of_their_names(results, kernel):
     results.figures("error_by")
-    assert [alt for alt, _, _ in kernel] == ["error_by_distance"]
+    assert [alt for alt, _, _ in kernel] == ["error_by_distance", "error_by_input", "error_by_input_heatmap"]
     assert all(data == b"\x89PNG" and width > 100 for _, width, data in kernel)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from benchmark.asked.protocol import Engine
 from benchmark.errors import UsageError
+from benchmark.training.tiles import FUSED_TILE, LEAST, _size
 from benchmark.training.workers import Pool, _check_code, _choose
 
 
@@ -20,6 +21,13 @@ def test_a_worker_goes_on_with_its_architecture_then_takes_a_new_one_then_helps(
     assert _choose([taken, new, taken], kinds["own"], others) == 1
     assert _choose([taken, taken], kinds["own"], others) == 0
     assert _choose([], kinds["own"], others) is None
+
+
+def test_a_tile_of_long_training_is_small_enough_that_other_machines_get_a_share(quick):
+    size = lambda *overrides: _size(quick(overrides=overrides).replicas(), 5000, Engine(mode="compiled", device="cpu"))
+    assert size("protocol.steps=100") == FUSED_TILE
+    assert LEAST < size("protocol.steps=5000000") < 100
+    assert size("protocol.steps=500000000") == LEAST
 
 
 def _kind(tile):
