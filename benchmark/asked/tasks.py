@@ -178,9 +178,9 @@ class Problem:
 
     @property
     def has_plane(self) -> bool:
-        """Whether the error can be drawn over the operand plane: both operands are inputs and are trained within it."""
+        """Whether one output's error can be drawn over the operand plane: its operands are inputs trained within it."""
         inside = all(low >= -20 and high <= 20 for low, high in self.trained_hulls)
-        return self.operands == self.inputs == 2 and self.subsets is None and inside
+        return self.operands == self.inputs == 2 and self.subsets is None and inside and self.outputs == 1
 
     @property
     def sign_trained(self) -> str:

@@ -86,8 +86,8 @@ def test_several_outputs_are_trained_and_judged_as_eagerly_and_alone_as_in_compa
     overrides += [grid, "task.heim_simple.margin=0"]
     replicas = quick([model], ["heim_simple"], ["positive"], overrides).replicas()
     fused, eager = train(replicas, COMPILED), train(replicas, EAGER)
-    assert fused.output_error.shape == (3, 4) and fused.response_x.size == 0
-    for name in ("interpolation", "extrapolation", "output_error", "profile_error", "plane_error", "initial_output"):
+    assert fused.output_error.shape == (3, 4) and fused.response_x.size == fused.plane_error.size == 0
+    for name in ("interpolation", "extrapolation", "output_error", "profile_error", "initial_output"):
         assert np.allclose(getattr(fused, name), getattr(eager, name), rtol=1e-3), name
     assert (fused.target_extrapolation == eager.target_extrapolation).all()
     assert same(fused, 1, train(replicas[1:2], COMPILED), 0)
