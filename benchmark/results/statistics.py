@@ -99,7 +99,7 @@ def profile(runs: pd.DataFrame, profiles: pd.DataFrame, diverged: pd.Series) -> 
         x, error, target = values
         low, median, high, lost = _quartiles(error)
         with np.errstate(divide="ignore", invalid="ignore"):
-            relative = np.where((target > 0).all(0), _quartiles(error / target)[1], np.nan)
+            relative = np.where((target > 0).all(0), _median(error / target)[0], np.nan)
         tables.append((cell, len(error), [x[0], error.mean(0), median, low, high, relative], lost))
     return _below_each_other(tables, PROFILE)
 
@@ -111,7 +111,7 @@ def plane(runs: pd.DataFrame, planes: pd.DataFrame, diverged: pd.Series, points:
     """
     tables = []
     for cell, (error, target) in _measured(runs, planes, ["error", "target"], diverged):
-        _, median, _, lost = _quartiles(error)
+        median, lost = _median(error)
         relative = np.divide(median, target[0], out=np.full_like(median, np.nan), where=target[0] > 0)
         tables.append((cell, len(error), [*points, median, relative], lost))
     table = _below_each_other(tables, PLANE)
@@ -248,16 +248,24 @@ def _quartiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
 
     Where nothing is finite they are infinite, or nan where nothing is known.
     """
-    finite = np.isfinite(values)
-    lost = np.count_nonzero(~finite, axis=0)
-    if not lost.any():
-        low, high = np.quantile(values, [0.25, 0.75], axis=0)
-        return low, np.median(values, axis=0), high, lost
-    found = np.where(np.isinf(values).any(axis=0), np.inf, np.nan) * np.ones((3, 1))
-    some = finite.any(axis=0)
-    found[:, some] = np.nanquantile(np.where(finite, values, np.nan)[:, some], [0.25, 0.5, 0.75], axis=0)
-    low, median, high = found.astype(values.dtype)
+    median, lost = _median(values)
+    low, high = _quantiles(values, [0.25, 0.75]) if lost.any() else np.quantile(values, [0.25, 0.75], axis=0)
     return low, median, high, lost
+
+
+def _median(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """That of `_quartiles`, and how much is not finite."""
+    lost = np.count_nonzero(~np.isfinite(values), axis=0)
+    return _quantiles(values, [0.5])[0] if lost.any() else np.median(values, axis=0), lost
+
+
+def _quantiles(values: np.ndarray, shares: Sequence[float]) -> np.ndarray:
+    """Quantiles [share, x] over the first axis of what is finite there."""
+    finite = np.isfinite(values)
+    found = np.where(np.isinf(values).any(axis=0), np.inf, np.nan) * np.ones((len(shares), 1))
+    some = finite.any(axis=0)
+    found[:, some] = np.nanquantile(np.where(finite, values, np.nan)[:, some], shares, axis=0)
+    return found.astype(values.dtype)
 
 
 def cells(runs: pd.DataFrame) -> pd.DataFrame:
