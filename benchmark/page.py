@@ -10,7 +10,7 @@ from benchmark import ledger
 from benchmark.errors import UsageError, guarded, say, to_stderr
 from benchmark.report import COLUMNS
 from benchmark.results.references import REFERENCES, references
-from benchmark.results.tables import read_table, table_path, write_text
+from benchmark.results.tables import check_together, read_table, table_path, write_text
 from benchmark.showing.names import natural
 
 REFERENCE = Path("results/reference")
@@ -43,9 +43,11 @@ def named(folders: Sequence[Path]) -> dict[str, Path]:
 
 
 def tables(folder: Path) -> dict[str, pd.DataFrame]:
-    """A results folder's tables by name, those that it holds."""
+    """A results folder's tables by name, those that it holds; UsageError where they do not belong together."""
     paths = {name: table_path(folder, name) for name in COLUMNS}
-    return {name: read_table(path, COLUMNS[name]) for name, path in paths.items() if path.is_file()}
+    found = {name: read_table(path, COLUMNS[name]) for name, path in paths.items() if path.is_file()}
+    check_together(folder, found)
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

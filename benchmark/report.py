@@ -17,7 +17,7 @@ from benchmark.asked.replicas import CELL, KEY
 from benchmark.errors import UsageError, guarded, say, to_stderr, unexpected, unknown
 from benchmark.results import statistics
 from benchmark.results.store import Store
-from benchmark.results.tables import read_table, sweep, table_path, to_csv, write_text
+from benchmark.results.tables import check_together, read_table, sweep, table_path, to_csv, write_text
 from benchmark.run import derive
 from benchmark.showing import figures, published, texts
 from benchmark.showing.findings import findings
@@ -82,11 +82,9 @@ def tables(
         if name not in found and path.is_file():
             found[name] = read_table(path, COLUMNS[name])
     sources = ("outcomes", "profile", "cells", "initialisation")
+    if not shards:
+        check_together(folder, found)
     if not shards and set(sources) <= set(found):
-        told = [*sources, *({"summary"} & set(found))]
-        of = [set(found[name][CELL].itertuples(index=False, name=None)) for name in told]
-        if any(cells != of[0] for cells in of):
-            raise UsageError(f"{folder}: {', '.join(files[name].name for name in told)} are not of the same cells")
         if "summary" not in found:
             _check_profile(found, files)
             found["summary"] = statistics.summary(*map(found.get, (*sources, "outputs")))

@@ -8,6 +8,7 @@ import pytest
 
 from benchmark import page
 from benchmark.results import statistics
+from benchmark.results.tables import TEXTS
 
 SUMMARY = f"{','.join(statistics.SUMMARY)}\nnalu,mul,positive,default,,success_rate,0.5,0.1,0.9,4,0\n"
 
@@ -52,6 +53,14 @@ def test_it_takes_results_and_folders_of_them_by_names_that_tell_them_apart(fold
 def test_it_refuses_in_a_sentence_and_writes_nothing(folders, library, arguments, sentence, capsys):
     assert page.main(arguments) == 2
     assert capsys.readouterr().err == sentence + "\n"
+    assert not list(folders.rglob("*.html"))
+
+
+def test_tables_that_do_not_belong_together_are_refused(folders, library, capsys):
+    row = ",".join("x" if name in TEXTS else "1" for name in statistics.CELLS)
+    Path("a/mine/cells.csv").write_text(f"{','.join(statistics.CELLS)}\n{row}\n")
+    assert page.main(["a/mine", "--output", "page.html"]) == 2
+    assert "a/mine: cells.csv, summary.csv are not of the same cells" in capsys.readouterr().err
     assert not list(folders.rglob("*.html"))
 
 

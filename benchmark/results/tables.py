@@ -5,7 +5,7 @@ import io
 import re
 import time
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ TEXTS = {
 TRUTHS = {"solved", "solved_relative"}
 WHOLE = {"seed", "best_step", "steps", "step", "inputs", "operands", "semantics"}
 COUNT = "not_finite"
+OF_ALL_CELLS = ("outcomes", "profile", "cells", "initialisation", "summary")  # tables with rows of every cell
 WITHIN = ("metric", "operand", "operation", "x", "a", "b", "step")  # what tells the rows of one cell or replica apart
 MISSING = ["", "nan", "NaN", "NA"]
 # A text that a spreadsheet would take for a formula: `to_csv` puts an apostrophe before it, `read_table` takes it away.
@@ -169,6 +170,15 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         said = f"it cannot be unpacked ({said})" if isinstance(error, zlib.error | EOFError) else said
         raise UsageError(f"{path} is no results table of this benchmark: {said}") from None
     return table
+
+
+def check_together(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
+    """UsageError where those of a folder's tables that have rows of every cell are not of the same cells."""
+    names = [name for name in OF_ALL_CELLS if name in tables]
+    of = [set(tables[name][CELL].itertuples(index=False, name=None)) for name in names]
+    if any(cells != of[0] for cells in of):
+        told = ", ".join(table_path(folder, name).name for name in names)
+        raise UsageError(f"{folder}: {told} are not of the same cells; name a folder that one run wrote")
 
 
 def _content(path: Path) -> bytes:
