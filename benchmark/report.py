@@ -20,7 +20,7 @@ from benchmark.results.store import Store
 from benchmark.results.tables import check_together, read_table, sweep, table_path, to_csv, write_text
 from benchmark.run import derive
 from benchmark.showing import figures, published, texts
-from benchmark.showing.findings import findings
+from benchmark.showing.findings import few, findings
 from benchmark.showing.names import MODELS, natural, ordered
 
 COLUMNS = {
@@ -45,7 +45,8 @@ CAPTIONS = {
     "and outside (solid) their training range. Right: what became of them.",
     "opening": "What four networks answer, beside the truth (dashed), inside and outside the stretch of training.",
     "success_by_setting": "Success rate, step at which a seed solves the task and relative error by setting.",
-    "agreement": "Our success rates minus the published ones, with the verdict of the agreement rule on each.",
+    "agreement": "Our success rates and scores (full dots) beside the published ones (open), each with its 95% "
+    "interval, and what the agreement rule says of both.",
     "success": "Share of the seeds that solved each task; hatched is impossible.",
     "verdicts": "What became of the seeds of every model.",
     "error": "Relative error inside and outside the training range; ×3M is three million times the target.",
@@ -175,7 +176,8 @@ def text(folder: Path, found: dict[str, pd.DataFrame]) -> str:
     first = [path for path in ours if path.stem in FIRST]
     parts = []
     if {"outcomes", "cells"} <= set(found):
-        parts += ["## Finding", *map(texts.in_markdown, findings(found["outcomes"], found["cells"]))]
+        sentences = [*findings(found["outcomes"], found["cells"]), few(found["outcomes"])]
+        parts += ["## Finding", *map(texts.in_markdown, sentences)]
         parts += [_pictures(first)]
     parts += ["## What was run", what_was_run(found)]
     parts += ["## Results", texts.markdown_tables(found["summary"])]
@@ -187,6 +189,8 @@ def text(folder: Path, found: dict[str, pd.DataFrame]) -> str:
             parts += ["\n".join(f"* {texts.in_markdown(sentence)}" for sentence in late)]
     if "cells" in found:
         parts += ["\n".join(f"* {texts.in_markdown(sentence)}" for sentence in texts.of_cells(found["cells"]))]
+    if {"cells", "profile"} <= set(found) and (beyond := texts.beyond(found["profile"], found["cells"])):
+        parts += ["\n".join(f"* {texts.in_markdown(sentence)}" for sentence in beyond)]
     if "comparison" in found and (told := published.tell(found["comparison"], found.get("outcomes"))):
         parts += ["## Beside the published numbers", texts.code_block(told.strip())]
     if told := rank.among("DIR", found):
@@ -194,7 +198,7 @@ def text(folder: Path, found: dict[str, pd.DataFrame]) -> str:
     parts += ["## Figures"]
     for _, same in groupby((path for path in ours if path not in first), key=lambda path: _kind(path.stem)):
         parts += [_pictures([*same])]
-    parts += ["\n".join(f"* {texts.in_markdown(sentence)}" for sentence in figures.left_out(found))]
+    parts += ["\n".join(f"* {texts.in_markdown(sentence)}" for sentence in figures.left_out(figures.drawings(found)))]
     parts += ["## Versions, time and cost", cost(found), "LaTeX of the tables: `summary.tex`."]
     parts = [part for part in parts if part]
     contents = [part.removeprefix("## ") for part in parts if part.startswith("## ")]
@@ -236,8 +240,8 @@ def what_was_run(found: dict[str, pd.DataFrame]) -> str:
         told += f": {', '.join(map(texts.in_markdown, models))} on {'; ranges '.join(named)}"
         if "seed" in rows:
             seeds = rows.groupby(CELL)["seed"].count()
-            few = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
-            told += f"; {few} seeds, {rows['steps'].max():,} steps; {len(rows):,} networks"
+            count = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
+            told += f"; {count} seeds, {rows['steps'].max():,} steps; {len(rows):,} networks"
         lines.append(told)
     return "\n".join(lines)
 

@@ -270,21 +270,25 @@ def _workers(device: str) -> int:
 
 
 def _write(folder: Path, rows: list[dict], shares: list[dict]) -> tuple[Any, Any]:
-    """What is measured so far: speed.csv, blocks.csv and parts.csv. The first and the last are returned."""
+    """What is measured so far: speed.csv, blocks.csv, parts.csv and speed.png. The first and the last are returned."""
     import pandas as pd
 
     from benchmark.results.tables import to_csv, write_text
+    from benchmark.showing import figures
 
     blocks = pd.DataFrame(rows)
     table = blocks.groupby(["workload", "engine", "processor"], sort=False, as_index=False).median()[SPEED]
     parts_of_steps = pd.DataFrame(shares)
     for name, one in (("speed", table), ("blocks", blocks), ("parts", parts_of_steps)):
         write_text(folder / f"{name}.csv", to_csv(one))
+    for stem, figure in figures.numbered("speed", figures.speed_dots(table)):
+        figures.entitle(figure, figures.claims.speed(table))
+        figures.save(figure, folder / stem)
     return table, parts_of_steps
 
 
 def command_line(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print the table, write speed.csv, blocks.csv and parts.csv."""
+    """Measure, print the table, write speed.csv, blocks.csv, parts.csv and speed.png."""
     parser = argparse.ArgumentParser(prog="python -m benchmark.speed", description=__doc__)
     parser.add_argument("results", nargs="?", type=Path, default=Path("results/speed"), help="folder (%(default)s)")
     parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), help="which (all)")

@@ -62,6 +62,15 @@ def members_of(group: str, name: str) -> list[str]:
     return [option for option in content.get("defaults", []) if isinstance(option, str)]
 
 
+def range_of(name: str) -> dict[str, Any]:
+    """What the package's file of a range says; empty where it has none."""
+    from omegaconf import OmegaConf
+
+    path = CONF / "range" / f"{name}.yaml"
+    content: Any = OmegaConf.to_container(OmegaConf.load(path)) if path.is_file() else {}
+    return content
+
+
 def published_tables(*columns: str) -> list[str]:
     """The published tables that have one of these columns.
 

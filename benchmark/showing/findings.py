@@ -1,12 +1,16 @@
 """What was found, in sentences; every number in them is one of the tables'."""
 
+import re
+
 import pandas as pd
 
 from benchmark.asked.replicas import CELL
+from benchmark.results.intervals import success_rate
 from benchmark.showing.names import MODELS, TASKS, label, listed, ordered, spoken, verb
 
 CLOSE = 0.01  # relative error of a network that comes near the truth
 MOST = 0.9  # share of its seeds in which a model does what it can do
+ENOUGH = 10  # seeds; of fewer no rate says much
 FEW = 4  # models that are named, and cells that are told one by one
 PLACE = ["task", "range", "protocol", "overrides"]
 
@@ -20,7 +24,8 @@ def findings(outcomes: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
 def near(outcomes: pd.DataFrame) -> str:
     """How many networks come near the truth where they are trained, and how many where they are judged."""
     mlps = outcomes["model"].str.startswith("mlp_")
-    outside = "outside" if (outcomes["trained"] != outcomes["judged"]).all() else "where they are judged"
+    where = outcomes[["trained", "judged"]].drop_duplicates().itertuples(index=False, name=None)
+    outside = "outside" if all(leads_outside(*ends) for ends in where) else "where they are judged"
     told: list[str] = []
     for name, group in (("MLPs", outcomes[mlps]), ("other networks" if mlps.any() else "networks", outcomes[~mlps])):
         if len(group):
@@ -29,6 +34,27 @@ def near(outcomes: pd.DataFrame) -> str:
             told.append(f"of {len(group):,} {name} {shares[0]} {f'and {shares[1]}' if told else words}")
     text = "; ".join(told)
     return f"{text[0].upper()}{text[1:]}."
+
+
+def few(outcomes: pd.DataFrame) -> str:
+    """That the networks of a cell are too few for a result; "" where they are not."""
+    seeds = int(outcomes.groupby(CELL).size().min())
+    if seeds >= ENOUGH:
+        return ""
+    low = success_rate(seeds, seeds)[1]
+    of = f"{seeds} seed{'s' * (seeds > 1)}"
+    return f"{of} a cell are no result: even of a rate of 100% the 95% interval begins at {low:.0%}."
+
+
+def leads_outside(trained: str, judged: str) -> bool:
+    """Whether networks are judged anywhere outside the hull of where they are trained.
+
+    >>> leads_outside("[1, 2]", "[2, 6]"), leads_outside("{0, 5, …, 95} × {5, 10, …, 100}", "{10, 20, …, 60}")
+    (True, False)
+    """
+    numbers = r"-?(?:\d[\d.]*(?:e[+-]?\d+)?|inf)"
+    hull, ends = ([float(end) for end in re.findall(numbers, text)] for text in (trained, judged))
+    return not (hull and ends) or min(ends) < min(hull) or max(ends) > max(hull)
 
 
 def able(outcomes: pd.DataFrame) -> str:

@@ -51,7 +51,11 @@ def show(tables: Mapping[str, pd.DataFrame], kinds: tuple[str, ...]) -> None:
                 (path,) = figures.save(figure, Path(scratch) / stem)
                 display(Image(path.read_bytes(), width=round(72 * figure.get_figwidth()), alt=stem))
     for kind in (kind for kind in kinds if kind not in found):
-        why = [sentence for sentence in figures.left_out(dict(tables)) if sentence.startswith(f"No figure {kind}")]
+        why = [
+            sentence
+            for sentence in figures.left_out(figures.drawings(dict(tables)))
+            if sentence.startswith(f"No figure {kind}")
+        ]
         if not why:
             raise unknown("figure", kind, names)
         to_stderr("\n".join(why))

@@ -13,15 +13,15 @@ from benchmark.asked.tasks import OPERATIONS
 from benchmark.errors import plain
 from benchmark.results.agreement import RATES
 from benchmark.results.statistics import OUTPUT_ERRORS, VERDICTS, finite_medians
-from benchmark.showing.findings import in_short
-from benchmark.showing.names import MODELS, TASKS, label, latex, natural, not_finite, ordered
+from benchmark.showing.findings import in_short, leads_outside
+from benchmark.showing.names import MODELS, TASKS, label, latex, listed, natural, not_finite, ordered
 
 # The metrics of a report, or of a table that has none of the first three; and whether more of it is better.
 SHOWN = {"success_rate": True, "relative_extrapolation": False, "horizon": True} | dict.fromkeys(OUTPUT_ERRORS, False)
 OTHERWISE = {"score": False, "score_interpolation": False, "solved_at": False, "sparsity": False}
 HEADINGS = {
     "success_rate": "Success rate in % [95% interval]",
-    "relative_extrapolation": "Relative error outside the training range, median over the seeds [95% interval]",
+    "relative_extrapolation": "Relative error where networks are judged, median over the seeds [95% interval]",
     "horizon": "Horizon: the multiple of the training half-width up to which the median relative error stays below 1% "
     "[quartiles of the seeds]",
     "score": "Score outside the training range: 100 × the error over an untrained network's [95% interval]",
@@ -277,6 +277,24 @@ def of_cells(cells: pd.DataFrame) -> list[str]:
     for (range_, trained, judged, threshold), group in alike:
         told = f"{', '.join(group['task'].unique())} on {range_}: trained on {trained}, judged on {judged}"
         lines.append(told + ("." if threshold else ", without a threshold: weights wrong by ε err by ∞."))
+    return lines
+
+
+def beyond(profile: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
+    """A sentence for each task and range that is judged inside its training range only: how far off networks are
+    beyond it, where two operands lie farthest from its middle.
+    """
+    known = cells[(cells["inputs"] > 1) & ~cells["trained"].str.contains("inf")]
+    inside = [not leads_outside(*ends) for ends in zip(known["trained"], known["judged"], strict=True)]
+    rows = profile[profile["x"] > 1].merge(known.loc[inside, [*CELL, "judged"]], on=CELL).dropna(subset="relative")
+    lines = []
+    for (task, range_), group in rows.groupby(["task", "range"], sort=False):
+        last = group[group["x"] == group["x"].max()].groupby("model")["relative"].median()
+        errors = [f"{number(100 * error)}% ({label(str(model))})" for model, error in last.items()]
+        lines.append(
+            f"{task} on {range_} is judged inside its training range only. Beyond it, at {group['x'].max():g} times "
+            f"its half-width, the median relative error is {listed(errors)}."
+        )
     return lines
 
 

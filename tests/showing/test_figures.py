@@ -15,11 +15,14 @@ from matplotlib.colors import same_color, to_rgb
 from matplotlib.text import Text
 
 from benchmark.asked.tasks import held
+from benchmark.results.intervals import success_rate
 from benchmark.results.statistics import VERDICTS
 from benchmark.showing.figures import (
     FORMATS,
+    claims,
     difference_heatmap,
     draw,
+    drawings,
     error_by_distance,
     error_by_input,
     error_by_input_heatmap,
@@ -39,6 +42,7 @@ from benchmark.showing.figures import (
     success_heatmap,
     verdict_bars,
 )
+from benchmark.showing.figures.agreement import VERDICTS as AGREEMENT
 from benchmark.showing.figures.look import FAMILIES, OTHERS, family, trained
 from benchmark.showing.figures.ranges import BY_SETTING, several_settings
 from benchmark.showing.figures.verdicts import LOOKS, MEANINGS
@@ -263,7 +267,7 @@ def test_every_size_has_its_figures_and_no_text_overlaps_or_is_cut(size):
     wanted = ["success", "verdicts", "error", "horizon", *by_range, "error_by_distance", *inputs, "learning_curves"]
     answers = [f"responses_{task}_{name}" for name in ("positive", "symmetric") for task in tasks if name in ranges]
     wanted = ["summary", *wanted, *answers, *planes]
-    told = {sentence.split()[2].strip(":") for sentence in left_out(made)}
+    told = {sentence.split()[2].strip(":") for sentence in left_out(drawings(made))}
     assert first == [kind for kind in wanted if kind not in told] and told <= set(wanted)
     of = lambda kind: [pages[stem] for stem in pages if re.fullmatch(rf"{kind}(-\d+)?", stem)]
     for kind, number in {"success": len(ranges), "error": 2 * len(ranges), "error_by_distance": count}.items():
@@ -569,7 +573,8 @@ def test_responses_draw_the_truth_the_seeds_and_the_stretch_of_training_and_tell
     assert "a ÷ b along b, a staying at 2.5" in quotient.get_supxlabel()
     assert panels(quotient)[0].patches[0].get_width() == 9
     assert not (set(made["outcomes"].query("task == 'div'")["verdict"]) & {"solved"})
-    assert quotient.get_suptitle().startswith("No model divides outside the training range")
+    told = claims.responses(rows[rows["task"] == "div"], made["outcomes"], cells)
+    assert told.startswith("No model divides outside the training range")
 
 
 def test_of_many_models_the_best_of_each_family_answers(full):
@@ -583,7 +588,7 @@ def test_of_many_models_the_best_of_each_family_answers(full):
 
 
 def test_the_opening_picture_is_drawn_only_where_it_is_true():
-    made = tables(["mlp_tanh", "mlp_relu", "nalu"], ["mul"], ["symmetric", "positive"])
+    made = tables(["mlp_tanh", "mlp_relu", "nalu"], ["mul"], ["symmetric", "positive"], 10)
     assert "opening" not in dict(draw(made))
     outcomes = made["outcomes"]
     nalu, positive = outcomes["model"] == "nalu", outcomes["range"] == "positive"
@@ -591,10 +596,11 @@ def test_the_opening_picture_is_drawn_only_where_it_is_true():
     outcomes["solved"] = outcomes["verdict"] == "solved"
     figure = one(opening(made["responses"], outcomes, made["cells"]))
     assert [axes.get_title().split("\n")[1] for axes in panels(figure)] == [
-        *["0 of 5 seeds solve it"] * 3,
-        "5 of 5 seeds solve it",
+        *["0 of 10 seeds solve it"] * 3,
+        "10 of 10 seeds solve it",
     ]
     assert "opening" in dict(draw(made))
+    assert "opening" not in dict(draw(made | {"outcomes": outcomes[outcomes["seed"] < 9]}))  # too few to say it
 
 
 @pytest.mark.parametrize(
@@ -712,6 +718,14 @@ def test_every_verdict_has_its_look_and_grey_print_tells_them_apart():
     assert len(set(hatches)) == len(hatches) == len(LOOKS) - len(plain)
 
 
+def test_in_grey_print_lines_stand_out_from_paper_and_what_the_agreement_rule_says_is_told_apart():
+    grey = lambda color: np.dot(to_rgb(color), (0.299, 0.587, 0.114))
+    assert max(grey(look["color"]) for look in looks(MODELS).values()) < 0.75
+    verdicts = [AGREEMENT[verdict][1] for verdict in ("same", "differ", "inconclusive")]
+    assert min(np.diff(sorted(grey(look["color"]) for look in verdicts))) > 0.1
+    assert len({(look["linewidth"], look.get("linestyle"), round(grey(look["color"]), 1)) for look in verdicts}) == 3
+
+
 def test_initialisation_groups_tasks_by_their_inputs_and_spans_the_targets():
     made = tables(["nalu", "linear"], ["add", "mul", "square"], ["symmetric"])
     table = made["initialisation"].assign(target=[4.0, 8.0, 9.0] * 2)
@@ -771,16 +785,46 @@ def test_success_by_setting_draws_errors_beyond_its_axis_at_its_end():
     assert "Errors above × 1,000 are drawn there" in figure.legends[0].get_title().get_text().replace("\n", " ")
 
 
-def test_rates_that_were_tested_against_published_ones_make_an_agreement_heatmap():
+def beside_published(rates, **columns):
+    """A comparison of the rates, or scores, of models that add on a range."""
+    rows = [
+        {"model": model, "task": "add", "range": "positive", "protocol": "trask", "overrides": ""} for model in rates
+    ]
+    table = pd.DataFrame(rows).assign(value=[ours for ours, _ in rates.values()])
+    table["published"] = [theirs for _, theirs in rates.values()]
+    more = {"metric": "success_rate", "low": table["value"] - 0.1, "high": table["value"], "published_low": np.nan,
+            "published_high": np.nan, "published_seeds": 10, "p": 0.5, "verdict": "same", "source": "Somebody 2020",
+            "standing": "recalled"}  # fmt: skip
+    return table.assign(**more | columns)
+
+
+def test_published_numbers_stand_beside_ours_with_both_intervals_and_the_verdict():
     made = tables(["nalu", "nac"], ["add"], ["positive"])
-    rates = differences(["nalu", "nac"], ["add"], ["positive"])
-    both = rates.assign(p=[0.5, np.nan, 0.01, np.nan])
+    both = beside_published({"nalu": (0.5, 0.4), "nac": (1.0, 0.0)}, verdict=["same", "better"])
     figure = dict(draw(made | {"comparison": both}))["agreement"]
     (panel,) = panels(figure)
-    assert title(panel) == "success rate, positive"
-    assert len(texts(panel)) == 2
-    assert "ours is higher" in figure.legends[0].get_texts()[0].get_text()
-    assert "agreement" not in dict(draw(made | {"comparison": both.assign(p=np.nan)}))
+    assert title(panel) == "1 to 2 → 2 to 6"
+    assert [tick.get_text() for tick in panel.get_yticklabels()] == ["NAC", "NALU"]
+    assert figure.get_suptitle() == "Of 2 success rates beside the published ones 1 agrees and 1 differs."
+    (nac, *dumbbell), _ = [panel.lines[i : i + 5] for i in (0, 5)]
+    assert list(nac.get_xdata()) == [1, 0] and same_color(nac.get_color(), "#d1500b") and nac.get_linewidth() > 2
+    their_interval, theirs, our_interval, ours = dumbbell
+    assert (list(theirs.get_xdata()), list(ours.get_xdata())) == ([0], [1]) and theirs.get_markerfacecolor() == "white"
+    assert list(their_interval.get_xdata()) == pytest.approx(success_rate(0, 10)[1:])  # none was published
+    assert list(our_interval.get_xdata()) == [0.9, 1]
+    (legend,) = figure.legends
+    assert "Published: Somebody 2020, recalled." in legend.get_title().get_text()
+    assert [text.get_text() for text in legend.get_texts()] == ["ours", "published", "they agree", "they differ"]
+
+
+def test_scores_beside_published_ones_are_told_apart_on_a_logarithmic_axis():
+    both = beside_published({"nalu": (3e15, 0.0), "nac": (0.5, 0.2)}, metric="score", p=np.nan)
+    made = tables(["nalu", "nac"], ["add"], ["positive"])
+    figure = dict(draw(made | {"comparison": both}))["agreement"]
+    (panel,) = panels(figure)
+    assert list(panel.lines[5].get_xdata()) == [1e3, 1e-3] and panel.get_xscale() == "log"
+    assert "Of 2 scores 1 is on the same side of 1" in figure.get_suptitle()
+    assert "agreement" not in dict(draw(made | {"comparison": both.assign(published=np.nan)}))
 
 
 def test_difference_heatmap_annotates_differences_and_verdicts():
@@ -846,8 +890,10 @@ def test_draw_separates_protocols_and_skips_what_does_not_apply():
     kinds = (*kinds, *(f"{kind}_{task}_positive" for kind in ("responses", "plane") for task in ("add", "mul")))
     ends = ["lr-0.1-x", "lr-2-steps-5"]
     assert list(figures) == ["summary", "success_by_setting", *(f"{kind}-{end}" for end in ends for kind in kinds)]
-    assert figures["error-lr-0.1-x"].get_suptitle() == "a · protocol.lr=0.1/x"
-    assert figures["plane_add_positive-lr-0.1-x"].get_suptitle() == "a · protocol.lr=0.1/x\na + b, 1 to 2 → 2 to 6"
+    assert figures["error-lr-0.1-x"].get_suptitle().splitlines()[-1] == "a · protocol.lr=0.1/x"
+    plane = figures["plane_add_positive-lr-0.1-x"].get_suptitle()
+    assert plane.startswith("Within 1% of the largest target: ")
+    assert plane.endswith("\na · protocol.lr=0.1/x\na + b, 1 to 2 → 2 to 6")
     other = tables(["nac", "nalu"], ["add", "mul"], ["positive"], protocol="b/quick", overrides="")
     first = tables(["nac", "nalu"], ["add", "mul"], ["positive"], protocol="b-quick", overrides="")
     few = ("summary", "outcomes", "cells")
@@ -873,8 +919,7 @@ def test_no_figure_shows_nothing_or_one_number_everywhere_and_each_left_out_is_t
     made = {name: pd.concat([part[name] for part in parts]) for name in parts[0]}
     numbers = {"value", "error", "relative", "median", "interpolation", "extrapolation", "output"}
     numbers |= {"relative_interpolation", "relative_extrapolation", "low", "high", "difference"}
-    rates = differences(["nac", "nalu"], ["add"], ["positive"]).assign(overrides="", p=0.5)
-    made |= {"comparison": rates[rates["metric"] == "success_rate"]}
+    made |= {"comparison": beside_published({"nac": (0.5, value), "nalu": (0.5, value)})}
     for name, table in made.items():
         if name != "cells":
             made[name] = table.assign(**{column: value for column in numbers & set(table)})
@@ -886,7 +931,7 @@ def test_no_figure_shows_nothing_or_one_number_everywhere_and_each_left_out_is_t
     if value > 0:
         kinds |= {"success_by_range"}
     assert drawn == {}
-    told = left_out(made)
+    told = left_out(drawings(made))
     assert (
         kinds - {re.sub(r"(plane|responses)_.*", r"\1", sentence.split()[2].strip(":")) for sentence in told} == set()
     )
@@ -907,7 +952,9 @@ def test_a_panel_without_a_finite_number_is_left_out_and_told():
     figures = dict(draw(made))
     for kind in ("error_by_input", "error_by_input_heatmap", "error_by_distance"):
         assert len(panels(figures[kind])) == 1
-    assert left_out(made)[:1] == ["No panel of square on symmetric in error_by_distance: nothing is finite there."]
+    assert left_out(drawings(made))[:1] == [
+        "No panel of square on symmetric in error_by_distance: nothing is finite there."
+    ]
 
 
 def test_a_users_settings_of_matplotlib_neither_reach_the_figures_nor_change(tmp_path, identity):

@@ -22,25 +22,31 @@ from benchmark.asked.replicas import CELL
 from benchmark.errors import plain, unexpected
 from benchmark.results.shards import replacing
 from benchmark.results.statistics import finite_medians
+from benchmark.showing.figures import claims
+from benchmark.showing.figures.agreement import agreement, rates_and_scores
 from benchmark.showing.figures.curves import learning_curves
 from benchmark.showing.figures.differences import difference_heatmap
 from benchmark.showing.figures.distance import error_by_distance
 from benchmark.showing.figures.heatmaps import error_heatmap, horizon_heatmap, success_heatmap
 from benchmark.showing.figures.inputs import error_by_input, error_by_input_heatmap, errors
-from benchmark.showing.figures.look import COMBINATION, as_text, by_task_and_range, looks, paper, wrapped
+from benchmark.showing.figures.look import COMBINATION, as_text, balanced, by_task_and_range, looks, paper
 from benchmark.showing.figures.plane import operand_plane
 from benchmark.showing.figures.ranges import several_settings, solved_somewhere, success_by_range, success_by_setting
 from benchmark.showing.figures.ranks import rank_dots
 from benchmark.showing.figures.representable import representable_heatmap
-from benchmark.showing.figures.responses import opening, opens, responses
+from benchmark.showing.figures.responses import opening, opening_claim, opens, responses
+from benchmark.showing.figures.speed import speed_dots
 from benchmark.showing.figures.summary import summary
 from benchmark.showing.figures.untrained import initialisation
 from benchmark.showing.figures.verdicts import verdict_bars
 from benchmark.showing.names import MODELS, head, label, natural
 
 __all__ = [
+    "claims",
     "difference_heatmap",
     "draw",
+    "drawings",
+    "entitle",
     "error_by_distance",
     "error_by_input",
     "error_by_input_heatmap",
@@ -60,6 +66,7 @@ __all__ = [
     "responses",
     "save",
     "showing",
+    "speed_dots",
     "success_by_range",
     "success_by_setting",
     "success_heatmap",
@@ -78,8 +85,8 @@ FORMATS: dict[str, tuple[Any, list[str]]] = {
 class Kind(NamedTuple):
     """A kind of figure: its stem, the tables it takes, what it shows in words, the columns and rows of that, its pages.
 
-    rows: of the tables by name; none where the kind does not apply. by_panel: whether a task and range without a finite
-    number have no panel.
+    rows: of the tables by name; none where the kind does not apply. claim: what it shows in a sentence. by_panel:
+    whether a task and range without a finite number have no panel.
     """
 
     stem: str
@@ -88,16 +95,21 @@ class Kind(NamedTuple):
     columns: tuple[str, ...]
     rows: Callable[[Tables], pd.DataFrame]
     pages: Callable[..., Iterator[Figure]]
+    claim: Callable[..., str]
     by_panel: bool = False
 
 
 class Drawing(NamedTuple):
-    """A figure to be drawn, in as many pages as it takes; why it is not worth one, which panels are not, of whom."""
+    """A figure to be drawn, in as many pages as it takes; why it is not worth one, which panels are not, of whom.
+
+    title: what tells its set apart. claim: what it shows in a sentence.
+    """
 
     stem: str
     kind: str
     title: str
     pages: Callable[[], Iterator[Figure]]
+    claim: Callable[[], str]
     nothing: str
     panels: list[str]
     cells: pd.DataFrame
@@ -115,17 +127,9 @@ def _one_operand(tables: Tables) -> pd.DataFrame:
     return errors(tables["profile"], tables["cells"])[0]
 
 
-def _tested_rates(tables: Tables) -> pd.DataFrame:
-    """The rows of a comparison with published numbers in which success rates were tested for agreement."""
-    comparison = tables["comparison"]
-    if not {"metric", "p"} <= set(comparison):
-        return pd.DataFrame(columns=["difference"])
-    return comparison[(comparison["metric"] == "success_rate") & comparison["p"].notna()]
-
-
-def _agreement(comparison: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figure]:
-    words = ("higher", "lower", "as published")
-    return difference_heatmap(_tested_rates({"comparison": comparison}), ("ours", "published"), words)
+def _agreement(tables: Tables) -> pd.DataFrame:
+    """The rates and scores of a comparison with published numbers."""
+    return rates_and_scores(tables["comparison"])
 
 
 def _several_starts(table: pd.DataFrame) -> pd.DataFrame:
@@ -138,48 +142,62 @@ def _several_starts(table: pd.DataFrame) -> pd.DataFrame:
 SIDES = ("relative_interpolation", "relative_extrapolation")
 CURVES = ("interpolation", "extrapolation")
 # Of the whole result.
-SUMMARY = Kind("summary", ("outcomes",), "verdicts and errors", SIDES, lambda tables: tables["outcomes"], summary)
+SUMMARY = Kind(
+    "summary", ("outcomes",), "verdicts and errors", SIDES, lambda tables: tables["outcomes"], summary, claims.summary,
+)  # fmt: skip
 SWEEP = Kind(
     "success_by_setting", ("summary",), "success rates and errors by setting", ("value",),
-    lambda tables: several_settings(tables["summary"]).dropna(subset="value"), success_by_setting,
+    lambda tables: several_settings(tables["summary"]).dropna(subset="value"), success_by_setting, claims.sweep,
 )  # fmt: skip
 KINDS = [
-    Kind("opening", ("responses", "outcomes"), "answers", ("median",), opens, opening),
+    Kind("opening", ("responses", "outcomes"), "answers", ("median",), opens, opening, opening_claim),
     Kind(
-        "agreement", ("comparison",), "differences from published rates", ("difference",), _tested_rates, _agreement,
+        "agreement", ("comparison",), "rates and scores, ours and published,", ("value", "published"), _agreement,
+        agreement, claims.agreement,
     ),
-    Kind("success", ("summary",), "success rates", ("value",), _of("success_rate"), success_heatmap),
-    Kind("verdicts", ("outcomes",), "verdicts", ("verdict",), lambda tables: tables["outcomes"], verdict_bars),
-    Kind("error", ("outcomes",), "median relative errors", SIDES, _medians, error_heatmap),
-    Kind("horizon", ("summary", "profile"), "horizons", ("value",), _of("horizon"), horizon_heatmap),
+    Kind(
+        "success", ("summary",), "success rates", ("value",), _of("success_rate"), success_heatmap, claims.success,
+    ),
+    Kind(
+        "verdicts", ("outcomes",), "verdicts", ("verdict",), lambda tables: tables["outcomes"], verdict_bars,
+        claims.verdicts,
+    ),
+    Kind("error", ("outcomes",), "median relative errors", SIDES, _medians, error_heatmap, claims.error),
+    Kind(
+        "horizon", ("summary", "profile"), "horizons", ("value",), _of("horizon"), horizon_heatmap, claims.horizon,
+    ),
     Kind(
         "success_by_range", ("summary",), "success rates by range", ("value",),
-        lambda tables: solved_somewhere(tables["summary"]).dropna(subset="value"), success_by_range,
+        lambda tables: solved_somewhere(tables["summary"]).dropna(subset="value"), success_by_range, claims.success,
     ),
     Kind(
         "error_by_distance", ("profile",), "relative errors", ("relative",), lambda tables: tables["profile"],
-        error_by_distance, by_panel=True,
+        error_by_distance, claims.distance, by_panel=True,
     ),
-    Kind("error_by_input", ("profile",), "errors", ("error",), _one_operand, error_by_input, by_panel=True),
     Kind(
-        "error_by_input_heatmap", ("profile",), "errors", ("error",), _one_operand, error_by_input_heatmap,
+        "error_by_input", ("profile",), "errors", ("error",), _one_operand, error_by_input, claims.inputs,
         by_panel=True,
     ),
     Kind(
+        "error_by_input_heatmap", ("profile",), "errors", ("error",), _one_operand, error_by_input_heatmap,
+        claims.inputs, by_panel=True,
+    ),
+    Kind(
         "learning_curves", ("curves",), "errors during training", CURVES, lambda tables: tables["curves"],
-        learning_curves, by_panel=True,
+        learning_curves, claims.learning, by_panel=True,
     ),
     Kind(
         "initialisation", ("initialisation",), "outputs before training", ("output",),
-        lambda tables: _several_starts(tables["initialisation"]), initialisation,
+        lambda tables: _several_starts(tables["initialisation"]), initialisation, claims.untrained,
     ),
 ]  # fmt: skip
 # Of each task and range by itself.
 BY_PLACE = [
     Kind(
         "responses", ("responses", "outcomes"), "answers", ("median",), lambda tables: tables["responses"], responses,
+        claims.responses,
     ),
-    Kind("plane", ("plane",), "errors", ("error",), lambda tables: tables["plane"], operand_plane),
+    Kind("plane", ("plane",), "errors", ("error",), lambda tables: tables["plane"], operand_plane, claims.plane),
 ]  # fmt: skip
 
 
@@ -189,37 +207,38 @@ def draw(tables: Tables) -> Iterator[tuple[str, Figure]]:
     Where there is more than one set, the stem ends in what tells it apart, its protocol and overrides, and the figure's
     title names them. A figure is made when it is asked for, so that a reader who drops it holds one at a time.
     """
-    for drawing in _drawings(tables):
+    for drawing in drawings(tables):
         if drawing.nothing:
             continue
         try:
+            claim = drawing.claim()
             for stem, figure in numbered(drawing.stem, drawing.pages()):
-                _entitle(figure, drawing.title)
+                entitle(figure, claim, drawing.title)
                 yield stem, figure
         except Exception as error:  # no figure is worth a run
             warnings.warn(f"The figure {drawing.stem} cannot be drawn. {unexpected(error)}", stacklevel=2)
 
 
 @paper()
-def _entitle(figure: Figure, title: str) -> None:
-    """The name of a set above what a figure says, in a line or two of its own."""
-    if title:
-        lines = wrapped(title, 0.9 * figure.get_figwidth()).splitlines()
-        figure.suptitle("\n".join([*lines, figure.get_suptitle()]).rstrip(), fontsize=8)
-        figure.set_figheight(figure.get_figheight() + 0.17 * len(lines))
+def entitle(figure: Figure, claim: str, title: str = "") -> None:
+    """What a figure shows, above it, and the name of its set, in lines of their own."""
+    lines = [line for text in (claim, title) for line in balanced(text, 0.85 * figure.get_figwidth())]
+    if lines:
+        figure.suptitle("\n".join([*lines, figure.get_suptitle()]).rstrip(), fontsize=9)
+        figure.set_figheight(figure.get_figheight() + 0.16 * len(lines))
 
 
 def showing(tables: Tables, cells: Collection[tuple]) -> list[str]:
     """The stems of the figures that `draw` makes of these tables and that show one of these cells."""
     wanted = {tuple(map(plain, names)) for names in cells}
-    drawings = [drawing for drawing in _drawings(tables) if not drawing.nothing]
-    return [one.stem for one in drawings if wanted & set(one.cells[CELL].itertuples(index=False, name=None))]
+    drawn = [drawing for drawing in drawings(tables) if not drawing.nothing]
+    return [one.stem for one in drawn if wanted & set(one.cells[CELL].itertuples(index=False, name=None))]
 
 
-def left_out(tables: Tables) -> list[str]:
+def left_out(drawings: Iterable[Drawing]) -> list[str]:
     """A sentence about each kind of figure that would show nothing, or one number everywhere, and where that is so."""
     told: dict[tuple[str, str], list[str]] = {}
-    for drawing in _drawings(tables):
+    for drawing in drawings:
         if drawing.nothing:
             told.setdefault((f"No figure {drawing.kind}", drawing.nothing), []).append(drawing.title)
             continue
@@ -238,7 +257,7 @@ def numbered(stem: str, figures: Iterable[Figure]) -> Iterator[tuple[str, Figure
         yield (stem if number == 1 else f"{stem}-{number}"), figure
 
 
-def _drawings(tables: Tables) -> Iterator[Drawing]:
+def drawings(tables: Tables) -> Iterator[Drawing]:
     """What there is to draw, in its order: first how a protocol does under several settings, where it has some."""
     tables = {name: as_text(table) for name, table in tables.items() if set(COMBINATION) <= set(table)}
     if "cells" not in tables:  # every figure says where its models were trained
@@ -285,7 +304,17 @@ def _of_kinds(kinds: Iterable[Kind], tables: Tables, title: str, ends: list[str]
         taken = [*(tables[name] for name in kind.takes), tables["cells"]]
         more = {"comparison": tables.get("comparison")} if kind.pages is error_by_input else {}
         why = nothing(kind.what, pd.concat([rows[column] for column in kind.columns]))
-        yield Drawing(stem, kind.stem, title, partial(kind.pages, *taken, **more), why, panels, tables["cells"])
+        claim = partial(_claimed, stem, partial(kind.claim, *taken))
+        yield Drawing(stem, kind.stem, title, partial(kind.pages, *taken, **more), claim, why, panels, tables["cells"])
+
+
+def _claimed(stem: str, claim: Callable[[], str]) -> str:
+    """A claim, or "" with a warning: no title is worth a figure or a report."""
+    try:
+        return claim()
+    except Exception as error:
+        warnings.warn(f"The figure {stem} has no title. {unexpected(error)}", stacklevel=2)
+        return ""
 
 
 def nothing(what: str, shown: pd.Series) -> str:

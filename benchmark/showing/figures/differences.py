@@ -26,8 +26,7 @@ METRICS = {
     "relative_extrapolation": "relative error outside",
 }
 ORDERS: dict[str, Iterable[str]] = {"model": MODELS, "task": TASKS}
-MEANINGS = "▲ {0} is {1}    ▼ {0} is {2}    = {3}    ? inconclusive"
-WORDS = ("better", "worse", "the same")
+MEANINGS = "▲ {0} is better    ▼ {0} is worse    = the same    ? inconclusive"
 Panel = tuple[str, pd.DataFrame]
 
 
@@ -64,14 +63,11 @@ ERRORS = Scale(
 )
 
 
-def difference_heatmap(
-    differences: pd.DataFrame, names: tuple[str, str] = ("A", "B"), words: tuple[str, str, str] = WORDS
-) -> Iterator[Figure]:
+def difference_heatmap(differences: pd.DataFrame, names: tuple[str, str] = ("A", "B")) -> Iterator[Figure]:
     """The differences between results A and B, or other names, each with its verdict; one panel per metric and range.
 
     Success rates differ by percentage points (A − B), other metrics by their ratio (A ÷ B). Rows and columns are the
-    first two of model, task and range that the table has; what else varies makes the panels. words: what the verdicts
-    better, worse and same say about A.
+    first two of model, task and range that the table has; what else varies makes the panels.
     """
     differences = as_text(differences)
     keys = [key for key in ("model", "task", "range") if key in differences][:2]
@@ -87,13 +83,13 @@ def difference_heatmap(
                 height = 0.6 + 0.15 * len(part)
                 for page in pages(panels, across, height, 1.1):
                     size = (across, width, height, (1.2, 1.1))
-                    yield _page(page, scale, (keys, part, across_columns), size, names, words)
+                    yield _page(page, scale, (keys, part, across_columns), size, names)
 
 
 @paper()
 def _page(
     panels: list[Panel], scale: Scale, shape: tuple[list[str], list[str], list[str]],
-    size: tuple[int, float, float, tuple[float, float]], names: tuple[str, str], words: tuple[str, str, str],
+    size: tuple[int, float, float, tuple[float, float]], names: tuple[str, str],
 ) -> Figure:  # fmt: skip
     keys, rows, columns = shape
     figure, places = grid(len(panels), *size)
@@ -109,7 +105,7 @@ def _page(
         axes.set_title(wrapped(title, size[1]))
         gaps |= bool(values.isna().any(axis=None))
     colorbar(figure, places, scale.colors, **scale.bar | {"label": scale.bar["label"].format(*names)})
-    meaning = Patch(color="none", label=MEANINGS.format(names[0], *words))
+    meaning = Patch(color="none", label=MEANINGS.format(names[0]))
     legend(figure, [meaning, Patch(**BLANK, label="no result") if gaps else None], 2)
     return figure
 

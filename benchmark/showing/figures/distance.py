@@ -38,7 +38,7 @@ def error_by_distance(profile: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Fi
     horizon is where it crosses the dotted line. Of many models the three best and the three worst have lines; up to six
     have their quartile bands. Beside a name stands how many seeds its line leaves out, since they are not finite.
     """
-    errors = _by_distance(profile, cells)
+    errors = by_distance(profile, cells)
     groups = [(place, part) for place, part in by_task_and_range(errors, cells) if np.isfinite(part["relative"]).any()]
     seen = errors["relative"].clip(*ENDS)
     ends = min(seen.min(), HORIZON_ERROR) / 2, 2 * max(seen.max(), HORIZON_ERROR)
@@ -77,7 +77,7 @@ def _page(groups: list[tuple[tuple[str, str], pd.DataFrame]], cells: pd.DataFram
     return figure
 
 
-def _by_distance(profile: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+def by_distance(profile: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """Quartiles of the relative error (low, relative, high) by distance; signed inputs are folded, the worse side kept.
 
     The two sides of a range that does not lie in the middle of its profile have their points at different distances:

@@ -71,7 +71,7 @@ def error_by_input(
     for (task, name), part in _finite(profile, cells):
         theirs = published[(published["task"] == task) & (published["range"] == name)]
         cell, top = part.iloc[0], _top(part.iloc[0], pd.concat([part, theirs]))
-        models = with_lines(_ends(part))
+        models = with_lines(at_the_ends(part))
         panels.append(Panel(cell, part, models, top, panel_title(cells, name, task, WIDTH)))
         if len(theirs):
             origin = "; ".join((theirs["source"] + ", " + theirs["standing"]).unique())
@@ -100,6 +100,7 @@ def _page(panels: list[Panel], cells: pd.DataFrame, what: str) -> Figure:
         axes.axvspan(*trained(panel.cell), **SHADE)
         axes.set(title=panel.title, ylim=(0, panel.top))
         axes.margins(x=0.02)
+        axes.locator_params(axis="x", nbins=5)
         axes.autoscale_view(scaley=False)
         lost = lost_of(panel.rows)
         name_lines(axes, errors.ffill().iloc[-1][models], style, HEIGHT - 0.5, lost)
@@ -162,7 +163,7 @@ def _finite(profile: pd.DataFrame, cells: pd.DataFrame) -> Iterator[tuple[tuple[
     return ((place, part) for place, part in by_task_and_range(profile, cells) if np.isfinite(part["error"]).any())
 
 
-def _ends(part: pd.DataFrame) -> pd.Series:
+def at_the_ends(part: pd.DataFrame) -> pd.Series:
     """The mean error of each model at the largest inputs of both signs."""
     return part[part["x"].isin([part["x"].min(), part["x"].max()])].groupby("model")["error"].mean()
 

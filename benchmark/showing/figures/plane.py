@@ -43,7 +43,7 @@ def operand_plane(plane: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figure]:
     training range, and dotted is where networks are judged. Of more models than a page has panels the best of each
     family are shown. Beside a name stands how many seeds the median leaves out at most, since they are not finite.
     """
-    top, plane = _top(plane), of_most(plane, "error")
+    top, plane = largest_target(plane), of_most(plane, "error")
     errors = plane.groupby("model")["error"].median()
     models = best_of_families(models_of(plane), errors, PANELS)
     yield _page(plane[plane["model"].isin(models)], cells, models, top)
@@ -94,7 +94,7 @@ def _grid(panels: int) -> tuple[Figure, list]:
     return figure, places[:panels]
 
 
-def _top(plane: pd.DataFrame) -> float:
+def largest_target(plane: pd.DataFrame) -> float:
     """The largest target in the plane."""
     with np.errstate(divide="ignore", invalid="ignore"):
         targets = plane["error"] / plane["relative"]

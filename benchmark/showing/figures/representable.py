@@ -4,14 +4,13 @@ from collections.abc import Iterator
 
 import pandas as pd
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter
 
 from benchmark.showing.figures.heatmaps import annotated
-from benchmark.showing.figures.layout import chunks, colorbar, grid, legend
-from benchmark.showing.figures.look import BAD, BLANK, HATCH, as_text, models_of, paper, power, tasks_of
+from benchmark.showing.figures.layout import chunks, grid, legend
+from benchmark.showing.figures.look import BLANK, GOOD, HATCH, as_text, models_of, paper, power, tasks_of
 from benchmark.showing.names import TASKS, label
 
 SIGNS = {"positive": "+", "negative": "−", "mixed": "±"}
@@ -34,20 +33,23 @@ def _page(declared: pd.DataFrame, floors: pd.DataFrame, models: list[str]) -> Fi
     columns = pd.MultiIndex.from_product([tasks, list(SIGNS)])
     worst = floors.groupby(["model", "task", "sign"])["relative"].max()
     values = worst.unstack(["task", "sign"]).reindex(index=models, columns=columns)
-    figure, (axes,) = grid(1, 1, 0.27 * len(columns), 0.15 * len(models), (0.7, 1.3))
-    colors = ScalarMappable(LogNorm(1e-8, 1), BAD)
+    figure, (axes,) = grid(1, 1, 0.27 * len(columns), 0.15 * len(models), (0.7, 0.9))
+    colors = ScalarMappable(Normalize(0, 1), GOOD)
     above = lambda task, sign: TASKS.get(task, task) if sign == "negative" else ""  # the middle one of its three
     names = [f"{above(task, sign)}\n{SIGNS[sign]}" for task, sign in columns]
     texts = values.apply(lambda column: column.map(power))
+    shown = values.notna().astype(float).where(values.notna())  # an answer, not a scale: dark where there are weights
     answers = declared.set_index(["model", "task", "sign"])["representable"].unstack(["task", "sign"])
     answers = answers.reindex(index=models, columns=columns)
-    annotated(axes, values, texts, colors, names, [label(model) for model in models], answers == "no")
+    annotated(axes, shown, texts, colors, names, [label(model) for model in models], answers == "no")
     for task in range(1, len(tasks)):
         axes.axvline(3 * task, color="black", linewidth=0.8)
-    meaning = "relative error with ideal weights in float32"
-    colorbar(figure, axes, colors, label=meaning, format=FuncFormatter(lambda error, _: power(error)), extend="both")
-    handles = [Patch(label="cannot represent the task", **HATCH)]
+    can = "computes the task; the number: its relative error with ideal weights in float32"
+    handles = [
+        Patch(color=colors.get_cmap()(1.0), label=can),
+        Patch(label="cannot represent the task", **HATCH),
+    ]
     if (answers == "unknown").any(axis=None):
         handles.append(Patch(label="nobody knows", **BLANK))
-    legend(figure, handles)
+    legend(figure, handles, 1)
     return figure

@@ -18,17 +18,17 @@ from benchmark.showing.figures.look import (
     looks,
     models_of,
     paper,
-    range_title,
     trained,
     wrapped,
 )
-from benchmark.showing.names import TASKS, label, listed, verb
+from benchmark.showing.findings import few
+from benchmark.showing.names import TASKS, label
 
 TRUTH: dict[str, Any] = {"color": "black", "linewidth": 1.1, "linestyle": (0, (4, 2)), "zorder": 3}
 SEED: dict[str, Any] = {"linewidth": 0.8, "zorder": 2}
 SEEDS = [f"seed_{number}" for number in range(SHOWN_SEEDS)]
 ROOM = 0.3  # of the truth's height, above it and below
-WIDTH, HEIGHT, AROUND = 2.3, 1.8, (0.2, 0.75)
+WIDTH, HEIGHT, AROUND = 2.3, 1.8, (0.2, 0.5)
 # The panels of the picture that opens README.
 OPENING = [("mlp_tanh", "symmetric"), ("mlp_relu", "symmetric"), ("nalu", "symmetric"), ("nalu", "positive")]
 
@@ -54,32 +54,36 @@ def responses(responses: pd.DataFrame, outcomes: pd.DataFrame, cells: pd.DataFra
     """
     task, name = responses[["task", "range"]].iloc[0]
     outcomes, cells = (table[(table["task"] == task) & (table["range"] == name)] for table in (outcomes, cells))
-    models, solved = models_of(responses), outcomes.groupby("model")["solved"].mean()
+    models = models_of(responses)
     errors = outcomes.groupby("model")["relative_extrapolation"].median()
     shown = best_of_families(models, errors, PANELS)
     panels = [_panel(responses, outcomes, cells, model, label(model)) for model in shown]
-    able = [label(model) for model in models if solved.get(model, 0) > 0.5]
-    where = range_title(cells, name, task)
-    outside = " outside the training range" if "→" in where else ""
-    claim = f"{listed(able, 4) or 'No model'} {verb(task, len(able))}{outside} in most seeds: {where}"
     of = f" The best of each family of {len(models)} models." if len(shown) < len(models) else ""
-    yield _page(panels, 3, claim, of)
+    yield _page(panels, 3, of)
 
 
 def opening(responses: pd.DataFrame, outcomes: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figure]:
     """Four panels for whoever sees this for the first time: on one range two MLPs that multiply inside only and a NALU
     that cannot learn it, and on another a NALU that multiplies outside, too.
     """
-    panels, where = [], []
-    for model, name in OPENING:
-        own, seen, here = (t[(t["task"] == "mul") & (t["range"] == name)] for t in (responses, outcomes, cells))
-        where.append(" to ".join(map(amount, trained(here[here["model"] == model].iloc[0]))))
-        panels.append(_panel(own, seen, here, model, f"{label(model)}, trained on {where[-1]}"))
-    claim = (
+    yield _page([panel for panel, _ in _opening(responses, outcomes, cells)], 2)
+
+
+def opening_claim(responses: pd.DataFrame, outcomes: pd.DataFrame, cells: pd.DataFrame) -> str:
+    """What `opening` says."""
+    panels, where = zip(*_opening(responses, outcomes, cells), strict=True)
+    return (
         f"Trained on {where[0]}, networks learn to multiply there and lose it outside; a NALU, made for arithmetic, "
         f"cannot even learn it. Trained on {where[3]}, it multiplies far outside in {panels[3].solved}."
     )
-    yield _page(panels, 2, claim)
+
+
+def _opening(responses: pd.DataFrame, outcomes: pd.DataFrame, cells: pd.DataFrame) -> Iterator[tuple[Panel, str]]:
+    """Each panel of `opening`, and where its model was trained."""
+    for model, name in OPENING:
+        own, seen, here = (t[(t["task"] == "mul") & (t["range"] == name)] for t in (responses, outcomes, cells))
+        where = " to ".join(map(amount, trained(here[here["model"] == model].iloc[0])))
+        yield _panel(own, seen, here, model, f"{label(model)}, trained on {where}"), where
 
 
 def opens(tables: Any) -> pd.DataFrame:
@@ -89,6 +93,8 @@ def opens(tables: Any) -> pd.DataFrame:
     multiplied = multiplied.assign(fits=multiplied["verdict"].isin(["solved", "near_miss", "interpolates"]))
     rates = multiplied.groupby(["model", "range"])[["fits", "solved"]].mean() > 0.5
     if not set(OPENING) <= set(rates.index) or rates.loc[OPENING].to_numpy().tolist() != OPENING_TELLS:
+        return answers[:0]
+    if few(multiplied):
         return answers[:0]
     wanted = pd.MultiIndex.from_frame(answers[["model", "range"]]).isin(OPENING)
     return answers[wanted & (answers["task"] == "mul")]
@@ -105,14 +111,13 @@ def _panel(responses: pd.DataFrame, outcomes: pd.DataFrame, cells: pd.DataFrame,
 
 
 @paper()
-def _page(panels: list[Panel], across: int, claim: str, more: str = "") -> Figure:
+def _page(panels: list[Panel], across: int, more: str = "") -> Figure:
     figure, places = grid(len(panels), across, WIDTH, HEIGHT, AROUND)
     style = looks(panel.cell["model"] for panel in panels)
     for place, (axes, panel) in enumerate(zip(places, panels, strict=True)):
         _answers(axes, panel, style[panel.cell["model"]]["color"])
         if place >= len(panels) - min(across, len(panels)):
             axes.set_xlabel(panel.answers["operand"].iloc[0])
-    figure.suptitle(wrapped(claim, 0.95 * figure.get_figwidth()), fontsize=9)
     figure.supxlabel(wrapped(_subtitle(panels) + more, 1.1 * figure.get_figwidth()), fontsize=7)
     return figure
 
