@@ -68,7 +68,7 @@ def test_every_task_composes_and_trains(name):
 
 @pytest.mark.parametrize("name", [name for name in choices_of("range") if not name.startswith(("figure1", "tutorial"))])
 def test_every_range_composes_and_trains(name):
-    of_operands = "_by_" in name or name == "mistry2022_signs"
+    of_operands = "_by_" in name or name in ("mistry2022_signs", "heim2020")
     tasks, close = ["add", "div"] + ["identity"] * (not of_operands), ["task.div.margin=0"] * name.startswith("small")
     request = trained(compose(["linear"], tasks, [name], overrides=close))
     sizes = {"mistry2022": 9, "mistry2022_signs": 5, "madsen2020": 7, "schloer2020": 7, "small": 9}
@@ -98,7 +98,7 @@ def of_experiment(name, protocol=None):
     return compose(experiment=name, protocol=protocol)
 
 
-OF_THE_DEFAULT_PROTOCOL = {"headline", "initialisation"}
+OF_THE_DEFAULT_PROTOCOL = {"headline", "initialisation", "learning_rate"}
 
 
 @pytest.mark.parametrize("name", choices_of("experiment"))
