@@ -5,7 +5,7 @@ import hashlib
 import os
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import groupby
 from pathlib import Path
@@ -39,6 +39,7 @@ LARGEST_STAMP = 1 << 20  # bytes of a list of figures
 MOST_NAMED = 20  # figures, in the terminal
 SOME = ("comparison", "outputs")  # tables that not every folder has
 FIRST = ("opening", "summary")  # figures that stand beside the finding
+ROUND = str.maketrans("[]", "()")  # brackets would end a picture's text
 # How to read a figure, by what its file's name begins with.
 CAPTIONS = {
     "summary": "Left: the share of the networks that come as near to the truth as a relative error, inside (dashed) "
@@ -174,11 +175,13 @@ def text(folder: Path, found: dict[str, pd.DataFrame]) -> str:
     ours = [path for path in (folder / "figures").glob("*.png") if _kind(path.stem)[1]]
     ours.sort(key=lambda path: (_kind(path.stem)[0], natural(path.stem)))
     first = [path for path in ours if path.stem in FIRST]
+    drawings = list(figures.drawings(found))
+    claims = {drawing.stem: drawing.claim for drawing in drawings}
     parts = []
     if {"outcomes", "cells"} <= set(found):
         sentences = [*findings(found["outcomes"], found["cells"]), few(found["outcomes"])]
         parts += ["## Finding", *map(texts.in_markdown, sentences)]
-        parts += [_pictures(first)]
+        parts += [_pictures(first, claims)]
     parts += ["## What was run", what_was_run(found)]
     parts += ["## Results", texts.markdown_tables(found["summary"])]
     if "outcomes" in found:
@@ -197,8 +200,8 @@ def text(folder: Path, found: dict[str, pd.DataFrame]) -> str:
         parts += ["## Among the published units", texts.code_block(told)]
     parts += ["## Figures"]
     for _, same in groupby((path for path in ours if path not in first), key=lambda path: _kind(path.stem)):
-        parts += [_pictures([*same])]
-    parts += ["\n".join(f"* {texts.in_markdown(sentence)}" for sentence in figures.left_out(figures.drawings(found)))]
+        parts += [_pictures([*same], claims)]
+    parts += ["\n".join(f"* {texts.in_markdown(sentence)}" for sentence in figures.left_out(drawings))]
     parts += ["## Versions, time and cost", cost(found), "LaTeX of the tables: `summary.tex`."]
     parts = [part for part in parts if part]
     contents = [part.removeprefix("## ") for part in parts if part.startswith("## ")]
@@ -206,14 +209,17 @@ def text(folder: Path, found: dict[str, pd.DataFrame]) -> str:
     return "\n\n".join([title, links, *parts]) + "\n"
 
 
-def _pictures(paths: Sequence[Path]) -> str:
+def _pictures(paths: Sequence[Path], claims: Mapping[str, Callable[[], str]]) -> str:
     """Figures of one kind under how they are read; each says instead of itself what it shows."""
     parts = []
     for path in paths:
         told = _kind(path.stem)[1]
+        stem = path.stem if path.stem in claims else re.sub(r"-\d+$", "", path.stem)  # of a further page
+        shown = claims[stem]() if stem in claims else ""
         own = path.stem.removeprefix(_name(path.stem)).strip("_-").replace("_", " on ", 1)
-        parts += [told] if f"{told}" not in parts else []
-        parts += [f"![{told}{f' ({own})' if own else ''}](figures/{path.name})"]
+        parts += [told] if told not in parts else []
+        alt = " ".join(filter(None, [shown, f"({own})" if own else "", "" if shown else told]))
+        parts += [f"![{texts.in_markdown(alt.translate(ROUND))}](figures/{path.name})"]
     return "\n\n".join(parts)
 
 
