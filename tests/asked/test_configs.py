@@ -68,8 +68,10 @@ def test_every_task_composes_and_trains(name):
 
 @pytest.mark.parametrize("name", [name for name in choices_of("range") if not name.startswith(("figure1", "tutorial"))])
 def test_every_range_composes_and_trains(name):
-    of_operands = "_by_" in name or name in ("mistry2022_signs", "heim2020")
+    of_operands = "_by_" in name or name == "mistry2022_signs"
     tasks, close = ["add", "div"] + ["identity"] * (not of_operands), ["task.div.margin=0"] * name.startswith("small")
+    if name == "heim2020":  # whose grid keeps a divisor from 0
+        tasks, close = ["heim_simple"], ["task.heim_simple.margin=0"]
     request = trained(compose(["linear"], tasks, [name], overrides=close))
     sizes = {"mistry2022": 9, "mistry2022_signs": 5, "madsen2020": 7, "schloer2020": 7, "small": 9}
     assert len({cell.range for cell in request.cells}) == sizes.get(name, 1)
