@@ -218,7 +218,7 @@ def _pictures(paths: Sequence[Path], claims: Mapping[str, Callable[[], str]]) ->
         shown = claims[stem]() if stem in claims else ""
         own = path.stem.removeprefix(_name(path.stem)).strip("_-").replace("_", " on ", 1)
         parts += [told] if told not in parts else []
-        alt = " ".join(filter(None, [shown, f"({own})" if own else "", "" if shown else told]))
+        alt = " ".join(filter(None, [shown or told, f"({own})" if own else ""]))
         parts += [f"![{texts.in_markdown(alt.translate(ROUND))}](figures/{path.name})"]
     return "\n\n".join(parts)
 
