@@ -140,7 +140,8 @@ def unexpected(error: BaseException) -> str:
     """What went wrong and on which line: the last of a file that is not an installed package's."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if "site-packages" not in frame.filename] or frames
-    where = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+    told = isinstance(error, SyntaxError)  # which says its place itself
+    where = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own and not told else ""
     said = " ".join(str(error).split())
     return f"Unexpected {type(error).__name__}{where}{': ' if said else ''}{short(said, 300)[1:-1] if said else ''}"
 

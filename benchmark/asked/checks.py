@@ -57,6 +57,7 @@ PLAINER = {
     r"Structured config of type `\w+` has missing mandatory value: (\w+)": r"\1 is missing; give it a value",
     r"list index out of range": "the list that is there is shorter",
     r"Incompatible key type '\w+'": "the keys of a mapping must be texts",
+    r"LexerNoViableAltException: .*? \^": "a character in it has to stand in quotes",
 }
 CONFIGURED = (Config, Model, Recipe, Regularizer, Restart, Turn, Task, Ranges, Protocol, Engine)
 

@@ -109,6 +109,7 @@ def test_of_a_notebook_counts_what_a_class_names_there(monkeypatch, write):
         ("mine.Nte", "did you mean Net?"),
         ("parts.factor.Net", "parts.factor has no class 'Net'"),
         ("broken.Net", "broken.Net cannot be imported: Unexpected ZeroDivisionError (broken.py, line 2)"),
+        ("cut.Net", "cut.Net cannot be imported: Unexpected SyntaxError: '(' was never closed (cut.py, line 2)"),
         ("needy.Net", "No module named 'missing'"),
         ("leaving.Net", "leaving.Net cannot be imported: Unexpected SystemExit"),
         ("Net", "there is no module 'Net'"),
@@ -118,6 +119,7 @@ def test_of_a_notebook_counts_what_a_class_names_there(monkeypatch, write):
 def test_a_name_that_leads_to_no_class_is_refused_with_a_sentence(write, name, sentence):
     write(**FILES)
     write(**{"broken.py": "\n1 / 0\n", "needy.py": "import missing\n", "leaving.py": "raise SystemExit\n"})
+    write(**{"cut.py": "\nprint(1\n"})
     with pytest.raises(UsageError) as refusal:
         source([name])
     assert sentence in str(refusal.value)

@@ -390,6 +390,7 @@ HUGE = "1" + "0" * 400
         (["+model.nalu.recipe.turns=[{steps: 1}]"], "turns[0].parameters: parameters is missing"),
         (["range.positive.interpolation.x=1"], "'x' is no place in a list; a place is a number"),
         (["engine.device={null: 1}"], "the keys of a mapping must be texts"),
+        (["engine.device={a: ß}"], "a character in it has to stand in quotes"),
         (["model=[[2.4,1]]"], "There is no model '[2.4, 1]'"),
         (["protocol.evaluate_every=0"], "evaluate_every (0) must be at least 1"),
         (["protocol.epsilon=nan"], "epsilon (nan) must be a number"),
