@@ -200,7 +200,8 @@ def _wrong_arrays(shard: Shard) -> str:
             return name
         if any(size not in LENGTHS.get(axis, (size,)) for axis, size in zip(axes, array.shape[1:], strict=True)):
             return name
-    if not (np.diff(shard.arrays["profile_x"]) > 0).all():
+    along = shard.arrays["profile_x"]
+    if not (np.isfinite(along).all() and (np.diff(along) > 0).all()):
         return "profile_x"
     "".join(shard.arrays["why"].tolist()).encode()  # raises for half a character
     if not ((shard.arrays["best"] >= 0) & (shard.arrays["best"] < len(steps))).all():

@@ -157,6 +157,7 @@ DAMAGES = {
     ],
     "a range of no width": lambda arrays, meta: [each.update(half_width=0.0) for each in meta["cells"].values()],
     "distances that do not rise": other("profile_x", np.zeros_like),
+    "distances without end": other("profile_x", lambda x: np.full_like(x, np.inf)),
     "half a profile": lambda arrays, meta: arrays.update(
         {name: arrays[name][:, :9] for name in ("profile_x", "profile_error", "profile_target")}
     ),
