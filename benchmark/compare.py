@@ -206,7 +206,7 @@ def _compare(options: argparse.Namespace) -> int:
 
     written = ["differences.csv"]
     if not (nothing := figures.nothing("differences", table["difference"])):
-        claim = figures.claims.differences(table)
+        claim = figures.titles.differences(table)
         for stem, figure in figures.numbered("differences", figures.difference_heatmap(table)):
             figures.entitle(figure, claim)
             written += [path.name for path in figures.save(figure, output / stem)]

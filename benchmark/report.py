@@ -176,12 +176,12 @@ def text(folder: Path, found: dict[str, pd.DataFrame]) -> str:
     ours.sort(key=lambda path: (_kind(path.stem)[0], natural(path.stem)))
     first = [path for path in ours if path.stem in FIRST]
     drawings = list(figures.drawings(found))
-    claims = {drawing.stem: drawing.claim for drawing in drawings}
+    titles = {drawing.stem: drawing.claim for drawing in drawings}
     parts = []
     if {"outcomes", "cells"} <= set(found):
         sentences = [*findings(found["outcomes"], found["cells"]), few(found["outcomes"])]
         parts += ["## Finding", *map(texts.in_markdown, sentences)]
-        parts += [_pictures(first, claims)]
+        parts += [_pictures(first, titles)]
     parts += ["## What was run", what_was_run(found)]
     parts += ["## Results", texts.markdown_tables(found["summary"])]
     if "outcomes" in found:
@@ -200,7 +200,7 @@ def text(folder: Path, found: dict[str, pd.DataFrame]) -> str:
         parts += ["## Among the published units", texts.code_block(told)]
     parts += ["## Figures"]
     for _, same in groupby((path for path in ours if path not in first), key=lambda path: _kind(path.stem)):
-        parts += [_pictures([*same], claims)]
+        parts += [_pictures([*same], titles)]
     parts += ["\n".join(f"* {texts.in_markdown(sentence)}" for sentence in figures.left_out(drawings))]
     parts += ["## Versions, time and cost", cost(found), "LaTeX of the tables: `summary.tex`."]
     parts = [part for part in parts if part]
@@ -209,13 +209,13 @@ def text(folder: Path, found: dict[str, pd.DataFrame]) -> str:
     return "\n\n".join([title, links, *parts]) + "\n"
 
 
-def _pictures(paths: Sequence[Path], claims: Mapping[str, Callable[[], str]]) -> str:
+def _pictures(paths: Sequence[Path], titles: Mapping[str, Callable[[], str]]) -> str:
     """Figures of one kind under how they are read; each says instead of itself what it shows."""
     parts = []
     for path in paths:
         told = _kind(path.stem)[1]
-        stem = path.stem if path.stem in claims else re.sub(r"-\d+$", "", path.stem)  # of a further page
-        shown = claims[stem]() if stem in claims else ""
+        stem = path.stem if path.stem in titles else re.sub(r"-\d+$", "", path.stem)  # of a further page
+        shown = titles[stem]() if stem in titles else ""
         own = path.stem.removeprefix(_name(path.stem)).strip("_-").replace("_", " on ", 1)
         parts += [told] if told not in parts else []
         alt = " ".join(filter(None, [shown or told, f"({own})" if own else ""]))

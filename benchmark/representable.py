@@ -96,7 +96,7 @@ def _represent(options: argparse.Namespace) -> int:
     declared, floors = representable(cells), floor(cells)
     write_text(options.results / "representable.csv", to_csv(declared))
     write_text(options.results / "floor.csv", to_csv(floors))
-    claim = figures.claims.representable(declared)
+    claim = figures.titles.representable(declared)
     for stem, figure in figures.numbered("representable", figures.representable_heatmap(declared, floors)):
         figures.entitle(figure, claim)
         figures.save(figure, options.results / stem)

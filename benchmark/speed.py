@@ -282,7 +282,7 @@ def _write(folder: Path, rows: list[dict], shares: list[dict]) -> tuple[Any, Any
     for name, one in (("speed", table), ("blocks", blocks), ("parts", parts_of_steps)):
         write_text(folder / f"{name}.csv", to_csv(one))
     for stem, figure in figures.numbered("speed", figures.speed_dots(table)):
-        figures.entitle(figure, figures.claims.speed(table))
+        figures.entitle(figure, figures.titles.speed(table))
         figures.save(figure, folder / stem)
     return table, parts_of_steps
 

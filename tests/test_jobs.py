@@ -3,6 +3,7 @@
 import importlib
 import json
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
@@ -41,6 +42,12 @@ def test_a_launchers_jobs_fill_one_folder_are_drawn_once_and_each_failure_is_tol
     assert refused == ["Job 1", "Job 2"]
     assert [path.name for path in tmp_path.iterdir()] == ["here"]
     assert len([*(tmp_path / "here/sweeps").iterdir()]) == 1
+
+
+def test_the_readme_shows_these_launchers():
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    assert " ".join(LAUNCHERS["joblib"][1]) in readme
+    assert "`submitit_local`" in readme and "hydra/launcher=submitit_slurm" in readme
 
 
 @pytest.fixture

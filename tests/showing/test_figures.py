@@ -19,7 +19,6 @@ from benchmark.results.intervals import success_rate
 from benchmark.results.statistics import VERDICTS
 from benchmark.showing.figures import (
     FORMATS,
-    claims,
     difference_heatmap,
     draw,
     drawings,
@@ -40,6 +39,7 @@ from benchmark.showing.figures import (
     success_by_range,
     success_by_setting,
     success_heatmap,
+    titles,
     verdict_bars,
 )
 from benchmark.showing.figures.agreement import VERDICTS as AGREEMENT
@@ -573,7 +573,7 @@ def test_responses_draw_the_truth_the_seeds_and_the_stretch_of_training_and_tell
     assert "a ÷ b along b, a staying at 2.5" in quotient.get_supxlabel()
     assert panels(quotient)[0].patches[0].get_width() == 9
     assert not (set(made["outcomes"].query("task == 'div'")["verdict"]) & {"solved"})
-    told = claims.responses(rows[rows["task"] == "div"], made["outcomes"], cells)
+    told = titles.responses(rows[rows["task"] == "div"], made["outcomes"], cells)
     assert told.startswith("No model divides outside the training range")
 
 

@@ -9,7 +9,7 @@ import pytest
 from benchmark.asked.replicas import CELL
 from benchmark.results.statistics import CELLS, SUMMARY
 from benchmark.results.tables import read_table, table_path
-from benchmark.showing.figures import claims
+from benchmark.showing.figures import titles
 
 HEADLINE = Path(__file__).parent.parent.parent / "results/reference/headline"
 INTERVALS = {"trained": "[1, 2]", "judged": "[2, 6]", "middle": 1.5, "half_width": 0.5, "inputs": 2, "threshold": 1e-3}
@@ -42,7 +42,7 @@ RATES = {
 @pytest.mark.parametrize("told", RATES)
 def test_success_says_who_solves_how_much(told):
     table = rows(*[(model, task, "", value) for model, task, value in RATES[told]], metric="success_rate")
-    assert claims.success(table, cells_of(table)) == told
+    assert titles.success(table, cells_of(table)) == told
 
 
 @pytest.mark.parametrize(
@@ -59,14 +59,14 @@ def test_a_sweep_says_between_which_settings_most_changes(metric, least, told):
     settings = ["protocol.hidden=[2]", "protocol.hidden=[10]"]
     table = rows(("nmu", "mul", settings[0], 0.9), ("nmu", "mul", settings[1], least), metric=metric)
     steady = rows(*[("nac", "mul", setting, 0.5) for setting in settings], metric=metric)
-    assert claims.sweep(pd.concat([table, steady]), cells_of(table)) == told
+    assert titles.sweep(pd.concat([table, steady]), cells_of(table)) == told
 
 
 def test_verdicts_and_errors_are_counted():
     table = rows(*[("nac", "add", "", 0)] * 4, verdict=["solved", "solved", "solved", "diverged"])
-    assert claims.verdicts(table, cells_of(table)) == "Of 4 networks 75% solve their task and 25% diverge."
+    assert titles.verdicts(table, cells_of(table)) == "Of 4 networks 75% solve their task and 25% diverge."
     errors = table.assign(relative_interpolation=[0, 0, 0, 1], relative_extrapolation=1.0)
-    assert claims.error(errors, cells_of(table)) == (
+    assert titles.error(errors, cells_of(table)) == (
         "Of 1 median errors 1 are below 1% inside the training range, 0 outside."
     )
 
@@ -74,9 +74,9 @@ def test_verdicts_and_errors_are_counted():
 def test_distances_and_horizons_are_counted_at_the_edge_and_at_the_end():
     table = rows(*[("nac", "add", "", 0)] * 3, x=[0.0, 1.0, 9.0], relative=[0.1, 1e-3, 0.5], median=1.0, low=0, high=1)
     cells = cells_of(table)
-    assert claims.distance(table, cells) == "Of 1 median errors 1 are below 1% at the edge of training, 0 farthest out."
+    assert titles.distance(table, cells) == "Of 1 median errors 1 are below 1% at the edge of training, 0 farthest out."
     horizon = rows(("nac", "add", "", 9.0), metric="horizon")
-    assert claims.horizon(horizon, table, cells) == (
+    assert titles.horizon(horizon, table, cells) == (
         "Of 1 median errors 1 stay below 1% as far as was measured, and 0 not even to the edge."
     )
 
@@ -84,34 +84,34 @@ def test_distances_and_horizons_are_counted_at_the_edge_and_at_the_end():
 def test_learning_starts_and_planes_are_told():
     curves = rows(*[("nac", "add", "", 0)] * 2, step=[0, 10], extrapolation=[1.0, 1e-4])
     assert (
-        claims.learning(curves, cells_of(curves)) == "Of 1 median errors outside 1 end below the threshold of success."
+        titles.learning(curves, cells_of(curves)) == "Of 1 median errors outside 1 end below the threshold of success."
     )
     before = rows(("nac_normal", "add", "", 0), ("nac_uniform", "add", "", 0)).assign(
         output=[1.0, 6.0], target=4.0, saturation=[0.0, 0.44]
     )
-    assert claims.untrained(before, cells_of(before)) == (
+    assert titles.untrained(before, cells_of(before)) == (
         "Before training outputs are, by root mean square, from NAC normal 25% to NAC uniform 150% of the targets; "
         "NAC uniform saturates 44% of its weights."
     )
     plane = rows(*[(model, "add", "", 0) for model in ("nac", "nalu") for _ in range(2)])
     plane = plane.assign(error=[0.01, 0.05, 0.01, 0.01], relative=[0.01, 0.02, 0.01, 0.01])  # targets up to 2.5
-    assert claims.plane(plane, cells_of(plane)) == (
+    assert titles.plane(plane, cells_of(plane)) == (
         "Within 1% of the largest target: NALU on 100% of the plane, NAC on 50%."
     )
 
 
 def test_differences_speeds_and_what_can_be_represented_are_counted():
     table = pd.DataFrame({"verdict": ["better", "same", "same"]})
-    assert claims.differences(table) == "Of 3 numbers A is better in 1 and the same in 2."
+    assert titles.differences(table) == "Of 3 numbers A is better in 1 and the same in 2."
     speed = pd.DataFrame({
         "workload": ["nalu", "nalu"], "processor": ["EPYC, 2 cores, AVX2", "H100"], "plain_loop": [100.0, 50.0],
         "replica_steps_per_second": [5e3, 4.5e8], "ratio": [50.0, 9e6],
     })  # fmt: skip
     told = "Up to 450 million replica-steps a second (nalu), × 50 to × 50 the plain loop."
-    assert claims.speed(speed) == told
+    assert titles.speed(speed) == told
     known = [("nac", "add", "yes"), ("nac", "mul", "no"), ("nmu", "add", "no"), ("nmu", "mul", "yes")]
     declared = pd.DataFrame(known, columns=["model", "task", "representable"]).assign(sign="mixed")
-    assert claims.representable(declared) == (
+    assert titles.representable(declared) == (
         "Of 2 models so many can compute, with operands of both signs: a + b 1, a × b 1."
     )
 
@@ -121,7 +121,7 @@ def test_the_title_of_the_headlines_success_is_what_its_summary_holds():
         name: read_table(table_path(HEADLINE, name), columns)
         for name, columns in (("summary", SUMMARY), ("cells", CELLS))
     }
-    told = claims.success(tables["summary"], tables["cells"])
+    told = titles.success(tables["summary"], tables["cells"])
     rates = tables["summary"].query("metric == 'success_rate'")
     counts = rates[rates["value"] >= 0.9].groupby("model").size()
     assert sorted(map(int, re.findall(r" (\d+)(?:,| and|;)", told)), reverse=True) == sorted(counts, reverse=True)

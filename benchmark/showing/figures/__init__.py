@@ -22,7 +22,7 @@ from benchmark.asked.replicas import CELL
 from benchmark.errors import plain, unexpected
 from benchmark.results.shards import replacing
 from benchmark.results.statistics import finite_medians
-from benchmark.showing.figures import claims
+from benchmark.showing.figures import titles
 from benchmark.showing.figures.agreement import agreement, rates_and_scores
 from benchmark.showing.figures.curves import learning_curves
 from benchmark.showing.figures.differences import difference_heatmap
@@ -42,7 +42,6 @@ from benchmark.showing.figures.verdicts import verdict_bars
 from benchmark.showing.names import MODELS, head, label, natural
 
 __all__ = [
-    "claims",
     "difference_heatmap",
     "draw",
     "drawings",
@@ -71,6 +70,7 @@ __all__ = [
     "success_by_setting",
     "success_heatmap",
     "summary",
+    "titles",
     "verdict_bars",
 ]
 Tables = Mapping[str, pd.DataFrame]
@@ -143,61 +143,61 @@ SIDES = ("relative_interpolation", "relative_extrapolation")
 CURVES = ("interpolation", "extrapolation")
 # Of the whole result.
 SUMMARY = Kind(
-    "summary", ("outcomes",), "verdicts and errors", SIDES, lambda tables: tables["outcomes"], summary, claims.summary,
+    "summary", ("outcomes",), "verdicts and errors", SIDES, lambda tables: tables["outcomes"], summary, titles.summary,
 )  # fmt: skip
 SWEEP = Kind(
     "success_by_setting", ("summary",), "success rates and errors by setting", ("value",),
-    lambda tables: several_settings(tables["summary"]).dropna(subset="value"), success_by_setting, claims.sweep,
+    lambda tables: several_settings(tables["summary"]).dropna(subset="value"), success_by_setting, titles.sweep,
 )  # fmt: skip
 KINDS = [
     Kind("opening", ("responses", "outcomes"), "answers", ("median",), opens, opening, opening_claim),
     Kind(
         "agreement", ("comparison",), "rates and scores, ours and published,", ("value", "published"), _agreement,
-        agreement, claims.agreement,
+        agreement, titles.agreement,
     ),
     Kind(
-        "success", ("summary",), "success rates", ("value",), _of("success_rate"), success_heatmap, claims.success,
+        "success", ("summary",), "success rates", ("value",), _of("success_rate"), success_heatmap, titles.success,
     ),
     Kind(
         "verdicts", ("outcomes",), "verdicts", ("verdict",), lambda tables: tables["outcomes"], verdict_bars,
-        claims.verdicts,
+        titles.verdicts,
     ),
-    Kind("error", ("outcomes",), "median relative errors", SIDES, _medians, error_heatmap, claims.error),
+    Kind("error", ("outcomes",), "median relative errors", SIDES, _medians, error_heatmap, titles.error),
     Kind(
-        "horizon", ("summary", "profile"), "horizons", ("value",), _of("horizon"), horizon_heatmap, claims.horizon,
+        "horizon", ("summary", "profile"), "horizons", ("value",), _of("horizon"), horizon_heatmap, titles.horizon,
     ),
     Kind(
         "success_by_range", ("summary",), "success rates by range", ("value",),
-        lambda tables: solved_somewhere(tables["summary"]).dropna(subset="value"), success_by_range, claims.success,
+        lambda tables: solved_somewhere(tables["summary"]).dropna(subset="value"), success_by_range, titles.success,
     ),
     Kind(
         "error_by_distance", ("profile",), "relative errors", ("relative",), lambda tables: tables["profile"],
-        error_by_distance, claims.distance, by_panel=True,
+        error_by_distance, titles.distance, by_panel=True,
     ),
     Kind(
-        "error_by_input", ("profile",), "errors", ("error",), _one_operand, error_by_input, claims.inputs,
+        "error_by_input", ("profile",), "errors", ("error",), _one_operand, error_by_input, titles.inputs,
         by_panel=True,
     ),
     Kind(
         "error_by_input_heatmap", ("profile",), "errors", ("error",), _one_operand, error_by_input_heatmap,
-        claims.inputs, by_panel=True,
+        titles.inputs, by_panel=True,
     ),
     Kind(
         "learning_curves", ("curves",), "errors during training", CURVES, lambda tables: tables["curves"],
-        learning_curves, claims.learning, by_panel=True,
+        learning_curves, titles.learning, by_panel=True,
     ),
     Kind(
         "initialisation", ("initialisation",), "outputs before training", ("output",),
-        lambda tables: _several_starts(tables["initialisation"]), initialisation, claims.untrained,
+        lambda tables: _several_starts(tables["initialisation"]), initialisation, titles.untrained,
     ),
 ]  # fmt: skip
 # Of each task and range by itself.
 BY_PLACE = [
     Kind(
         "responses", ("responses", "outcomes"), "answers", ("median",), lambda tables: tables["responses"], responses,
-        claims.responses,
+        titles.responses,
     ),
-    Kind("plane", ("plane",), "errors", ("error",), lambda tables: tables["plane"], operand_plane, claims.plane),
+    Kind("plane", ("plane",), "errors", ("error",), lambda tables: tables["plane"], operand_plane, titles.plane),
 ]  # fmt: skip
 
 
