@@ -22,7 +22,7 @@ INLINE D before(D v, int count) {  // 0 in other lanes than the first `count`
 }
 INLINE FU counters(unsigned row, unsigned lane) {
     FU c;
-    for (int i = 0; i < WF; i++) c[i] = (row << 20) + lane + i;
+    for (int i = 0; i < WF; i++) c[i] = (row << 20) + lane + placed(i);
     return c;
 }
 INLINE real from_mask(int mask) { return number(M{} + mask)[0]; }

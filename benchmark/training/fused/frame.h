@@ -22,12 +22,11 @@ template <class Each> INLINE void uniform(u64 key, unsigned row, Each each) {
     FU c = counters(row, FIRST % ACROSS), turned = c * 0x9E3779B1u + (unsigned)(key >> 32);
     for (int at = FIRST % ACROSS; at < PADDED; at += ACROSS_BY(WF)) {
         const FU once = mixed(c ^ (unsigned)key);
-        const FI coarse = (FI)mixed(once ^ turned), fine = (FI)(mixed((once + 0x632BE5ABu) ^ turned) >> 12);
+        const FU coarse = mixed(once ^ turned), fine = mixed((once + 0x632BE5ABu) ^ turned);
+        // Their 52 bits follow a one; to take it away, but for a half of the last of them, is exact.
 #pragma GCC unroll 2
-        for (int h = 0; h < WF / WD; h++) {  // these operations are exact
-            const D rest = fma(half(fine, h), all(0x1p-52), all(0x1.0000000000001p-1));
-            each(at + h * WD, fma(half(coarse, h), all(0x1p-32), rest));
-        }
+        for (int h = 0; h < WF / WD; h++)
+            each(at + h * WD, number((DI)(joined(fine, coarse, h) >> 12) ^ 0x3FF8000000000000) - 0x1.fffffffffffffp-1);
         c += (unsigned)ACROSS_BY(WF), turned += (unsigned)ACROSS_BY(WF) * 0x9E3779B1u;
     }
 }

@@ -90,7 +90,8 @@ def source(specification: Specification, device: str = "cpu", machine: Machine |
     size, columns = sum(step.parameters.sizes), 2 + len(step.terms)
     padded = protocol.batch + -protocol.batch % 16
     threads = 16 if machine.sums else min(padded, WIDEST) * (2 if problem.inputs >= MANY else 1)
-    row = padded + 16 * (threads > 16)  # so that a warp's two sums read from different banks
+    # Rows a power of two apart fall into few sets of the first-level cache, and a warp's two sums into the same banks.
+    row = padded + 16 * (device == "cpu" or threads > 16)
     data = problem.inputs + outputs + step.network.noise_rows
     sizes = {
         "INPUTS": problem.inputs, "OUTPUTS": outputs, "BATCH": protocol.batch, "PADDED": padded,

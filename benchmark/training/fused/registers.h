@@ -27,9 +27,9 @@ typedef float F __attribute__((vector_size(BYTES)));
 typedef double D __attribute__((vector_size(BYTES)));
 typedef int FI __attribute__((vector_size(BYTES)));        // as wide as F: masks (0 or -1) and bits
 typedef long long DI __attribute__((vector_size(BYTES)));  // as wide as D
-typedef float HF __attribute__((vector_size(BYTES / 2)));  // as many floats as D has doubles
 typedef unsigned FU __attribute__((vector_size(BYTES)));
-typedef int HI __attribute__((vector_size(BYTES / 2)));    // as many integers as D has doubles
+typedef unsigned long long DU __attribute__((vector_size(BYTES)));
+typedef float HF __attribute__((vector_size(BYTES / 2)));  // as many floats as D has doubles
 enum { WF = BYTES / 4, WD = BYTES / 8 };
 
 INLINE F all(float v) { return v - F{}; }
@@ -55,16 +55,19 @@ template <class R, class I> INLINE R shuffled(R a, R b, I from) {  // lanes of a
 #if defined(__clang__) && __clang_major__ >= 19
 INLINE F fma(F a, F b, F c) { return __builtin_elementwise_fma(a, b, c); }
 INLINE D fma(D a, D b, D c) { return __builtin_elementwise_fma(a, b, c); }
+INLINE D widened(HF v) { return __builtin_convertvector(v, D); }
 INLINE F root(F v) { return __builtin_elementwise_sqrt(v); }
 INLINE D root(D v) { return __builtin_elementwise_sqrt(v); }
 #elif defined(__AVX512F__) && !defined(__clang__)
 INLINE F fma(F a, F b, F c) { return __builtin_ia32_vfmaddps512_mask(a, b, c, -1, 4); }
 INLINE D fma(D a, D b, D c) { return __builtin_ia32_vfmaddpd512_mask(a, b, c, -1, 4); }
+INLINE D widened(HF v) { return __builtin_ia32_cvtps2pd512_mask(v, D{}, -1, 4); }
 INLINE F root(F v) { return __builtin_ia32_sqrtps512_mask(v, v, -1, 4); }
 INLINE D root(D v) { return __builtin_ia32_sqrtpd512_mask(v, v, -1, 4); }
 #elif defined(__AVX2__) && !defined(__clang__)
 INLINE F fma(F a, F b, F c) { return __builtin_ia32_vfmaddps256(a, b, c); }
 INLINE D fma(D a, D b, D c) { return __builtin_ia32_vfmaddpd256(a, b, c); }
+INLINE D widened(HF v) { return __builtin_ia32_cvtps2pd256(v); }
 INLINE F root(F v) { return __builtin_ia32_sqrtps256(v); }
 INLINE D root(D v) { return __builtin_ia32_sqrtpd256(v); }
 #else
@@ -78,6 +81,7 @@ INLINE D fma(D a, D b, D c) {
     for (int i = 0; i < WD; i++) r[i] = __builtin_fma(a[i], b[i], c[i]);
     return r;
 }
+INLINE D widened(HF v) { return __builtin_convertvector(v, D); }
 INLINE F root(F v) {
     F r;
     for (int i = 0; i < WF; i++) r[i] = __builtin_sqrtf(v[i]);
@@ -102,18 +106,20 @@ INLINE bool any(DI mask) {
 INLINE D half(F v, int which) {
     HF halves[2];
     __builtin_memcpy(halves, &v, sizeof v);
-    return __builtin_convertvector(halves[which], D);
-}
-INLINE D half(FI v, int which) {
-    HI halves[2];
-    __builtin_memcpy(halves, &v, sizeof v);
-    return __builtin_convertvector(halves[which], D);
+    return widened(halves[which]);
 }
 INLINE F narrow(D low, D high) {
     HF halves[2] = {__builtin_convertvector(low, HF), __builtin_convertvector(high, HF)};
     F v;
     __builtin_memcpy(&v, halves, sizeof v);
     return v;
+}
+// The low and high words of half as many lanes, put together; `placed` tells which number's words a lane holds for that.
+INLINE int placed(int lane) { return lane % 4 / 2 * WD + lane / 4 * 2 + lane % 2; }
+INLINE DU joined(FU low, FU high, int which) {
+    FI from;
+    for (int i = 0; i < WF; i++) from[i] = i / 4 * 4 + 2 * which + i % 4 / 2 + i % 2 * WF;
+    return (DU)shuffled(low, high, from);
 }
 template <class Function, class... X> INLINE F as_doubles(Function f, X... x) {
     return narrow(f(half(x, 0)...), f(half(x, 1)...));
@@ -128,7 +134,7 @@ INLINE D wide(const double* from) {
 INLINE D wide(const float* from) {
     HF v;
     __builtin_memcpy(&v, from, sizeof v);
-    return __builtin_convertvector(v, D);
+    return widened(v);
 }
 INLINE void put(double* to, D v) { __builtin_memcpy(to, &v, sizeof v); }
 INLINE void put(float* to, D v) {

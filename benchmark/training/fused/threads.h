@@ -19,6 +19,7 @@ typedef double D;
 typedef int FI;
 typedef long long DI;
 typedef unsigned FU;
+typedef unsigned long long DU;
 enum { WF = 1, WD = 1 };
 
 INLINE F all(float v) { return v; }
@@ -33,7 +34,7 @@ INLINE bool any(DI mask) { return mask; }
 
 INLINE F root(F v) { return __fsqrt_rn(v); }
 INLINE D root(D v) { return __dsqrt_rn(v); }
-INLINE D half(FI v, int) { return v; }
+INLINE DU joined(FU low, FU high, int) { return (DU)high << 32 | low; }
 
 INLINE long long* lanes_of(DI& v) { return &v; }
 INLINE double* lanes_of(D& v) { return &v; }

@@ -166,12 +166,12 @@ def test_inputs_and_targets_are_torchs_to_the_last_bit(quick, range_, overrides,
     replicas = quick(
         ["nac"], ["sub"], [range_], [*overrides, f"protocol.dtype={dtype}", "protocol.batch=40"]
     ).replicas()
-    run, steps, padded = Fused(replicas, torch.device("cpu")), 4, 48
+    run, steps, row = Fused(replicas, torch.device("cpu")), 4, 48 + 16
     library = built(source(replicas[0].cell.specification).text + DRAWN)
     x, t = Batches(replicas, run.dtype, torch.device("cpu"))(5, steps)
     for step, r in itertools.product(range(steps), range(len(replicas))):
-        own = torch.zeros((x.shape[2] + 1) * padded + 16, dtype=run.dtype)
-        own = own[-own.data_ptr() % 64 // own.itemsize :][: (x.shape[2] + 1) * padded].view(-1, padded)
+        own = torch.zeros((x.shape[2] + 1) * row + 16, dtype=run.dtype)
+        own = own[-own.data_ptr() % 64 // own.itemsize :][: (x.shape[2] + 1) * row].view(-1, row)
         places = [ctypes.c_void_p(part.data_ptr()) for part in (own, own[-1])]
         library.drawn(ctypes.byref(run.plan), ctypes.c_long(r), ctypes.c_long(5 + step), *places)
         assert torch.equal(own[:-1, :40], x[step, r])
