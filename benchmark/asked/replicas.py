@@ -10,7 +10,7 @@ from benchmark.asked.classes import source
 from benchmark.asked.models import Model
 from benchmark.asked.protocol import Protocol
 from benchmark.asked.ranges import Grid, Ranges
-from benchmark.asked.tasks import FORMULAS, Problem, Task, pose
+from benchmark.asked.tasks import Problem, Task, pose, together
 
 SEMANTICS = 2  # raised whenever the same configuration would give other numbers
 UNDECISIVE = ("seeds", "first_seed", "models", "tasks", "variants")  # of a protocol
@@ -143,6 +143,6 @@ def architecture(replica: Replica) -> tuple:
     """What replicas that train in one tile have in common."""
     cell, problem = replica.cell, replica.cell.specification.problem
     grid = isinstance(problem.interpolation, Grid) or isinstance(problem.extrapolation, Grid)
-    formula = problem.operation if problem.operation in FORMULAS else ""
-    form = cell.specification.trained, problem.inputs, problem.subsets, cell.range if grid else "", formula
+    operations = tuple(together(problem.operation))
+    form = cell.specification.trained, problem.inputs, problem.subsets, cell.range if grid else "", operations
     return cell.model, cell.protocol, cell.overrides, *form

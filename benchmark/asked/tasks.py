@@ -100,8 +100,12 @@ EVERY = OPERATIONS | FORMULAS
 
 
 def together(name: str) -> list[str]:
-    """What one program computes: all operations, or a formula alone."""
-    return [name] if name in FORMULAS else list(OPERATIONS)
+    """What one program computes: all operations, or formulas of as many operands; several outputs at once alone."""
+    if name not in FORMULAS:
+        return list(OPERATIONS)
+    own = FORMULAS[name]
+    alike = [other for other, it in FORMULAS.items() if it.operands == own.operands and not it.parts]
+    return [name] if own.parts else alike
 
 
 def outputs_of(name: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import os
 import platform
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,7 @@ COMPILERS = ("g++", "clang++")
 # No product and sum is contracted unless the text says so, or bits would depend on the compiler.
 FLAGS = ("-std=c++17", "-O2", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared", "-w")
 LEVELS = {"AVX512": ("-march=x86-64-v4", "-mprefer-vector-width=512"), "AVX2": ("-march=x86-64-v3",)}
-PATIENCE = 600.0  # seconds for a compiler, or for another process that compiles the same
+PATIENCE = 1800.0  # seconds for a compiler, or for another process that compiles the same
 ABANDONED = 3600.0  # seconds after which an unfinished file's maker is dead
 FULL = ("No space left on device", "Disk quota exceeded", "Read-only file system")
 VAGUE = ("ld returned", "linker command failed")  # what the compiler says after the linker's own line
@@ -177,23 +178,39 @@ def _told(command: list[str], source: str = "", making: str | None = None) -> st
     """
     environment = {**os.environ, "LC_ALL": "C"} | ({"TMPDIR": making} if making else {})
     try:
-        done = subprocess.run(
-            command, input=source, capture_output=True, encoding="utf-8", errors="replace", timeout=PATIENCE,
-            env=environment,
-        )  # fmt: skip
+        code, printed, said = _ran(command, source, environment)
     except OSError as error:
         reason = error.strerror or str(error)
     except subprocess.TimeoutExpired:
         reason = f"it does not end within {PATIENCE:.0f} s"
     else:
-        if not done.returncode:
-            return done.stdout
-        said = done.stderr or done.stdout
+        if not code:
+            return printed
+        said = said or printed
         full = [line for line in said.splitlines() if any(text in line for text in FULL)]
         if full and making:
             raise OSError(full[0])
-        reason = first_error(said) or f"it ended with code {done.returncode}"
+        reason = first_error(said) or f"it ended with code {code}"
     raise CannotBuild(f"the C++ compiler {command[0]} does not work: {reason}")
+
+
+def _ran(command: list[str], source: str, environment: dict[str, str]) -> tuple[int, str, str]:
+    """(code, output, complaints) of a command; if it takes too long or we are interrupted, nothing of it is left.
+
+    What is called is a driver, whose own death would leave the compiler proper at work.
+    """
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, encoding="utf-8", errors="replace", env=environment,
+        start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            printed, said = process.communicate(source, timeout=PATIENCE)
+        except BaseException:
+            with suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return process.returncode, printed, said
 
 
 def first_error(said: str) -> str:

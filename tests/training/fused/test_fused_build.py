@@ -357,9 +357,16 @@ def test_a_file_that_is_no_program_is_no_compiler(compiler):
 def test_a_compiler_that_is_removed_or_never_ends_does_not_work(compiler, monkeypatch):
     path = compiler("exec sleep 60", version='rm "$0"')
     assert refusal() == f"the C++ compiler {path} does not work: No such file or directory"
-    path = compiler("exec sleep 60", name="slow")
+    # A driver that waits for the compiler proper: neither is left.
+    path = compiler('sleep 60 & echo $! > "$0.proper"; wait', name="slow")
     monkeypatch.setattr(build, "PATIENCE", 0.3)
     assert refusal().startswith(f"the C++ compiler {path} does not work: it does not end within")
+    states = ["ps", "-o", "stat=", "-p", Path(f"{path}.proper").read_text().strip()]
+    alive = lambda: subprocess.run(states, capture_output=True, text=True).stdout[:1] not in ("", "Z")
+    patience = time.monotonic() + 5
+    while alive() and time.monotonic() < patience:
+        time.sleep(0.05)
+    assert not alive()
 
 
 def test_what_is_no_library_is_not_kept(compiler, cache, temporary):
