@@ -54,7 +54,7 @@ class Rows(Unit):
         if name == "l1":
             sums = [p.abs().sum(self.dims[key]) for key, p in self.module.named_parameters()]
             return torch.stack(sums).sum(0)
-        return super().regularizer(name)
+        raise ValueError(f"{type(self.module).__name__} has no regularizer {name!r}: of an ordinary module there is l1")
 
     def initial(self, draw: Draw) -> dict[str, Tensor]:
         """What the module's constructor draws, one seed of torch's, numpy's and Python's generators a replica."""

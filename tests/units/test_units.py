@@ -926,6 +926,11 @@ def test_a_row_wise_module_starts_as_its_constructor_draws_it_by_the_replicas_ow
     assert together["module.layers.0.weight"].abs().max() <= 1 / math.sqrt(3)
 
 
+def test_a_row_wise_module_is_named_where_it_lacks_a_regularizer():
+    with pytest.raises(ValueError, match=r"^Net has no regularizer 'sparsity': of an ordinary module there is l1$"):
+        Rows(3, 2, module=Net).regularizer("sparsity")
+
+
 def test_a_row_wise_module_with_buffers_is_refused():
     with pytest.raises(ValueError, match="buffers"):
         Rows(3, 2, module=Net, buffered=True)
