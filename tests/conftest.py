@@ -43,7 +43,7 @@ needs_compiler = pytest.mark.skipif(not works(), reason="needs a C++ compiler")
 def quickly_compiled():
     """Programs are optimised less, which takes the compiler less time and changes no bit (test_fused shows it)."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "FLAGS", tuple("-O1" if flag == "-O2" else flag for flag in build.FLAGS))
+        patch.setattr(build, "FLAGS", tuple("-Og" if flag == "-O2" else flag for flag in build.FLAGS))
         yield
 
 
@@ -81,6 +81,14 @@ def sketched():
     """Figures are not drawn, which is faster; how they look is of test_figures."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("benchmark.showing.figures.save", sketch)
+        yield
+
+
+@pytest.fixture(scope="module")
+def few_points():
+    """At each distance errors are profiled at a few points, which is faster; what they are is of test_data."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("benchmark.asked.data.PROFILE_POINTS", 4)
         yield
 
 

@@ -299,11 +299,11 @@ def profile_points(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     high = np.minimum(middle[:, None, None] + away, extent[:, 1:, None])
     points = low + (high - low) * u
     corners = [(i, side) for i in range(problem.inputs) for side in (0, 1)]
+    turn = np.arange(PROFILE_POINTS)
     for k, distance in enumerate(x):
-        reaching = [(i, side) for i, side in corners if reach[i, side] >= distance * (1 - 1e-12)]
-        for j in range(PROFILE_POINTS):
-            i, side = reaching[j % len(reaching)]
-            points[i, k, j] = middle[i] + (2 * side - 1) * distance * half[i]
+        reaching = np.array([corner for corner in corners if reach[corner] >= distance * (1 - 1e-12)])
+        i, side = reaching[turn % len(reaching)].T
+        points[i, k, turn] = middle[i] + (2 * side - 1) * distance * half[i]
     return x, _clear_of_zero(points.reshape(problem.inputs, -1), problem)
 
 

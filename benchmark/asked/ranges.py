@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -111,18 +111,23 @@ class Distribution:
         """E |x|^power; inf where it does not exist."""
         if power <= -1 and any(low <= 0 <= high for low, high in self.intervals):
             return math.inf
-        pieces = self.pieces()
-        if self.law == "uniform":
-            means = [_mean_power(piece.low, piece.high, power) for piece in pieces]
-        else:
-            from scipy import integrate  # which takes a second to load, and few ranges need it
+        return _moment(self, power)
 
-            value = lambda p, sign: abs(self.quantile(p, sign)) ** power
-            means = [
-                integrate.quad(value, piece.low, piece.high, (piece.sign,), limit=200)[0] / (piece.high - piece.low)
-                for piece in pieces
-            ]
-        return float(np.dot([piece.width for piece in pieces], means))
+
+@cache  # an integral takes a tenth of a second, and every tile of a range asks for the same ones
+def _moment(where: Distribution, power: float) -> float:
+    pieces = where.pieces()
+    if where.law == "uniform":
+        means = [_mean_power(piece.low, piece.high, power) for piece in pieces]
+    else:
+        from scipy import integrate  # which takes a second to load, and few ranges need it
+
+        value = lambda p, sign: abs(where.quantile(p, sign)) ** power
+        means = [
+            integrate.quad(value, piece.low, piece.high, (piece.sign,), limit=200)[0] / (piece.high - piece.low)
+            for piece in pieces
+        ]
+    return float(np.dot([piece.width for piece in pieces], means))
 
 
 def standard_quantile(law: str, p: np.ndarray | float, sign: np.ndarray | float) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from functools import cache
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
@@ -17,17 +17,14 @@ from benchmark.errors import UsageError
 from benchmark.training.engine import train
 from benchmark.training.tiles import tiles
 
+pytestmark = pytest.mark.usefixtures("few_points")
 ARITHMETIC = ["add", "sub", "mul", "div", "square", "sqrt"]
 
 
-def trained(request):
-    """One step of one seed of as many cells as show every model, task and range, in as few tiles as can be."""
-    replicas, seen = [], set()
-    for cell in request.cells:
-        shown = {*enumerate((cell.model, cell.task, cell.range))}
-        if seen >= shown:
-            continue
-        seen |= shown
+def trained(cells):
+    """One step of one seed of each of these cells, in as few tiles as can be."""
+    replicas = []
+    for cell in cells:
         protocol = dataclasses.replace(
             cell.specification.protocol,
             steps=1,
@@ -39,7 +36,16 @@ def trained(request):
         replicas.append(Replica(quick, 0))
     for tile, _ in tiles(replicas, Engine(mode="eager"), 1):
         train(tile, Engine())
-    return request
+
+
+def showing(cells):
+    """As many of these cells as show every model, task and range."""
+    seen = set()
+    for cell in cells:
+        shown = {*enumerate((cell.model, cell.task, cell.range))}
+        if not seen >= shown:
+            seen |= shown
+            yield cell
 
 
 def test_the_options_are_those_of_the_design():
@@ -60,21 +66,41 @@ def test_every_group_of_models_composes(name, count):  # that each model does an
     assert len(names) == count and names <= set(choices_of("model")) - {name}
 
 
-@pytest.mark.parametrize("name", choices_of("task"))
-def test_every_task_composes_and_trains(name):
-    request = trained(compose(["linear"], [name]))
-    assert {cell.task for cell in request.cells} == ({name} if name != "arithmetic" else set(ARITHMETIC))
+def test_every_task_composes_and_trains():
+    names = choices_of("task")
+    cells = compose(["linear"], [name for name in names if name != "arithmetic"]).cells
+    assert {cell.task for cell in cells} == set(names) - {"arithmetic"}
+    assert {cell.task for cell in compose(["linear"], ["arithmetic"]).cells} == set(ARITHMETIC)
+    trained(cells)
 
 
-@pytest.mark.parametrize("name", [name for name in choices_of("range") if not name.startswith(("figure1", "tutorial"))])
-def test_every_range_composes_and_trains(name):
-    of_operands = "_by_" in name or name == "mistry2022_signs"
-    tasks, close = ["add", "div"] + ["identity"] * (not of_operands), ["task.div.margin=0"] * name.startswith("small")
-    if name == "heim2020":  # whose grid keeps a divisor from 0
-        tasks, close = ["heim_simple"], ["task.heim_simple.margin=0"]
-    request = trained(compose(["linear"], tasks, [name], overrides=close))
-    sizes = {"mistry2022": 9, "mistry2022_signs": 5, "madsen2020": 7, "schloer2020": 7, "small": 9}
-    assert len({cell.range for cell in request.cells}) == sizes.get(name, 1)
+PRESETS = {"mistry2022": 9, "mistry2022_signs": 5, "madsen2020": 7, "schloer2020": 7, "small": 9}
+OTHERS = {*PRESETS, "figure1_integers", "figure1_uniform", "tutorial"}  # those of one experiment
+RANGES = [name for name in choices_of("range") if name not in OTHERS]
+OF_OPERANDS = [name for name in RANGES if "_by_" in name]
+SMALL = [name for name in RANGES if name.startswith("small")]
+
+
+@pytest.mark.parametrize(
+    ("names", "tasks", "overrides"),
+    [
+        (sorted({*RANGES} - {*OF_OPERANDS, *SMALL, "heim2020"}), ["add", "div", "identity"], []),
+        (OF_OPERANDS, ["add", "div"], []),
+        (SMALL, ["add", "div", "identity"], ["task.div.margin=0"]),
+        (["heim2020"], ["heim_simple"], ["task.heim_simple.margin=0"]),  # whose grid keeps a divisor from 0
+    ],
+    ids=["usual", "of operands", "small", "heim2020"],
+)
+def test_every_range_composes_and_trains(names, tasks, overrides):
+    cells = compose(["linear"], tasks, names, overrides=overrides).cells
+    assert {(cell.task, cell.range) for cell in cells} == {*product(tasks, names)}
+    trained(cells)
+
+
+@pytest.mark.parametrize(("name", "size"), PRESETS.items())
+def test_a_preset_is_as_many_of_these_ranges_as_were_published(name, size):
+    ranges = {cell.range for cell in compose(["linear"], ["add"], [name]).cells}
+    assert len(ranges) == size and ranges <= {*RANGES}
 
 
 def test_an_experiment_can_be_narrowed_to_tasks_that_it_leaves_as_they_are():
@@ -105,7 +131,8 @@ OF_THE_DEFAULT_PROTOCOL = {"headline", "initialisation", "learning_rate"}
 
 @pytest.mark.parametrize("name", choices_of("experiment"))
 def test_every_experiment_composes_and_trains_under_its_own_protocol(name):
-    request = trained(of_experiment(name))
+    request = of_experiment(name)
+    trained(showing(request.cells))
     assert request.told == []
     assert request.results == Path(f"results/{name}").absolute()
     has_budgets = f"{name}/paper" in choices_of("protocol")

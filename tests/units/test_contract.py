@@ -21,15 +21,16 @@ from benchmark.asked.tasks import OPERATIONS
 from benchmark.training.engine import Measured, train
 from benchmark.training.networks import build, representable
 from benchmark.training.steps import Parameters, of_parameters
-from benchmark.units import Impossible
+from benchmark.units import Dense, Impossible
 
+pytestmark = pytest.mark.usefixtures("few_points")
 MODELS = [
     name
     for name in choices_of("model")
     if re.match(rf"# @package model\.{name}\n", (CONF / "model" / f"{name}.yaml").read_text(encoding="utf-8"))
 ]
 # MLPs differ by their activation alone: two whose activation has none of its own stand for the others, of which
-# `test_units` has the values; all are trained, fused and eagerly.
+# `test_units` has the values; all are trained eagerly, and their activations fused.
 ALIKE = {name for name in MODELS if name.startswith("mlp_")} - {"mlp_tanh", "mlp_relu", "mlp_prelu", "mlp_rational"}
 DISTINCT = [name for name in MODELS if name not in ALIKE]
 TASKS = sorted(OPERATIONS)
@@ -384,18 +385,33 @@ def test_a_replicas_numbers_are_the_same_bit_for_bit_alone_and_among_others(mode
             assert np.array_equal(a[0], b[17]), field.name
 
 
+class EachItsOwn(Dense):
+    """A layer whose rows have the activations of those MLPs that others stand for, one each."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__(inputs, outputs)
+        options = [cell(model).specification.model.hidden_options for model in sorted(ALIKE)]
+        self.activations = [Dense(inputs, 1, **own).activate for own in options]
+
+    def activate(self, z):
+        rows = zip(self.activations, z.split(1, -2), strict=True)
+        return torch.cat([activate(row) for activate, row in rows], -2)
+
+
 @needs_compiler
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", [*DISTINCT, EachItsOwn.__name__])
 def test_a_fused_program_trains_what_torch_does(model):
-    usual = cell(model, "mul").specification
-    protocol = dataclasses.replace(usual.protocol, steps=100, evaluate_every=50, batch=24)
-    # One hidden layer has all that three have, and is compiled in a fraction of the time.
+    like = cell("mlp_relu" if model == EachItsOwn.__name__ else model, "mul")
+    usual = like.specification
+    protocol = dataclasses.replace(usual.protocol, steps=50, evaluate_every=25, batch=24)
     recipe = dataclasses.replace(usual.model.recipe, rows=None)
+    # One hidden layer has all that three have, and is compiled in a fraction of the time.
     kind = dataclasses.replace(usual.model, hidden=[3] if usual.model.hidden else [], recipe=recipe)
+    if model == EachItsOwn.__name__:
+        own = {"hidden": [len(ALIKE)], "hidden_unit": f"{__name__}.{model}", "hidden_options": {}}
+        kind = dataclasses.replace(kind, **own)
     specification = dataclasses.replace(usual, protocol=protocol, model=kind)
-    replicas = [
-        Replica(dataclasses.replace(cell(model, "mul"), specification=specification), seed) for seed in range(8)
-    ]
+    replicas = [Replica(dataclasses.replace(like, specification=specification), seed) for seed in range(8)]
     fused, eager = (train(replicas, Engine(mode=mode)) for mode in ("compiled", "eager"))
     assert (fused.engine, eager.engine) == ("compiled", "eager")
     apart = np.zeros(len(replicas))
