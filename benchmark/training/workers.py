@@ -178,7 +178,8 @@ class Pool:
 def in_the_way() -> tuple[str, str] | None:
     """(name, file) of what a worker would import instead of a module that was imported here; None if nothing.
 
-    A user's `benchmark.py`, say, in the directory where he stands.
+    A user's `benchmark.py`, say, in the directory where he stands. Where two installed packages bring a module of one
+    name along, as Jupyter's debugger and omegaconf do, that is theirs to know.
     """
     path = [entry or ORIGINAL_DIR for entry in sys.path]
     for name, module in list(sys.modules.items()):
@@ -186,8 +187,10 @@ def in_the_way() -> tuple[str, str] | None:
         if "." in name or name == "__main__" or not own or not os.path.isfile(own):
             continue
         found = PathFinder.find_spec(name, path)
-        if found and found.origin and os.path.isfile(found.origin) and not os.path.samefile(found.origin, own):
-            return name, found.origin
+        other = (found and found.origin) or ""
+        installed = {"site-packages", "dist-packages"} & set(Path(other).parts)  # the latter by Debian's own Python
+        if not installed and os.path.isfile(other) and not os.path.samefile(other, own):
+            return name, other
     return None
 
 

@@ -1,6 +1,8 @@
 """A notebook shows what was found, figures and a bar of its own below its cells; elsewhere it is said what to do."""
 
+import re
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -67,3 +69,9 @@ def test_the_bar_is_the_notebooks_own_in_a_kernel_and_the_terminals_elsewhere(ke
     assert notebook.bar(7, False).disable
     monkeypatch.delitem(sys.modules, "IPython")
     assert isinstance(notebook.bar(7, True), tqdm)
+
+
+def test_the_notebook_that_is_shipped_writes_among_a_users_results_not_into_the_package():
+    shipped = Path(notebook.__file__).parent.parent / "notebook.ipynb"
+    (folder,) = re.findall(r'results=\\"(.+?)\\"', shipped.read_text(encoding="utf-8"))
+    assert (shipped.parent / folder).resolve().parent == shipped.parent.parent / "results"

@@ -1,5 +1,6 @@
 """Tiles go to workers so that architectures are compiled side by side."""
 
+import importlib
 import multiprocessing
 import sys
 from multiprocessing.context import SpawnContext
@@ -9,7 +10,7 @@ import pytest
 from benchmark.asked.protocol import Engine
 from benchmark.errors import UsageError
 from benchmark.training.tiles import FUSED_TILE, LEAST, _size
-from benchmark.training.workers import Pool, _check_code, _choose
+from benchmark.training.workers import Pool, _check_code, _choose, in_the_way
 
 
 def test_a_worker_goes_on_with_its_architecture_then_takes_a_new_one_then_helps(quick):
@@ -56,6 +57,16 @@ def test_what_workers_would_import_instead_of_the_right_module_is_named(tmp_path
     with pytest.raises(UsageError, match=rf"{name}.* takes the place of {name}, which training needs"):
         Pool(2, tmp_path / "results")
     assert not (tmp_path / "results").exists()
+
+
+def test_of_two_installed_modules_of_one_name_none_is_in_the_way(tmp_path, monkeypatch):
+    for place in ("debugger", "site-packages"):
+        (tmp_path / place / "plugins_of_both").mkdir(parents=True)
+        (tmp_path / place / "plugins_of_both" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path / "debugger")
+    monkeypatch.setitem(sys.modules, "plugins_of_both", importlib.import_module("plugins_of_both"))
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "site-packages"), *sys.path[1:]])
+    assert in_the_way() is None
 
 
 def test_a_worker_starts_by_a_method_it_knows_whatever_this_process_was_started_by(monkeypatch, tmp_path):

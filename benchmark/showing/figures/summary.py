@@ -55,6 +55,7 @@ def _page(outcomes: pd.DataFrame, colors: dict[str, str]) -> Figure:
             left.plot(x, y, color=colors[name], linestyle=dash, linewidth=1.3)
         ends[name] = float(y[-1])
     log_axis(left, share, "x")
+    left.set_xticks([1e-6, 1e-4, 1e-2, 1.0])  # matplotlib below 3.11 would take every power, which overlap
     left.set(xlim=ENDS, ylim=(0, 1.02), title="as near to the truth as this, or nearer")
     left.set(xlabel="relative error", ylabel="share of the networks")
     left.yaxis.set_major_formatter(PercentFormatter(1))
