@@ -104,11 +104,12 @@ def bootstrap(samples: Sequence[np.ndarray], cell: tuple[str, ...]) -> tuple[np.
     parts = []
     for begin in range(0, RESAMPLES // BATCH, at_once):
         batches = range(begin, min(begin + at_once, RESAMPLES // BATCH))
-        draws = [[rng.integers(0, size, (BATCH, size)) for size in sizes] for _ in batches]
-        medians = [
-            _medians(np.atleast_2d(sample), np.concatenate(own))
-            for sample, own in zip(samples, zip(*draws, strict=True), strict=True)
-        ]
+        if len(sizes) == 1:
+            drawn = [rng.integers(0, sizes[0], (BATCH * len(batches), sizes[0]))]
+        else:
+            turns = [[rng.integers(0, size, (BATCH, size)) for size in sizes] for _ in batches]
+            drawn = [np.concatenate(own) for own in zip(*turns, strict=True)]
+        medians = [_medians(np.atleast_2d(sample), own) for sample, own in zip(samples, drawn, strict=True)]
         parts.append(medians[0] if len(medians) == 1 else minus(*medians))
     distribution = np.concatenate(parts, axis=-1)
     ends = math.floor(0.025 * (RESAMPLES - 1)), math.ceil(0.975 * (RESAMPLES - 1))
@@ -124,9 +125,9 @@ def _medians(values: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     It is the value at which as many are drawn as half a resample has, counted upwards from the lowest.
     """
     resamples, seeds = drawn.shape
-    places = drawn + np.arange(resamples)[:, None] * seeds
-    counts = np.bincount(places.ravel(), minlength=drawn.size).reshape(resamples, seeds).T
-    counts = counts.astype(np.min_scalar_type(-seeds - 1), order="C")  # the narrower, the faster
+    places = drawn * resamples + np.arange(resamples)[:, None]
+    counts = np.bincount(places.ravel(), minlength=drawn.size).reshape(seeds, resamples)
+    counts = counts.astype(np.min_scalar_type(-seeds - 1))  # the narrower, the faster
     order = np.argsort(values, axis=-1)
     ordered = np.take_along_axis(values, order, -1)
     middles = sorted({(seeds + 1) // 2, seeds // 2 + 1})  # two of an even number
@@ -174,7 +175,7 @@ def gamma_mean(count: int, mean: float, mean_log: float) -> Interval:
         """The log-likelihood a value, up to a constant, at the mean `ratio` · mean and its best shape."""
         # The best shape solves log α - ψ(α) = s; both ends of the bracket follow from 1/2α < log α - ψ(α) < 1/α.
         s = 1 / ratio - 1 + math.log(ratio) - mean_log
-        shape = optimize.brentq(lambda a: math.log(a) - special.digamma(a) - s, 0.4 / s, 1.1 / s, rtol=1e-14)
+        shape = optimize.brentq(lambda a: math.log(a) - float(special.digamma(a)) - s, 0.4 / s, 1.1 / s, rtol=1e-14)
         return float(shape * (math.log(shape) - s - 1) - special.gammaln(shape))
 
     top = profile(1.0)
@@ -206,23 +207,27 @@ def beta_mean(count: int, mean_log: float, mean_log_complement: float) -> Interv
     @cache
     def profile(logit: float) -> float:
         """The log-likelihood a value at the mean of this logit and the best concentration."""
-        mean, complement = special.expit(logit), special.expit(-logit)
+        mean, complement = float(special.expit(logit)), float(special.expit(-logit))
 
         def loss(log_concentration: float) -> float:
             a, b = math.exp(log_concentration) * mean, math.exp(log_concentration) * complement
-            return special.betaln(a, b) - (a - 1) * mean_log - (b - 1) * mean_log_complement
+            return float(special.betaln(a, b)) - (a - 1) * mean_log - (b - 1) * mean_log_complement
 
-        best = optimize.minimize_scalar(loss, bounds=(-60.0, 60.0), method="bounded", options={"xatol": 1e-10})
-        return -float(best.fun)
+        return -_least(loss, -60.0, 60.0)[1]
 
     # Jensen: the mean lies above the geometric mean, and its complement above the geometric mean of complements.
     of_complement = lambda log: math.log(-math.expm1(log))
     bounds = mean_log - of_complement(mean_log), of_complement(mean_log_complement) - mean_log_complement
-    best = optimize.minimize_scalar(lambda z: -profile(z), bounds=bounds, method="bounded", options={"xatol": 1e-10})
-    top = -float(best.fun)
-    outside = lambda z: count * (top - profile(z)) - HALF_DROP
-    low, high = (_root(outside, sign / math.sqrt(count), best.x) for sign in (-1, 1))
-    return tuple(float(special.expit(z)) for z in (best.x, low, high))  # type: ignore[return-value]
+    best, loss = _least(lambda z: -profile(z), *bounds)
+    outside = lambda z: count * (-loss - profile(z)) - HALF_DROP
+    low, high = (_root(outside, sign / math.sqrt(count), best) for sign in (-1, 1))
+    return tuple(float(special.expit(z)) for z in (best, low, high))  # type: ignore[return-value]
+
+
+def _least(loss: Callable[[float], float], low: float, high: float) -> tuple[float, float]:
+    """Where between these ends a function is least, and what it is there."""
+    place, value, *_ = optimize.fminbound(loss, low, high, xtol=1e-10, full_output=True)
+    return float(place), float(value)
 
 
 def _root(outside: Callable[[float], float], stride: float, start: float = 0.0) -> float:

@@ -5,6 +5,7 @@ killed at any moment leaves whole files or none.
 """
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.lib.format import read_array
 
 from benchmark.asked.protocol import Engine
 from benchmark.asked.replicas import CELL, SEMANTICS, Replica
@@ -123,17 +125,18 @@ def read(path: Path, form: str = FORMAT) -> Shard:
     advice = "move it away and run again: what is missing is trained anew"
     try:
         with path.open("rb") as file:
-            sizes = {entry.filename: entry.file_size for entry in zipfile.ZipFile(file).infolist()}
+            archive = zipfile.ZipFile(file)
+            sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
             if (size := sum(sizes.values())) > LARGEST or sizes.get("meta.npy", 0) > LARGEST_META:
                 raise ValueError(f"it would unpack to {size:,} bytes")
-            file.seek(0)
-            with np.load(file, allow_pickle=False) as archive:
-                meta = json.loads(str(archive["meta"]))
-                if not isinstance(meta, dict) or meta.get("format") != form:
-                    raise UsageError(f"{path} is no shard of this version of the benchmark; {advice}")
-                arrays = {name: archive[name] for name in archive.files if name != "meta"}
-                if form == FORMAT and "output_error" not in arrays:  # from before tasks had several outputs
-                    arrays["output_error"] = np.zeros((len(meta["replicas"]), 0))
+            # What `numpy.load` does, which reads the directory again, and each array piece by piece.
+            array = lambda name: read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
+            meta = json.loads(str(array("meta.npy")))
+            if not isinstance(meta, dict) or meta.get("format") != form:
+                raise UsageError(f"{path} is no shard of this version of the benchmark; {advice}")
+            arrays = {name.removesuffix(".npy"): array(name) for name in sizes if name != "meta.npy"}
+            if form == FORMAT and "output_error" not in arrays:  # from before tasks had several outputs
+                arrays["output_error"] = np.zeros((len(meta["replicas"]), 0))
         shard = Shard(path, meta, arrays)
         wrong = wrong_keys(meta) or (_wrong_arrays if form == FORMAT else _wrong_sum)(shard)
     except (UsageError, FileNotFoundError):

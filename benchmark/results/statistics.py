@@ -8,7 +8,7 @@ import pandas as pd
 
 from benchmark.asked.replicas import CELL, KEY
 from benchmark.asked.tasks import OPERATIONS, RESPONSE_SIZE
-from benchmark.results.intervals import estimate, mean_solved_at, mean_sparsity, student, success_rate
+from benchmark.results.intervals import AT_ONCE, estimate, mean_solved_at, mean_sparsity, student, success_rate
 from benchmark.results.tables import typed
 
 OUTCOMES = [
@@ -95,12 +95,11 @@ def profile(runs: pd.DataFrame, profiles: pd.DataFrame, diverged: pd.Series) -> 
     of `runs`; where it holds the error is infinite.
     """
     tables = []
-    for cell, values in _measured(runs, profiles, ["x", "error", "target"], diverged):
-        x, error, target = values
+    for cells, (x, error, target) in _measured(runs, profiles, ["x", "error", "target"], diverged):
         low, median, high, lost = _quartiles(error)
         with np.errstate(divide="ignore", invalid="ignore"):
-            relative = np.where((target > 0).all(0), _median(error / target)[0], np.nan)
-        tables.append((cell, len(error), [x[0], error.mean(0), median, low, high, relative], lost))
+            relative = np.where((target > 0).all(1), _median(error / target)[0], np.nan)
+        tables.append((cells, error.shape[1], [x[:, 0], error.mean(1), median, low, high, relative], lost))
     return _below_each_other(tables, PROFILE)
 
 
@@ -110,13 +109,11 @@ def plane(runs: pd.DataFrame, planes: pd.DataFrame, diverged: pd.Series, points:
     points: [2, point], those of every replica's rows in `planes`. diverged, not_finite: as for `profile`.
     """
     tables = []
-    for cell, (error, target) in _measured(runs, planes, ["error", "target"], diverged):
+    for cells, (error, target) in _measured(runs, planes, ["error", "target"], diverged):
         median, lost = _median(error)
-        relative = np.divide(median, target[0], out=np.full_like(median, np.nan), where=target[0] > 0)
-        tables.append((cell, len(error), [*points, median, relative], lost))
-    table = _below_each_other(tables, PLANE)
-    # As many digits as float32 has: the table is the same before it is written and after it is read.
-    return table.assign(**{name: table[name].to_numpy().astype(str).astype(float) for name in ("error", "relative")})
+        relative = np.divide(median, target[:, 0], out=np.full_like(median, np.nan), where=target[:, 0] > 0)
+        tables.append((cells, error.shape[1], [*points, median, relative], lost))
+    return _below_each_other(tables, PLANE)
 
 
 def responses(runs: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
@@ -128,14 +125,13 @@ def responses(runs: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
     cell whose inputs are no operands has no part in it.
     """
     tables = []
-    for cell, (x, target, own) in _measured(runs.sort_values(KEY), answers, ["x", "target", "answer"]):
-        inputs = x.shape[1] // RESPONSE_SIZE
+    for cells, (x, target, own) in _measured(runs.sort_values(KEY), answers, ["x", "target", "answer"]):
+        inputs = x.shape[-1] // RESPONSE_SIZE
         operand = np.repeat(np.array(["a", "b"][:inputs], dtype=object), RESPONSE_SIZE)
-        shown = np.full((SHOWN_SEEDS, x.shape[1]), np.nan)
-        shown[: len(own)] = own[:SHOWN_SEEDS]
+        shown = [*own.swapaxes(0, 1)[:SHOWN_SEEDS], *[np.full_like(own[:, 0], np.nan)] * (SHOWN_SEEDS - own.shape[1])]
         *spread, lost = _spread(own)
         told = [_single(values) for values in (*spread, *shown)]
-        tables.append((cell, len(own), [operand, x[0], target[0], *told], lost))
+        tables.append((cells, own.shape[1], [operand, x[:, 0], target[:, 0], *told], lost))
     return _below_each_other(tables, RESPONSES)
 
 
@@ -156,19 +152,29 @@ def _single(values: np.ndarray) -> np.ndarray:
 
 
 def _spread(values: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Median, quartiles, least and most of what is finite along the first axis, nan where nothing is; and how much is
+    """Median, quartiles, least and most of what is finite of [cell, seed, point], nan where nothing is; and how much is
     not.
     """
+    ordered, count = _ordered(values.astype(float))
+    (below, above, _), *quartiles = (_around(ordered, count, share) for share in (0.5, 0.25, 0.75))
+    low, high = (below + place * (above - below) for below, above, place in quartiles)
+    least, most = (_around(ordered, count, share)[0] for share in (0.0, 1.0))
+    return below / 2 + above / 2, low, high, least, most, values.shape[1] - count
+
+
+def _ordered(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[cell, seed, point] in the order of its finite values, nan after them; and how many these are."""
     finite = np.isfinite(values)
-    ordered, count = np.sort(np.where(finite, values, np.nan), axis=0).astype(float), finite.sum(0)
+    return np.sort(np.where(finite, values, np.nan), axis=1), finite.sum(1)
 
-    def at(share: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        place = share * np.maximum(count - 1, 0)
-        low, high = (np.take_along_axis(ordered, end(place).astype(int)[None], 0)[0] for end in (np.floor, np.ceil))
-        return low + (place % 1) * (high - low), low, high
 
-    (_, below, above), low, high = map(at, (0.5, 0.25, 0.75))
-    return below / 2 + above / 2, low[0], high[0], at(0.0)[1], at(1.0)[2], len(values) - count
+def _around(ordered: np.ndarray, count: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The two values nearest to the one that `share` of the others lie below, and its place between them from 0 on."""
+    place = ordered.dtype.type(share) * np.maximum(count - 1, 0).astype(ordered.dtype)
+    below, above = (
+        np.take_along_axis(ordered, end(place).astype(int)[:, None], 1)[:, 0] for end in (np.floor, np.ceil)
+    )
+    return below, above, place - np.floor(place)
 
 
 def by_cell(table: pd.DataFrame, names: Sequence[str] = CELL) -> dict[tuple, np.ndarray]:
@@ -181,38 +187,48 @@ def by_cell(table: pd.DataFrame, names: Sequence[str] = CELL) -> dict[tuple, np.
 
 def _measured(
     runs: pd.DataFrame, points: pd.DataFrame, names: Sequence[str], diverged: pd.Series | None = None
-) -> Iterator[tuple[tuple, list[np.ndarray]]]:
-    """Of each cell the columns `names` of its runs' points, as [seed, point] each; "error" is inf where diverged.
+) -> Iterator[tuple[list[tuple], list[np.ndarray]]]:
+    """The columns `names` of the points of cells with as many seeds and points, as [cell, seed, point] each.
 
-    points: a run's rows stand together. A cell without points has no part in it.
+    points: a run's rows stand together. A cell without points has no part in it. "error" is inf where diverged.
     """
     run, columns = points["run"].to_numpy(), [points[name].to_numpy() for name in names]
     starts = np.flatnonzero(np.diff(run, prepend=-1))
-    slices = map(slice, starts.tolist(), [*starts[1:].tolist(), len(run)])
-    block = dict(zip(run[starts].tolist(), slices, strict=True))
-    numbers = runs["run"].to_numpy()
+    blocks = pd.DataFrame({"start": starts, "size": np.diff(starts, append=len(run))}, index=run[starts])
+    start, size = blocks.reindex(runs["run"]).fillna(0).to_numpy(dtype=int).T
+    alike: dict[tuple[int, int], dict[tuple, np.ndarray]] = {}
     for cell, places in by_cell(runs).items():
-        places = np.array([place for place in places if numbers[place] in block], dtype=int)
-        if len(places):
-            own = [block[number] for number in numbers[places].tolist()]
-            values = [np.stack([column[rows] for rows in own]) for column in columns]
+        if len(own := places[size[places] > 0]):
+            alike.setdefault((len(own), size[own[0]]), {})[cell] = own
+    for (seeds, length), places_of in alike.items():
+        cells, at_once = [*places_of], max(1, AT_ONCE // (seeds * length))
+        for some in (cells[i : i + at_once] for i in range(0, len(cells), at_once)):
+            places = np.stack([places_of[cell] for cell in some])
+            rows = start[places][..., None] + np.arange(length)
+            values = [column[rows] for column in columns]
             if diverged is not None:
                 error = names.index("error")
-                values[error] = np.where(diverged.to_numpy()[places, None], np.inf, values[error])
-            yield cell, values
+                values[error] = np.where(diverged.to_numpy()[places][..., None], np.inf, values[error])
+            yield some, values
 
 
 def _below_each_other(
-    parts: Sequence[tuple[tuple, int, list[np.ndarray], np.ndarray]], columns: list[str]
+    parts: Sequence[tuple[list[tuple], int, list[np.ndarray], np.ndarray]], columns: list[str]
 ) -> pd.DataFrame:
-    """A table of (cell, seeds, the values of the columns between, not_finite) for each cell."""
-    lengths = [len(lost) for *_, lost in parts]
-    keys = {name: [cell[i] for cell, *_ in parts] for i, name in enumerate(CELL)}
-    first = pd.DataFrame(keys | {"seeds": [seeds for _, seeds, *_ in parts]})
-    table = first.take(np.repeat(np.arange(len(parts)), lengths)).reset_index(drop=True)
+    """A table of (cells, seeds, the values of the columns between, not_finite), the latter as [cell, point] or alike
+    for all cells, in the order of the cells.
+    """
+    cells = [cell for names, *_ in parts for cell in names]
+    seeds = np.repeat([seeds for _, seeds, *_ in parts], [len(names) for names, *_ in parts])
+    lengths = [lost.shape[1] for names, *_, lost in parts for _ in names]
+    keys = {name: [cell[i] for cell in cells] for i, name in enumerate(CELL)}
+    first = pd.DataFrame(keys | {"seeds": seeds})
+    order = np.repeat(np.argsort(sorted(range(len(cells)), key=cells.__getitem__)), lengths)  # each row's cell
     own = [*columns[len(CELL) : -2], columns[-1]]
-    joined = [np.concatenate(of) for of in zip(*([*values, lost] for *_, values, lost in parts), strict=True)]
-    return typed(table.assign(**dict(zip(own, joined, strict=False))).reindex(columns=columns))
+    every = [[np.broadcast_to(of, lost.shape).ravel() for of in (*values, lost)] for *_, values, lost in parts]
+    table = first.take(np.repeat(np.arange(len(cells)), lengths)).reset_index(drop=True)
+    table = table.assign(**dict(zip(own, map(np.concatenate, zip(*every, strict=True)), strict=False)))
+    return typed(table.take(np.argsort(order, kind="stable")).reset_index(drop=True).reindex(columns=columns))
 
 
 def initialisation(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
@@ -230,7 +246,7 @@ def initialisation(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     outputs, saturation, targets = (runs[name].to_numpy(dtype=float) for name in columns)
     rows: list[tuple] = []
     for cell, places in by_cell(runs).items():
-        low, output, high, lost = (quartile[0] for quartile in _quartiles(outputs[places, None]))
+        low, output, high, lost = (quartile[0, 0] for quartile in _quartiles(outputs[None, places, None]))
         target = np.sqrt(_middle(targets[places]))
         before = (pd.Series(saturation[places]).mean(), output, low, high, target, _middle(start[places]))
         rows.append((*cell, *map(float, before), len(places), int(lost)))
@@ -244,28 +260,31 @@ def _middle(values: np.ndarray) -> float:
 
 
 def _quartiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """(low, median, high) over the first axis of [seed, x], of what is finite; and how much is not.
+    """(low, median, high) over the seeds of [cell, seed, point], of what is finite; and how much is not.
 
     Where nothing is finite they are infinite, or nan where nothing is known.
     """
-    median, lost = _median(values)
-    low, high = _quantiles(values, [0.25, 0.75]) if lost.any() else np.quantile(values, [0.25, 0.75], axis=0)
-    return low, median, high, lost
+    return _quantiles(values, (0.25, 0.5, 0.75))  # type: ignore[return-value]
 
 
 def _median(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """That of `_quartiles`, and how much is not finite."""
-    lost = np.count_nonzero(~np.isfinite(values), axis=0)
-    return _quantiles(values, [0.5])[0] if lost.any() else np.median(values, axis=0), lost
+    return _quantiles(values, (0.5,))  # type: ignore[return-value]
 
 
-def _quantiles(values: np.ndarray, shares: Sequence[float]) -> np.ndarray:
-    """Quantiles [share, x] over the first axis of what is finite there."""
-    finite = np.isfinite(values)
-    found = np.where(np.isinf(values).any(axis=0), np.inf, np.nan) * np.ones((len(shares), 1))
-    some = finite.any(axis=0)
-    found[:, some] = np.nanquantile(np.where(finite, values, np.nan)[:, some], shares, axis=0)
-    return found.astype(values.dtype)
+def _quantiles(values: np.ndarray, shares: Sequence[float]) -> tuple[np.ndarray, ...]:
+    """Quantiles [cell, point] over the seeds of what is finite there, as numpy's; and how much is not."""
+    ordered, count = _ordered(values)
+    lost, found = values.shape[1] - count, []
+    nothing = np.where(np.isinf(values).any(1), np.inf, np.nan).astype(values.dtype)
+    for share in shares:
+        below, above, place = _around(ordered, count, share)
+        gap = above - below
+        quantile = np.where(place < 0.5, below + gap * place, above - gap * (1 - place))
+        if share == 0.5:  # numpy's median is another sum where it has nothing to leave out
+            quantile = np.where(lost.any(1, keepdims=True), quantile, (below + above) / 2)
+        found.append(np.where(count > 0, quantile, nothing))
+    return *found, lost
 
 
 def cells(runs: pd.DataFrame) -> pd.DataFrame:
@@ -302,14 +321,14 @@ def summary(
     for cell, places in by_cell(outcomes).items():
         group = {name: values[places] for name, values in columns.items()}
         solved = group["solved"].astype(bool)
-        of_solved = np.stack([group[name][solved] for name in ("solved_at", "sparsity")])
+        of_solved = np.stack([group[name] for name in ("solved_at", "sparsity")])
         judged = np.isfinite(group["threshold"])
         untrained = {"extrapolation": _middle(group["untrained"]), "interpolation": before[cell]}
         with np.errstate(invalid="ignore"):  # inf / inf, where every network diverges or starts so
             scores = [100 * group[name] / (error or np.nan) for name, error in untrained.items()]
         of_all = np.vstack([*(group[name] for name in ERRORS), *scores])
-        medians, lost = estimate(of_all, cell), np.count_nonzero(~np.isfinite(of_all), axis=1)
-        solved_at, sparsity = estimate(of_solved, cell)
+        *medians, solved_at, sparsity = estimate(np.vstack([of_all, np.where(solved, of_solved, np.nan)]), cell)
+        of_solved, lost = of_solved[:, solved], np.count_nonzero(~np.isfinite(of_all), axis=1)
         seeds, count, unknown = len(places), int(solved.sum()), int(np.count_nonzero(~np.isfinite(of_solved[1])))
         own = {name: values[profiles[cell]] for name, values in along.items()}
         nowhere = own["not_finite"].min()

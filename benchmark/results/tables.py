@@ -5,7 +5,7 @@ import io
 import re
 import time
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -45,53 +45,69 @@ FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
 def measurements(rows: Sequence[tuple[Shard, int]]) -> dict[str, pd.DataFrame]:
-    """Rows of shards as tables, in this order.
+    """Rows of shards as tables, numbered in this order.
 
-    runs: one row a replica. curves: a replica's evaluations. profiles: a replica's error along x. planes: a
-    replica's error at each of `tasks.plane_points`, in their order. responses: its answers at each of
-    `data.response_points`, in their order. outputs: the mean absolute error of each of several outputs.
+    runs: one row a replica. The others have the rows of one replica together and in their order, but not the replicas.
+    curves: a replica's evaluations. profiles: its error along x. planes: its error at each of `tasks.plane_points`.
+    responses: its answers at each of `data.response_points`. outputs: the mean absolute error of each of several
+    outputs.
     """
-    runs = []
+    numbers: dict[int, list[int]] = {}
+    facts: dict[tuple[int, str], dict[str, Any]] = {}
     for number, (shard, row) in enumerate(rows):
-        *key, digest = shard.identities[row]
-        meta, arrays = shard.meta, shard.arrays
-        protocol = meta["specifications"][digest]["protocol"]
-        runs.append(
-            dict(zip(KEY, key, strict=True))
-            | {"digest": digest, "run": number}
-            | {"best_step": arrays["steps"][arrays["best"][row]], "steps": arrays["steps"][-1]}
-            | {name: float(arrays[name][row]) for name in ("target_interpolation", "target_extrapolation", "threshold")}
-            | {name: str(arrays[name][row]) for name in ("representable", "representable_trained", "why")}
-            | {name: protocol[name] for name in ("fits", "dtype")}
-            | {name: meta[name] for name in ("device", "engine", "torch", "benchmark")}
-            | {"seconds": float(arrays["seconds"]) / len(meta["replicas"])}
-            | {name: float(arrays[name][row]) for name in ("initial_output", "initial_saturation")}
-            | meta["cells"][digest]
-            | {"semantics": meta["semantics"]}
-        )
+        numbers.setdefault(id(shard), []).append(number)
+        digest = shard.identities[row][-1]
+        if (id(shard), digest) not in facts:
+            facts[id(shard), digest] = _facts(shard, digest)
+    parts = [(rows[own[0]][0], own, [rows[number][1] for number in own]) for own in numbers.values()]
+    run = np.concatenate([own for _, own, _ in parts])
 
-    def below_each_other(columns: dict[str, list[np.ndarray]]) -> pd.DataFrame:
-        lengths = [len(values) for values in next(iter(columns.values()))]
-        joined = {name: np.concatenate(values) for name, values in columns.items()}
-        return pd.DataFrame({"run": np.repeat(np.arange(len(rows)), lengths)} | joined)
+    def one_each(name: str) -> np.ndarray:
+        values = np.concatenate([shard.arrays[name][own] for shard, _, own in parts])
+        return values[np.argsort(run)]
 
-    curve, along = ("interpolation", "extrapolation", "sparsity"), ("x", "error", "target")
-    curves = {"step": [shard.arrays["steps"] for shard, _ in rows]}
-    curves |= {name: [shard.arrays[name][row] for shard, row in rows] for name in curve}
-    profiles = {name: [shard.arrays[f"profile_{name}"][row] for shard, row in rows] for name in along}
-    planes = {name: [shard.arrays[f"plane_{name}"][row] for shard, row in rows] for name in ("error", "target")}
-    names = ("x", "target", "answer")
-    responses = {name: [shard.arrays[f"response_{name}"][row] for shard, row in rows] for name in names}
-    outputs = {"operation": [_outputs(shard, row) for shard, row in rows]}
-    outputs |= {"error": [shard.arrays["output_error"][row] for shard, row in rows]}
+    def below_each_other(**columns: Callable[[Shard, list[int]], np.ndarray]) -> pd.DataFrame:
+        of = {name: [values(shard, own) for shard, _, own in parts] for name, values in columns.items()}
+        sizes = [values.shape[1] for values in next(iter(of.values()))]
+        joined = {name: np.concatenate([part.ravel() for part in values]) for name, values in of.items()}
+        of_run = [np.repeat(own, size) for (_, own, _), size in zip(parts, sizes, strict=True)]
+        return pd.DataFrame({"run": np.concatenate(of_run)} | joined)
+
+    def arrays(name: str) -> Callable[[Shard, list[int]], np.ndarray]:
+        return lambda shard, own: shard.arrays[name][own]
+
+    identities = [shard.identities[row] for shard, row in rows]
+    place = {key: number for number, key in enumerate(facts)}
+    of_row = [place[id(shard), identity[-1]] for (shard, _), identity in zip(rows, identities, strict=True)]
+    best = np.concatenate([shard.arrays["steps"][shard.arrays["best"][own]] for shard, _, own in parts])
+    table = pd.DataFrame(dict(zip([*KEY, "digest"], zip(*identities, strict=True), strict=True)))
+    table["run"], table["best_step"] = np.arange(len(rows)), best[np.argsort(run)]
+    floats = ("target_interpolation", "target_extrapolation", "threshold", "initial_output", "initial_saturation")
+    own = {name: one_each(name).astype(float) for name in floats}
+    own |= {name: one_each(name).tolist() for name in ("representable", "representable_trained", "why")}
+    known = pd.DataFrame([*facts.values()]).take(of_row).reset_index(drop=True)
     return {
-        "runs": pd.DataFrame(runs),
-        "curves": below_each_other(curves),
-        "profiles": below_each_other(profiles),
-        "planes": below_each_other(planes),
-        "responses": below_each_other(responses),
-        "outputs": below_each_other(outputs),
+        "runs": pd.concat([table, pd.DataFrame(own), known], axis=1),
+        "curves": below_each_other(
+            step=lambda shard, own: np.tile(shard.arrays["steps"], (len(own), 1)),
+            **{name: arrays(name) for name in ("interpolation", "extrapolation", "sparsity")},
+        ),
+        "profiles": below_each_other(**{name: arrays(f"profile_{name}") for name in ("x", "error", "target")}),
+        "planes": below_each_other(**{name: arrays(f"plane_{name}") for name in ("error", "target")}),
+        "responses": below_each_other(**{name: arrays(f"response_{name}") for name in ("x", "target", "answer")}),
+        "outputs": below_each_other(operation=_outputs, error=arrays("output_error")),
     }
+
+
+def _facts(shard: Shard, digest: str) -> dict[str, Any]:
+    """What is known alike of all of a shard's replicas of one digest."""
+    meta, protocol = shard.meta, shard.meta["specifications"][digest]["protocol"]
+    return (
+        {"steps": shard.arrays["steps"][-1], "seconds": float(shard.arrays["seconds"]) / len(meta["replicas"])}
+        | {name: protocol[name] for name in ("fits", "dtype")}
+        | {name: meta[name] for name in ("device", "engine", "torch", "benchmark", "semantics")}
+        | meta["cells"][digest]
+    )
 
 
 def typed(table: pd.DataFrame) -> pd.DataFrame:
@@ -103,11 +119,11 @@ def typed(table: pd.DataFrame) -> pd.DataFrame:
     return table.astype({name: kind for name, kind in kinds.items() if name not in {*TEXTS, COUNT}})
 
 
-def _outputs(shard: Shard, row: int) -> np.ndarray:
-    """The operations whose errors a shard tells of a replica, an output each."""
+def _outputs(shard: Shard, rows: list[int]) -> np.ndarray:
+    """The operations whose errors a shard tells of its replicas, [row, output]."""
     told = shard.arrays["output_error"].shape[1]
-    task = shard.meta["specifications"][shard.identities[row][-1]]["task"]
-    return np.array(outputs_of(task["operation"]) if told else [], dtype=object)
+    tasks = [shard.meta["specifications"][shard.identities[row][-1]]["task"] for row in rows]
+    return np.array([outputs_of(task["operation"]) if told else [] for task in tasks], dtype=object)
 
 
 def table_path(folder: Path, name: str) -> Path:
@@ -210,11 +226,16 @@ def to_csv(table: pd.DataFrame) -> str:
 
 def _fields(column: pd.Series) -> Iterable[str]:
     """A column's values as they stand in the file."""
-    values = column.tolist()
+    if pd.api.types.is_bool_dtype(column):
+        return map(repr, column.tolist())
     if pd.api.types.is_numeric_dtype(column):
-        return map(repr, values) if not column.hasnans else ("" if value != value else repr(value) for value in values)
-    told = {value: "" if pd.isna(value) else _field(value) for value in column.unique()}
-    return map(told.__getitem__, values)
+        # By their bits, of which 0 and -0 have others. Many values are the same, and to write one takes a while.
+        places, bits = pd.factorize(column.to_numpy().view("int64"))
+        values = bits.view(column.dtype).tolist()
+        told = ["" if value != value else repr(value) for value in values]
+        return map(told.__getitem__, places.tolist())
+    texts = {value: "" if pd.isna(value) else _field(value) for value in column.unique()}
+    return map(texts.__getitem__, column.tolist())
 
 
 def _field(text: str) -> str:

@@ -101,6 +101,34 @@ def test_a_profile_holds_means_and_quartiles_of_what_is_finite_and_counts_the_re
     assert np.isinf(nobody[["median", "low", "high", "relative"]]).all(axis=None)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_quantiles_are_numpys_of_what_is_finite_to_the_last_bit_whatever_cells_are_taken_together(dtype):
+    values = np.random.default_rng(0).lognormal(size=(3, 6, 40)).astype(dtype)
+    values[1, :4, ::3], values[2, :, 5] = np.inf, np.nan
+    low, median, high, lost = statistics._quartiles(values)
+    finite = np.where(np.isfinite(values), values, np.nan)[:, :, np.r_[:5, 6:40]]
+    for mine, share in ((low, 0.25), (median, 0.5), (high, 0.75)):
+        theirs = np.nanquantile(finite, share, axis=1)
+        theirs[0] = np.median(finite[0], axis=0) if share == 0.5 else theirs[0]
+        assert mine.dtype == dtype and np.array_equal(mine[:, np.r_[:5, 6:40]], theirs)
+    assert np.isnan(median[2, 5]) and lost[:, 5].tolist() == [0, 0, 6] and lost[1, 0] == 4
+
+
+def test_cells_of_other_numbers_of_seeds_and_points_stand_in_order_each_with_its_own():
+    cells = {"a": (2, 3), "b": (1, 2), "c": (2, 3), "d": (1, 3)}
+    runs = pd.DataFrame([dict.fromkeys(CELL, name) for name, (seeds, _) in cells.items() for _ in range(seeds)])
+    runs["run"] = range(len(runs))
+    points = [
+        pd.DataFrame({"run": run, "x": range(cells[name][1]), "error": float(run), "target": 1.0})
+        for run, name in reversed([*enumerate(runs["model"])])
+    ]
+    table = statistics.profile(runs, pd.concat(points, ignore_index=True), runs["run"] == 5)
+    assert table["model"].tolist() == [*"aaabbcccddd"]
+    assert table["x"].tolist() == [0, 1, 2, 0, 1, 0, 1, 2, 0, 1, 2]
+    assert table["error"].tolist() == [0.5] * 3 + [2] * 2 + [3.5] * 3 + [np.inf] * 3
+    assert table["seeds"].tolist() == [2] * 3 + [1] * 2 + [2] * 3 + [1] * 3
+
+
 @pytest.mark.parametrize(
     ("medians", "expected"),
     [

@@ -30,6 +30,12 @@ def test_tables_keep_every_digit_infinity_and_every_name(tmp_path):
     pd.testing.assert_frame_equal(read_table(tmp_path / "table.csv", ["x"]), table)
 
 
+def test_numbers_are_written_as_pandas_writes_them_the_two_zeros_apart():
+    numbers = [0.0, -0.0, np.nan, 0.1 + 0.2, np.inf, -np.inf, 1e-320, 0.0, np.nan, 1e22]
+    table = pd.DataFrame({"x": numbers, "seed": range(10), "solved": [True, False] * 5})
+    assert to_csv(table) == table.to_csv(index=False, lineterminator="\n")
+
+
 NAMES = {"model": "NA", "task": "null", "range": "nan", "protocol": "1.0", "overrides": ""}
 
 
