@@ -167,7 +167,8 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str], stood: str 
         for part in name.split("/") if name else ():
             check_name(f"a {group}", part)
     given = settings(overrides, cfg, dataclasses.asdict(config))
-    cells = []
+    cells: list[Cell] = []
+    adapted: dict[str, Model] = {}  # a model trained alike on several tasks or in several variants is one
     left_out: dict[tuple[str, tuple[str, ...]], list[str]] = {}  # (a variant's settings, tasks) -> models
     for changed in config.protocol.varied(_under("protocol", given)):
         protocol = _variant(config.protocol, changed) if changed else config.protocol
@@ -177,7 +178,7 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str], stood: str 
         chosen = any(f"protocol.{name}" in given for name in own)
         for model in config.model:
             tasks = [task for task in config.task if _is_trained(config.protocol, protocol, model, task, chosen)]
-            cells += _cells(config, protocol_name, protocol, model, tasks, whole, cfg)
+            cells += _cells(config, protocol_name, protocol, model, tasks, whole, cfg, adapted)
             if rest := tuple(task for task in config.task if task not in tasks):
                 told = ", ".join(f"{name}={spell(value)}" for name, value in own.items())
                 left_out.setdefault((told, rest), []).append(model)
@@ -302,8 +303,12 @@ def _cells(
     tasks: Sequence[str],
     given: Mapping[str, Any],
     cfg: DictConfig,
+    adapted: dict[str, Model],
 ) -> list[Cell]:
-    """A model on these tasks and every range. given: what the command line and the variant set."""
+    """A model on these tasks and every range. given: what the command line and the variant set.
+
+    adapted: models as they are trained, by all that `adapt` makes them of.
+    """
     cells = []
     model = config.model[model_name]
     own_settings = _under(f"model.{model_name}", given)
@@ -312,7 +317,10 @@ def _cells(
         changes = [protocol.models.get(model_name), protocol.tasks.get(task_name, {}).get(model_name)]
         if own := _own_rate(config.protocol, model_name, given, cfg):
             changes.append({"recipe": {"learning_rate": own}})
-        trained = adapt(model_name, model, protocol, [*filter(None, changes)], own_settings)
+        changes = [*filter(None, changes)]
+        key = repr((model_name, protocol.learning_rate, protocol.hidden, changes))
+        trained = adapted.get(key) or adapt(model_name, model, protocol, changes, own_settings)
+        adapted[key] = trained
         check_size(model_name, trained, task, protocol)
         for range_name, ranges in config.range.items():
             specification = Specification(trained, task, ranges, protocol)

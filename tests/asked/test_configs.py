@@ -122,7 +122,7 @@ def test_a_results_folder_stays_where_its_name_was_written_and_a_tilde_is_home(t
 
 
 @cache
-def of_experiment(name, protocol=None):
+def of_experiment(name, protocol):
     return compose(experiment=name, protocol=protocol)
 
 
@@ -131,7 +131,7 @@ OF_THE_DEFAULT_PROTOCOL = {"headline", "initialisation", "learning_rate"}
 
 @pytest.mark.parametrize("name", choices_of("experiment"))
 def test_every_experiment_composes_and_trains_under_its_own_protocol(name):
-    request = of_experiment(name)
+    request = of_experiment(name, None)
     trained(showing(request.cells))
     assert request.told == []
     assert request.results == Path(f"results/{name}").absolute()
