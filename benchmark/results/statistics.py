@@ -242,15 +242,22 @@ def initialisation(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     order = np.lexsort((curves["step"], curves["run"]))
     run, first = np.unique(curves["run"].to_numpy()[order], return_index=True)
     start = pd.Series(curves["interpolation"].to_numpy()[order][first], index=run).reindex(runs["run"]).to_numpy()
-    columns = ("initial_output", "initial_saturation", "target_interpolation")
-    outputs, saturation, targets = (runs[name].to_numpy(dtype=float) for name in columns)
-    rows: list[tuple] = []
-    for cell, places in by_cell(runs).items():
-        low, output, high, lost = (quartile[0, 0] for quartile in _quartiles(outputs[None, places, None]))
-        target = np.sqrt(_middle(targets[places]))
-        before = (pd.Series(saturation[places]).mean(), output, low, high, target, _middle(start[places]))
-        rows.append((*cell, *map(float, before), len(places), int(lost)))
-    return typed(pd.DataFrame(rows, columns=INITIALISATION))
+    known, tables = runs.assign(start=start), []
+    columns = ["initial_saturation", "initial_output", "target_interpolation", "start"]
+    for cells, (saturation, output, target, before) in _measured(known, known, columns):
+        low, median, high, lost = _quartiles(output)
+        share = np.ascontiguousarray(saturation[..., 0], dtype=float)
+        with np.errstate(invalid="ignore"):
+            mean = np.nansum(share, axis=1, keepdims=True) / np.count_nonzero(~np.isnan(share), axis=1, keepdims=True)
+        middles = [_halfway(values.astype(float)) for values in (target, before)]
+        tables.append((cells, output.shape[1], [mean, median, low, high, np.sqrt(middles[0]), middles[1]], lost))
+    return _below_each_other(tables, INITIALISATION)
+
+
+def _halfway(values: np.ndarray) -> np.ndarray:
+    """The median over the seeds of [cell, seed, point] of what is finite, nan where nothing is."""
+    below, above, _ = _around(*_ordered(values), 0.5)
+    return (below + above) / 2
 
 
 def _middle(values: np.ndarray) -> float:
