@@ -11,7 +11,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from math import prod
@@ -21,6 +21,7 @@ from typing import Any
 from benchmark.errors import doing, located
 
 TOLD_EVERY = 1.0  # seconds between two looks at how far the jobs are
+QUEUE_EVERY = 10  # seconds between two looks into SLURM's queue
 JOBS = "BENCHMARK_JOBS"  # environment: how many jobs the sweep has
 
 
@@ -166,11 +167,23 @@ def _asked(told: dict[str, Any]) -> Asked:
 
 @contextmanager
 def _patient() -> Iterator[None]:
-    """submitit's launcher waits for all jobs, where it would leave at the first that was killed."""
+    """submitit's launcher waits for all jobs, where it would leave at the first that was killed.
+
+    Which of them SLURM still has its queue tells. submitit asks the accounting, which not every cluster has: it would
+    wait for ever there for a job that was cancelled.
+    """
     import submitit
     from hydra.core.utils import JobReturn, JobStatus
+    from submitit.slurm.slurm import SlurmInfoWatcher, SlurmJob
 
-    original = submitit.Job.results
+    class Queue(SlurmInfoWatcher):
+        def _make_command(self) -> list[str]:
+            return ["squeue", "--me", "--noheader", "--array", "--format=%i %T"]
+
+        def read_info(self, string: bytes) -> dict[str, dict[str, str]]:
+            return states(string.decode(), self._registered)
+
+    original, accounting = submitit.Job.results, SlurmJob.watcher
 
     def results(job: Any) -> list[Any]:
         try:
@@ -178,8 +191,18 @@ def _patient() -> Iterator[None]:
         except Exception:  # `ends` tells of it
             return [JobReturn(status=JobStatus.COMPLETED)]
 
-    submitit.Job.results = results
+    submitit.Job.results, SlurmJob.watcher = results, Queue(delay_s=QUEUE_EVERY)
     try:
         yield
     finally:
-        submitit.Job.results = original
+        submitit.Job.results, SlurmJob.watcher = original, accounting
+
+
+def states(queue: str, jobs: Iterable[str]) -> dict[str, dict[str, str]]:
+    """What submitit is to know of each job: its state in SLURM's queue, or GONE from there, whatever became of it.
+
+    >>> states("7_0 RUNNING\\n7_1 PENDING\\n", ["7_0", "7_2"])
+    {'7_0': {'State': 'RUNNING'}, '7_2': {'State': 'GONE'}}
+    """
+    queued = dict(line.split() for line in queue.splitlines())
+    return {job: {"State": queued.get(job, "GONE")} for job in jobs}

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -56,6 +57,22 @@ def sweep(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(jobs.JOBS, "1")
     return Sweep(["model=nac,nalu", "task=add,mul", "hydra/launcher=joblib", "results=here"])
+
+
+@pytest.mark.skipif(not has("submitit"), reason="needs the extra slurm")
+def test_a_job_that_slurm_has_no_more_is_waited_for_no_longer_whether_or_not_there_is_accounting(tmp_path, monkeypatch):
+    from submitit.slurm.slurm import SlurmJob
+
+    for name, said in (("squeue", "echo 7_0 RUNNING"), ("sacct", "exit 1")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{said}\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    before = SlurmJob.watcher
+    with jobs._patient():
+        running, cancelled = (SlurmJob(tmp_path, name) for name in ("7_0", "7_1"))
+        monkeypatch.setattr(cancelled, "_results_timeout_s", 0)
+        assert (running.done(), running.state, len(cancelled.results())) == (False, "RUNNING", 1)
+    assert SlurmJob.watcher is before
 
 
 ASKED = Asked("here", [(("nac", "add", "positive", "default", ""), "0123")], {"madsen2020_simple": [("nac",) * 5]})
