@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pytest
+from conftest import needs_references
 
 from benchmark import ledger
 from benchmark.asked.conf_files import published_tables
 from benchmark.results.papers import AGREE
 
 ROOT = Path(__file__).parent.parent
+pytestmark = needs_references
 
 
 @pytest.fixture(scope="module")
