@@ -96,10 +96,12 @@ class Sweep:
 
     def _ended(self) -> dict[int, Ended | None]:
         """How each job ended that began; None if it has not."""
+        from benchmark.results.shards import patiently
+
         jobs: dict[int, Ended | None] = {}
         for number, path in sorted(self._files().items()):
             with suppress(FileNotFoundError):
-                told = json.loads(path.read_text(encoding="utf-8"))
+                told = json.loads(patiently(path.read_bytes))
                 asked = told and told["asked"]
                 jobs[number] = told and Ended(told["code"], told["told"], asked and _asked(asked))
         return jobs

@@ -23,7 +23,7 @@ from typing import Any
 
 from benchmark.asked.replicas import Replica
 from benchmark.errors import UsageError, to_stderr
-from benchmark.results.shards import HOST, identity_of, opened, replacing, runs, wrong_keys
+from benchmark.results.shards import HOST, identity_of, opened, patiently, replacing, runs, wrong_keys
 from benchmark.results.store import Store
 
 BEAT = 20.0  # seconds between two signs of life
@@ -118,7 +118,7 @@ class Claims:
 
     def _withdraw(self, path: Path) -> None:
         self._own.discard(path)
-        path.unlink(missing_ok=True)
+        patiently(lambda: path.unlink(missing_ok=True))
         with suppress(OSError):  # there is no folder, or others' claims are in it
             self.folder.rmdir()
 
@@ -134,7 +134,7 @@ class Claims:
                     self._read[path] = _content(path)
                 host, process, _ = path.stem.split("-")
                 if path.stat().st_mtime < now - SILENT or (host == HOST and not runs(int(process))):
-                    path.unlink()
+                    patiently(path.unlink)
                 else:
                     living[path] = self._read[path]
         self._read = {path: self._read[path] for path in living}
@@ -152,7 +152,7 @@ class Claims:
 def _content(path: Path) -> tuple[str, frozenset[tuple]]:
     """Whose claim it is, in words, and the identities of its replicas; UsageError where it is no claim."""
     try:
-        content: dict[str, Any] = json.loads(path.read_bytes())
+        content: dict[str, Any] = json.loads(patiently(path.read_bytes))
         _, process, _ = path.stem.split("-")
         if not isinstance(content, dict) or wrong_keys(content) or not process.isdecimal():
             raise ValueError

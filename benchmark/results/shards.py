@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import socket
+import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -312,7 +313,7 @@ class Checkpoint:
 
     def clear(self) -> None:
         """The tile is finished."""
-        self.path.unlink(missing_ok=True)
+        patiently(lambda: self.path.unlink(missing_ok=True))
         with suppress(OSError):  # there is no folder, or other checkpoints are in it
             self.path.parent.rmdir()
 
@@ -333,6 +334,21 @@ def opened(path: Path) -> BinaryIO:
     return path.open("wb")
 
 
+def patiently(change: Callable[[], Any]) -> Any:
+    """Read, rename or remove a file: on Windows again for a second, where nobody may while another process has it open.
+
+    Elsewhere at once.
+    """
+    until = time.monotonic() + (1.0 if sys.platform == "win32" else 0.0)
+    while True:
+        try:
+            return change()
+        except PermissionError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(0.01)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A name to write under: what is written takes the place of `path` in one stroke, or is gone where that fails.
@@ -342,7 +358,7 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{HOST}-{os.getpid()}-{secrets.token_hex(4)}")
     try:
         yield temporary
-        temporary.replace(path)
+        patiently(lambda: temporary.replace(path))
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

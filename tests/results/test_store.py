@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 import zipfile
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -360,6 +361,27 @@ def test_what_killed_writers_left_is_swept_out_and_nothing_else(filled):
     Store(store.folder).sweep()
     assert not any(path.exists() for path in left)
     assert all(path.exists() for path in [*kept, fresh, *shard])
+
+
+@pytest.mark.parametrize("platform", ["win32", "linux"])
+def test_what_another_process_has_open_is_replaced_once_it_is_closed_as_windows_wants_it(
+    tmp_path, monkeypatch, platform
+):
+    held = iter([True, True, False])
+
+    def replace(self, target):
+        if next(held):
+            raise PermissionError(13, "The process cannot access the file")
+        os.replace(self, target)
+
+    monkeypatch.setattr(shards.Path, "replace", replace)
+    monkeypatch.setattr(shards.sys, "platform", platform)
+    with (
+        nullcontext() if platform == "win32" else pytest.raises(PermissionError),
+        shards.replacing(tmp_path / "a.csv") as temporary,
+    ):
+        temporary.write_bytes(b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == (["a.csv"] if platform == "win32" else [])
 
 
 @pytest.mark.parametrize("wrong", [OSError("disk full"), KeyboardInterrupt()])
