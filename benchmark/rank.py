@@ -65,9 +65,11 @@ def _measured(name: str, path: Path) -> Source:
 def own_models(sources: Sequence[Source]) -> list[str]:
     """The models of the first table that are in no other, in no reference and in no published table."""
     others = {model for source in sources[1:] for model in source.table.summary["model"]}
-    known = others | models_of_references()
-    known |= {model for name in published_tables("metric") for model in published.load(name)["model"]}
-    return [model for model in dict.fromkeys(sources[0].table.summary["model"]) if model not in known]
+    own = [model for model in dict.fromkeys(sources[0].table.summary["model"]) if model not in others]
+    if own := [model for model in own if model not in models_of_references()]:
+        known = {model for name in published_tables("metric") for model in published.load(name)["model"]}
+        own = [model for model in own if model not in known]
+    return own
 
 
 def entrants_of(table: pd.DataFrame, names: Iterable[str]) -> list[str]:

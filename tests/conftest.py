@@ -3,11 +3,13 @@
 import os
 import sys
 
+import pandas as pd
 import pytest
 
 from benchmark import __main__ as cli
 from benchmark.asked.configs import compose
 from benchmark.results.references import REFERENCES
+from benchmark.showing import figures
 from benchmark.training.fused import build
 from benchmark.training.fused.build import CannotBuild, check
 
@@ -60,6 +62,9 @@ class Memory:
         self.saved.append({name: values.copy() for name, values in arrays.items()})
 
 
+DRAW = figures.draw
+
+
 def sketch(figure, stem, formats=("png",)):
     """A figure's files, which hold what it tells instead of how it looks."""
     told = [
@@ -76,11 +81,35 @@ def sketch(figure, stem, formats=("png",)):
     return paths
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def sketched():
-    """Figures are not drawn, which is faster; how they look is of test_figures."""
+    """Figures are made but not drawn, which is faster; how they look is of test_figures."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("benchmark.showing.figures.save", sketch)
+        patch.setattr(figures, "draw", DRAW)
+        patch.setattr(figures, "save", sketch)
+        yield
+
+
+def outlines(tables):
+    """Of each figure, in place of its pages, the tables that it shows."""
+    return ((drawing.stem, drawing.pages.args) for drawing in figures.drawings(tables) if not drawing.nothing)
+
+
+def outline(shown, stem, formats=("png",)):
+    """A figure's files, which hold what follows from those tables."""
+    told = [int(pd.util.hash_pandas_object(table).sum()) for table in shown]
+    paths = [stem.with_name(f"{stem.name}.{form}") for form in formats]
+    for path in paths:
+        path.write_text(repr(told), encoding="utf-8")
+    return paths
+
+
+@pytest.fixture(scope="module")
+def outlined():
+    """Figures are not even made."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "draw", outlines)
+        patch.setattr(figures, "save", outline)
         yield
 
 
@@ -93,7 +122,7 @@ def few_points():
 
 
 @pytest.fixture
-def command(tmp_path, monkeypatch, capsys, sketched):
+def command(tmp_path, monkeypatch, capsys, outlined):
     """Run a command line in an empty folder of its own: (exit code, standard output, standard error)."""
     monkeypatch.chdir(tmp_path)
 

@@ -175,7 +175,7 @@ def test_ctrl_c_while_figures_are_drawn_says_how_to_go_on(command, tmp_path, mon
     assert report.main([str(tmp_path / "results/default")]) == 130
 
 
-def test_an_experiment_shows_our_numbers_beside_the_published_ones(command, tmp_path):
+def test_an_experiment_shows_our_numbers_beside_the_published_ones(sketched, command, tmp_path):
     code, out, _ = command("+experiment=trask2018_figure1_rmsprop", *FEW)
     assert code == 0
     assert "Rank correlation (Spearman's ρ) with the published curves" in out
@@ -186,7 +186,7 @@ def test_an_experiment_shows_our_numbers_beside_the_published_ones(command, tmp_
     assert (tmp_path / "results/trask2018_figure1_rmsprop/figures/error_by_input.png").exists()
 
 
-def test_a_tutorial_prints_its_ten_predictions_beside_ours(command, tmp_path):
+def test_a_tutorial_prints_its_ten_predictions_beside_ours(sketched, command, tmp_path):
     code, out, _ = command("+experiment=tutorial_multiplication", *FEW, "protocol.evaluate_every=10")
     assert code == 0
     assert "1000000.2" in out

@@ -18,13 +18,13 @@ from benchmark.results.tables import read_table, table_path, to_csv
 from benchmark.run import run
 from benchmark.showing import texts
 
-pytestmark = pytest.mark.usefixtures("sketched")
+pytestmark = pytest.mark.usefixtures("outlined")
 REFERENCE = Path(__file__).parent.parent / "results/reference"
 REFERENCES = sorted(path.parent for path in REFERENCE.glob("*/outcomes.csv*"))
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, sketched):
+def folder(tmp_path_factory, outlined):
     """A small run with everything: tables, figures, report."""
     folder = tmp_path_factory.mktemp("results") / "small"
     overrides = ["protocol.steps=60", "protocol.seeds=3", "protocol.evaluation_size=200", "engine.workers=1"]
@@ -92,7 +92,7 @@ def test_doubled_rows_and_words_for_numbers_are_refused_and_nothing_is_written(c
         assert content(copy) == before
 
 
-def test_gzipped_tables_are_reported_like_plain_ones(copy):
+def test_gzipped_tables_are_reported_like_plain_ones(sketched, copy):
     report.write(copy)
     before = content(copy)
     for path in list(copy.glob("*.csv")):

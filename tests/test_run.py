@@ -114,7 +114,7 @@ def test_edited_code_is_another_configuration_and_reloaded_is_trained(quick, tmp
 
 ASKED = {"models": ["nalu", "nac", "mlp_relu", "mlp_tanh", "linear", "nac_mul"], "tasks": ["mul", "sqrt"],
          "ranges": ["positive"]}  # fmt: skip
-LONG = ["protocol.seeds=8", "protocol.steps=80", "protocol.evaluate_every=20", "protocol.evaluation_size=200",
+LONG = ["protocol.seeds=8", "protocol.steps=40", "protocol.evaluate_every=10", "protocol.evaluation_size=200",
         "engine.tile=32"]  # fmt: skip
 SCRIPT = f"""
 import sys
