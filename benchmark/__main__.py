@@ -209,6 +209,16 @@ def normalise(arguments: list[str]) -> list[str]:
     return [re.sub(r"^(\+*results=)(~[^,'\"]*)$", r"\1'\2'", argument) for argument in plain]
 
 
+def quoted(text: str) -> str:
+    r"""A text as Hydra reads it whatever is in it.
+
+    >>> print(quoted("/home/o'brien"), quoted("C:\\here"))
+    '/home/o\'brien' 'C:\here'
+    """
+    escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + (found[2] and "\\'"), text)
+    return f"'{escaped}'"
+
+
 def separated(arguments: list[str]) -> tuple[list[str], list[str]]:
     """Hydra's flags, in full, with their values; and the overrides, wherever they stand between them.
 
@@ -301,7 +311,7 @@ def command_line() -> None:
             from benchmark.jobs import Sweep
 
             away = Sweep(overrides)
-        sweep = [f"hydra.sweep.dir='{away.folder if away else scratch.name}'"]
+        sweep = [f"hydra.sweep.dir={quoted(str(away.folder if away else scratch.name))}"]
         compatible = VERSION_BASE or {"execution_whitelist": ["benchmark.*"]}
         job = hydra.main(**compatible, config_path=str(CONF), config_name="config")(main)
         try:

@@ -59,6 +59,13 @@ def test_a_list_is_one_grid_and_overrides_become_part_of_the_row(command, tmp_pa
     assert set(table["overrides"]) == {"protocol.evaluation_size=200;protocol.learning_rate=0.1;protocol.steps=20"}
 
 
+@pytest.mark.parametrize("folder", ["/home/o'brien", r"C:\here", "D:\\", r"a\'b\\'"])
+def test_hydra_reads_the_folder_of_a_sweep_as_it_is_called(folder):
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    assert OverridesParser.create().parse_override(f"hydra.sweep.dir={cli.quoted(folder)}").value() == folder
+
+
 def test_a_sweep_fills_one_folder_and_leaves_nothing_else_behind(command, tmp_path):
     code, out, _ = command("-m", "+model=linear,nac", "+task=add", "range=positive", "results=here", *FEW)
     assert code == 0
