@@ -25,6 +25,8 @@ GPU = Machine(beside=1, sums=64)  # with a thread for each lane
 GPU_WIDE = Machine(beside=1, sums=0)  # and with one for each example
 WIDEST = 128  # threads; twice as many to draw MANY inputs
 MANY = 16
+KNOWN = 256  # programs whose text is kept: a tile's is asked for to tell whether there is one, and to train each tile
+_known: dict[tuple[str, str, Machine | None], "Source"] = {}
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,19 @@ def source(specification: Specification, device: str = "cpu", machine: Machine |
     It depends on the architecture and how it is trained, not on tasks, ranges, seeds or rates. device: "cpu", in C++,
     or "cuda". machine: this one if None.
     """
+    if specification.model.foreign:  # whose code may have been imported anew
+        return _source(specification, device, machine)
+    if device == "cpu":
+        machine = machine or this_processor()
+    key = specification.digest, device, machine
+    if key not in _known:
+        if len(_known) >= KNOWN:
+            _known.clear()
+        _known[key] = _source(specification, device, machine)
+    return _known[key]
+
+
+def _source(specification: Specification, device: str, machine: Machine | None) -> Source:
     step = Step(specification, 1, torch.device("cpu"))
     problem, protocol = specification.problem, specification.protocol
     real, vector, mask = TYPES[protocol.dtype]
