@@ -206,30 +206,38 @@ def test_the_digest_depends_on_what_decides_numbers_and_on_nothing_else():
     assert len({digest(), digest(model="nac"), *map(digest, changed)}) == len(changed) + 2
 
 
-OPTION = "model.nalu.options.epsilon"
 NORMAL = "range.positive.interpolation={law: normal, location: 1, scale: 1, intervals: [[0, 3]]}"
 LEAVES = ["law: normal", "location: 1.0", "intervals: [[0, 3e0]]"]
+
+
+def beside(**spellings):
+    """The spellings of several settings at once, each of them as often as the others have more."""
+    keys = [key.replace("__", ".") for key in spellings]
+    many = max(map(len, spellings.values()))
+    each = [[texts[i % len(texts)] for texts in spellings.values()] for i in range(many)]
+    return [[f"{key}={text}" for key, text in zip(keys, texts, strict=True)] for texts in each]
 
 
 @pytest.mark.parametrize(
     "spellings",
     [
-        [[f"range.positive.interpolation={text}"] for text in (
-            "[[-3,3]]", "[[-3.0,3.0]]", "[[-3e0,+3]]", "[[-0.3e1,30e-1]]", "[['-3','3']]", "{intervals: [[-3,3]]}",
-            "{law: uniform, intervals: [[-3,3.0]], coin: false}",
-        )],
+        beside(
+            range__positive__interpolation=[
+                "[[-3,3]]", "[[-3.0,3.0]]", "[[-3e0,+3]]", "[[-0.3e1,30e-1]]", "[['-3','3']]",
+                "{intervals: [[-3,3]]}", "{law: uniform, intervals: [[-3,3.0]], coin: false}",
+            ],
+            protocol__threshold=["1", "1.0", "1e0", "10e-1"],
+            protocol__learning_rate=["1", "1.0", "'1e0'"],
+            protocol__steps=["2000", "2_000", "'2000'"],
+            model__nalu__options__epsilon=["1", "1.0", "1e0"],
+        ),
+        beside(protocol__epsilon=["0.1", "1e-1", "'0.1'", ".1"], model__nalu__options__epsilon=["0", "0.0", "-0.0"]),
         [[f"+range.positive.profile={text}"] for text in ("[[0,7]]", "[[-0.0,7.0]]")],
         [[NORMAL], [f"range.positive.interpolation={{{', '.join(LEAVES)}}}"]],
         [["range.positive.interpolation.0=[1,3]"], ["range.positive.interpolation=[[1,3]]"]],
         [["task=square", f"range.positive.interpolation={{axes: {axes}, count: 9}}"] for axes in (
             "[[1,1]]", "[[1.,1e0]]",
         )],
-        [[f"protocol.threshold={text}"] for text in ("1", "1.0", "1e0", "10e-1")],
-        [[f"protocol.epsilon={text}"] for text in ("0.1", "1e-1", "'0.1'", ".1")],
-        [[f"protocol.learning_rate={text}"] for text in ("1", "1.0", "'1e0'")],
-        [[f"protocol.steps={text}"] for text in ("2000", "2_000", "'2000'")],
-        [[f"{OPTION}={text}"] for text in ("1", "1.0", "1e0")],
-        [[f"{OPTION}={text}"] for text in ("0", "0.0", "-0.0")],
         [[f"model.nalu.recipe{text}"] for text in (".learning_rate=2", ".learning_rate=2.0", "={learning_rate: 2e0}")],
         [["+model.nalu.recipe.regularizers={l1: {weight: 1}}"], ["+model.nalu.recipe.regularizers.l1.weight=1.0"]],
         [[], ["protocol.seeds=3"], ["+engine={workers: 2}"], ["results=there"]],
