@@ -113,7 +113,11 @@ def results():
     everything["comparison"] = beside_published(everything)
     bare = {"summary": made_up(["nalu", "nac"], ["mul"])["summary"]}
     bare["comparison"] = predictions()
-    return {"headline": everything, "results/of/<b>mine": bare}
+    elsewhere = made_up(["nalu", "nac", "mlp_relu"], ["mul"])
+    del elsewhere["curves"]
+    elsewhere["outcomes"]["solved_at"] = 10 * (1 + elsewhere["outcomes"]["seed"])
+    elsewhere["outcomes"]["steps"] = 500
+    return {"headline": everything, "results/of/<b>mine": bare, "elsewhere": elsewhere}
 
 
 @pytest.fixture(scope="module")
@@ -287,6 +291,22 @@ def test_the_slider_zooms_both_charts_and_obeys_the_keyboard(fresh):
 
 
 @needs_chromium
+def test_without_learning_curves_it_shows_when_seeds_solve_their_task(page, results):
+    opened(page, "#experiment=elsewhere&range=positive&model=nac&model=nalu")
+    assert "Share of the networks that solve" in text(page, "#curves-caption")
+    assert page("document.querySelectorAll('#curves svg path').length") > 5
+    outcomes = results["elsewhere"]["outcomes"].query("range == 'positive'")
+    for model, own in outcomes.groupby("model"):
+        found = page(f"of('learned', cellOf(result.models.findIndex(model => model.name === '{model}')))")
+        by = [int((own["solved"] & (own["solved_at"] <= step)).sum()) for step in found["step"]]
+        assert found["solved"] == by and (found["step"][0], found["step"][-1]) == (0, 500)
+    assert 0 < outcomes.query("model == 'nac'")["solved"].sum() < 8
+    settled(page, "enter('#experiment=elsewhere&model=mlp_relu')")
+    assert text(page, "#curves") == "None of these networks solves it in 500 steps."
+    assert page.troubles == []
+
+
+@needs_chromium
 def test_a_row_leads_to_its_command_by_keyboard(fresh):
     fresh("document.querySelector('#table td button').focus()")
     fresh.press("Enter")
@@ -332,7 +352,8 @@ def test_a_hostile_name_stays_text(page):
 @pytest.mark.parametrize("dark", [False, True])
 def test_it_fits_a_phone_and_heeds_the_dark(page, dark):
     page.window(390, 844, mobile=True, dark=dark)
-    opened(page)
+    opened(page, f"#model={quote(HOSTILE)}&model=nalu")
+    page("$('picker').open = true")
     assert page("document.documentElement.scrollWidth") <= 390
     assert page("[...document.querySelectorAll('.chart svg')].every(one => one.getBoundingClientRect().right <= 390)")
     light = page("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).every(part => part > 127)")

@@ -201,7 +201,7 @@ function responseChart({panels, ends, trained, operand, width, look}) {
       return {
         width: each,
         height,
-        title: {text: panel.text, color: panel.color},
+        title: {text: panel.text, color: panel.color, limit: each},
         layer: [
           {
             ...rows([{low: trained[0], high: trained[1]}]),
@@ -329,7 +329,7 @@ function planeChart({panels, extent, width, look}) {
       return {
         width: each,
         height: each,
-        title: {text: panel.text, color: panel.color},
+        title: {text: panel.text, color: panel.color, limit: each},
         layer: [
           {
             ...rows(panel.points),
@@ -379,7 +379,7 @@ function curveChart({lines, threshold, width, look}) {
   const start = Math.max(...lines.map(line => line.start).filter(Number.isFinite), 1e-12);
   const least = Math.max(Math.min(...seen, threshold || Infinity) / 2, 1e-16),
     most = Math.max(Math.min(Math.max(...seen, 0) * 2, start * 1e3), least * 10);
-  const x = quantitative("x", {axis: {title: "training step", grid: false, tickCount: 5}, scale: {nice: false}});
+  const x = quantitative("x", {axis: {title: "training step", grid: false, tickCount: width < 520 ? 2 : 5}, scale: {nice: false}});
   const y = quantitative("y", {
     scale: {type: "log", domain: [least, most], nice: false, clamp: true},
     axis: {title: "mean squared error", tickCount: 5, format: "~e", minExtent: 52},
@@ -431,6 +431,47 @@ function curveChart({lines, threshold, width, look}) {
         },
       },
       names(lines, at, inner, height, space - 8, style),
+    ],
+  };
+}
+
+/** The share of the networks that solve their task, by training step. */
+function learnedChart({lines, width, look}) {
+  const height = 240,
+    space = width < 520 ? 136 : 180,
+    inner = width - 62 - space,
+    style = styles(lines);
+  const x = quantitative("x", {axis: {title: "training step", grid: false, tickCount: width < 520 ? 2 : 5}, scale: {nice: false}});
+  const y = quantitative("y", {
+    scale: {domain: [0, 1]},
+    axis: {title: "share that solves it", format: "%", tickCount: 5, minExtent: 52},
+  });
+  const points = lines.flatMap((line, number) => line.points.map(point => ({line: number, ...point})));
+  return {
+    ...look.base,
+    width: inner,
+    height,
+    padding: 4,
+    layer: [
+      {
+        ...rows(points),
+        mark: {type: "line", interpolate: "step-after", strokeWidth: 2},
+        encoding: {x, y, color: style.color, strokeDash: style.strokeDash},
+      },
+      {
+        ...rows(points),
+        mark: {type: "point", opacity: 0, size: 80, tooltip: true},
+        encoding: {
+          x,
+          y,
+          tooltip: [
+            {field: "text", title: "model"},
+            quantitative("x", {title: "by step"}),
+            {field: "told", title: "solved"},
+          ],
+        },
+      },
+      names(lines, share => height * (1 - share), inner, height, space - 8, style),
     ],
   };
 }

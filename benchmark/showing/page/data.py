@@ -45,7 +45,8 @@ def experiment(name: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
 
     findings: what was found in all of it, in sentences. models, tasks, ranges, settings: their names and how they are
     written. cells: model, task, range and setting by their places in those, and what is known of each cell, in columns.
-    profile, plane, responses, curves: one entry a cell, null where there is none. agreement: our numbers beside
+    profile, plane, responses, curves: one entry a cell, null where there is none. learned: in the place of curves,
+    which stay where a result was trained, when networks first passed the threshold. agreement: our numbers beside
     published ones, in columns.
     """
     summary = tables["summary"]
@@ -78,6 +79,7 @@ def experiment(name: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
         "responses": _by_cell(tables.get("responses"), keys, _response),
         "plane": _by_cell(tables.get("plane"), keys, _plane),
         "curves": _by_cell(_medians(tables.get("curves")), keys, lambda rows: _columns(rows, list(rows.columns[5:]))),
+        "learned": _by_cell(None if "curves" in tables else tables.get("outcomes"), keys, _learned),
         "agreement": agreement(tables.get("comparison")),
     }
 
@@ -294,6 +296,17 @@ def _response(rows: pd.DataFrame) -> dict[str, dict]:
     """By operand: x, the target, the median answer, and the answers of five seeds."""
     names = ["x", "target", "median", *(f"seed_{number}" for number in range(SHOWN_SEEDS))]
     return {plain(operand): _columns(part, names) for operand, part in rows.groupby("operand")}
+
+
+def _learned(rows: pd.DataFrame) -> dict[str, list]:
+    """Steps from 0 to the end of training, and how many of the networks that solve their task had first passed its
+    threshold by then.
+    """
+    at = rows.loc[rows["solved"], "solved_at"].value_counts().sort_index().cumsum()
+    at.loc[0] = at.get(0, 0)
+    at.loc[float(rows["steps"].max())] = rows["solved"].sum()
+    at = at.sort_index()
+    return {"step": numbers_of(at.index), "solved": numbers_of(at)}
 
 
 def _medians(curves: pd.DataFrame | None) -> pd.DataFrame | None:

@@ -577,12 +577,13 @@ function drawPlane(look) {
 function drawCurves(look) {
   const cells = state.models.map(cellOf),
     found = cells.map(cell => of("curves", cell));
-  if (!found.some(Boolean))
-    return draw(
-      "curves",
-      null,
-      "These results hold no curves.csv.gz, the table of the errors during training: it stays on the machine that trained them.",
-    );
+  $("curves-caption").textContent = result.curves
+    ? "Mean squared error, median over the networks, by training step: dashed inside the training range, solid outside; " +
+      "dotted: the threshold below which the operation counts as solved."
+    : "Share of the networks that solve the operation, by the training step at which their error outside first falls " +
+      "below the threshold. (The errors during training stay with whoever trained these results.)";
+  if (!result.curves) return drawLearned(look, cells);
+  if (!found.some(Boolean)) return draw("curves", null, "No errors during training here.");
   const lines = state.models.flatMap((model, i) => {
     if (!found[i]) return [];
     const {step, interpolation, extrapolation} = found[i],
@@ -606,6 +607,38 @@ function drawCurves(look) {
     curveChart({lines, threshold: limits.length ? Math.min(...limits) : 0, width: width(), look}),
     "",
     `Errors of ${listed(lines.map(line => line.text))} during training.`,
+  );
+}
+
+/** When networks solve what they solve, where the errors during training are not there. */
+function drawLearned(look, cells) {
+  const c = result.cells;
+  if (!result.learned) return draw("curves", null, "These results hold neither curves.csv.gz nor outcomes.csv.");
+  if (!cells.some(cell => Number.isFinite(c.threshold[cell])))
+    return draw("curves", null, "No threshold exists here below which the operation would count as solved.");
+  const lines = state.models.flatMap((model, i) => {
+    const table = of("learned", cells[i]);
+    if (!table) return [];
+    const seeds = c.seeds[cells[i]],
+      text = result.models[model].label;
+    const points = table.step.map((x, at) => ({
+      x,
+      y: table.solved[at] / seeds,
+      text,
+      told: `${table.solved[at]} of ${seeds}`,
+    }));
+    return [{...style(model), points, end: points.at(-1).y, steps: table.step.at(-1)}];
+  });
+  if (lines.every(line => line.end === 0)) {
+    const steps = ends(lines.map(line => line.steps)).map(step => step.toLocaleString("en"));
+    const told = steps[0] === steps[1] ? steps[0] : steps.join(" to ");
+    return draw("curves", null, `None of these networks solves it in ${told} steps.`);
+  }
+  return draw(
+    "curves",
+    learnedChart({lines, width: width(), look}),
+    "",
+    `Share of the networks that solve it in the end: ${listed(lines.map(line => `${line.text} ${percent(line.end, 1)}`))}.`,
   );
 }
 
@@ -665,8 +698,11 @@ function drawAgreement(look) {
       ];
     })
     .filter(point => Number.isFinite(point.value));
-  const origins = [...new Set(here.map(i => [a.standing[i], a.source[i]].filter(Boolean).join(", ")).filter(Boolean))];
-  $("source").textContent = origins.length ? `Published: ${origins.join("; ")}.` : "";
+  const origins = new Map(); // source -> how its numbers were had
+  for (const i of here.filter(i => a.what[i] === what && a.source[i]))
+    origins.set(a.source[i], (origins.get(a.source[i]) ?? new Set()).add(a.standing[i]));
+  const shown_origins = [...origins].map(([source, how]) => `${source} (${[...how].filter(Boolean).join("; ")})`.replace(" ()", ""));
+  $("source").textContent = shown_origins.length ? `Published: ${shown_origins.join("; ")}.` : "";
   return draw(
     "agreement",
     agreementChart({
