@@ -1,7 +1,8 @@
 """Is the repository light? At most 30 MiB of tracked files, of which results/reference 22.
 
-`--thin` makes the references so: of their figures those that say most, in few colours, which are all that REPORT.md
-then shows, and large tables gzipped. `python -m benchmark.report FOLDER` draws the others again.
+`--thin` makes the references so: of their figures those that say most (of answers where one shows them all), in few
+colours, which are all that REPORT.md then shows, and large tables gzipped. `python -m benchmark.report FOLDER` draws
+the others again.
 """
 
 import gzip
@@ -13,28 +14,34 @@ from pathlib import Path
 from PIL import Image
 
 from benchmark import report
+from benchmark.results.tables import table_path
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMITS = {"": 30, "results/reference/": 22}  # MiB
-LARGE = 100_000  # bytes of a table
+LARGE = 20_000  # bytes of a table
 COLOURS = 128  # of a picture
-SHOWN = re.compile(r"summary|opening|success(?!_by_range)|agreement|initialisation|representable|error_by_input")
+SHOWN = re.compile(  # of many pages three
+    r"summary|opening|success(?!_by)|(success_by_setting|initialisation)(?!-[4-9])|agreement|representable|error_by_input"
+)
 
 
 def thin(folder: Path) -> None:
     """Keep of a folder of results what is committed of it."""
-    for path in (folder / "figures").glob("*"):
-        if path.suffix != ".png" or not SHOWN.match(path.stem):
+    drawn = [*(folder / "figures").glob("*")]
+    answers = [path for path in drawn if path.stem.startswith("responses")]
+    for path in drawn:
+        if path.suffix != ".png" or (not SHOWN.match(path.stem) and [path] != answers):
             path.unlink()
     for path in (*folder.glob("*.png"), *(folder / "figures").glob("*.png")):
         image = Image.open(path)
         if image.mode != "P":
             image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
-    for path in folder.glob("*.csv"):
-        if path.stat().st_size > LARGE and path.stem in report.COLUMNS:
-            path.with_suffix(".csv.gz").write_bytes(gzip.compress(path.read_bytes(), mtime=0))
+    for path in folder.glob("*.csv*"):
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        if len(content) > LARGE and path.name.partition(".")[0] in report.COLUMNS:
             path.unlink()
-    if (folder / "REPORT.md").is_file() and (folder / "cells.csv").is_file():
+            path.with_name(f"{path.name.removesuffix('.gz')}.gz").write_bytes(gzip.compress(content, mtime=0))
+    if (folder / "REPORT.md").is_file() and table_path(folder, "cells").is_file():
         (folder / "REPORT.md").write_text(report.text(folder, report.tables(folder)[0]))
 
 

@@ -16,6 +16,8 @@ import numpy as np
 import pandas as pd
 import torch
 
+from benchmark.results.tables import table_path
+
 REFERENCE = Path(__file__).resolve().parent.parent / "results" / "reference" / "smoke"
 KEY = ["model", "task", "range", "protocol", "overrides", "seed"]
 VOLATILE = ["seconds", "device", "engine", "torch", "benchmark"]
@@ -41,7 +43,7 @@ def main() -> None:
             )
             (REFERENCE / "processor.txt").write_text(processor())
             return
-        ours, theirs = (pd.read_csv(folder / "outcomes.csv").set_index(KEY) for folder in (fresh, REFERENCE))
+        ours, theirs = (pd.read_csv(table_path(folder, "outcomes")).set_index(KEY) for folder in (fresh, REFERENCE))
     if not ours.index.equals(theirs.index):
         sys.exit("the smoke run has other replicas than its reference")
     if (changed := ours["verdict"] != theirs["verdict"]).any():

@@ -180,6 +180,8 @@ def text(folder: Path, found: dict[str, pd.DataFrame]) -> str:
     parts = []
     if {"outcomes", "cells"} <= set(found):
         sentences = [*findings(found["outcomes"], found["cells"]), few(found["outcomes"])]
+        if "profile" in found:
+            sentences += texts.beyond(found["profile"], found["cells"], found.get("responses"))
         parts += ["## Finding", *map(texts.in_markdown, sentences)]
         parts += [_pictures(first, titles)]
     parts += ["## What was run", what_was_run(found)]
@@ -192,8 +194,6 @@ def text(folder: Path, found: dict[str, pd.DataFrame]) -> str:
             parts += ["\n".join(f"* {texts.in_markdown(sentence)}" for sentence in late)]
     if "cells" in found:
         parts += ["\n".join(f"* {texts.in_markdown(sentence)}" for sentence in texts.of_cells(found["cells"]))]
-    if {"cells", "profile"} <= set(found) and (beyond := texts.beyond(found["profile"], found["cells"])):
-        parts += ["\n".join(f"* {texts.in_markdown(sentence)}" for sentence in beyond)]
     if "comparison" in found and (told := published.tell(found["comparison"], found.get("outcomes"))):
         parts += ["## Beside the published numbers", texts.code_block(told.strip())]
     if told := rank.among("DIR", found):

@@ -238,8 +238,56 @@ def test_the_single_modules_do_what_the_readme_says():
     assert (adding[:, ""] == 1).all()
     ten = adding.drop("", level="overrides").droplevel("overrides")
     assert (ten[["neg_20_10", "pos_10_20"]] == 1).all()
+    unsigned = table[table["model"] == "mul_mcfc"].groupby("range")["verdict"].agg(set)
+    negative = unsigned.index.str.startswith(("neg", "mixed"))
+    assert all(told == {"diverged"} for told in unsigned[negative])
+    assert all(told == {"solved"} for told in unsigned[~negative])
+    signed = table["model"].str.startswith("mul_mcfc_")
+    assert table.loc[signed, "model"].nunique() == 2 and table.loc[signed, "solved"].all()
     assert ten["neg_2_1"] == 0.15
     assert ten.drop(["neg_20_10", "pos_10_20", "neg_2_1"]).max() < 0.1
+
+
+@needs_references
+def test_the_sweeps_and_single_seeds_give_what_the_readme_says():
+    subtracting = outcomes("curry2025_dmu").query("model == 'dmu' and task == 'sub'")
+    rates = subtracting.groupby("range")["solved"].mean().sort_values(ascending=False)
+    assert rates.round(2).tolist()[:4] == [0.84, 0.6, 0.32, 0.2] and rates.iloc[4:].max() == 0.08
+    assert rates.index[0] == "mixed_2" and "[-2, 2] in\n84% of 25 seeds, on three ranges of positive" in RESULTS
+    scores = table_of("passo2024_nalu2mig", "comparison").query("model == 'nalu_2mig'").set_index("task")
+    ours = scores.loc[["mul", "square", "add", "sub", "sqrt"], "value"]
+    assert [f"{value:.{digits}f}" for value, digits in zip(ours, (0, 0, 2, 1, 1), strict=True)] == [
+        *("96", "92", "0.02", "0.3", "0.3")
+    ]
+    published = scores.loc[["mul", "square", "add", "sub", "sqrt"], "published"]
+    assert [f"{value:.1g}" for value in published] == ["0", "0", "0.002", "0.002", "0.0004"]
+    errors = {}
+    for sweep in ("input_size", "hidden_size"):
+        summary = table_of(f"madsen2020_{sweep}", "summary").query("metric == 'relative_extrapolation'")
+        numbers = summary["overrides"].str.extract(r"=\[?(\d+)")[0].astype(int)
+        errors[sweep] = summary.assign(number=numbers).set_index(["model", "number"])["value"]
+    inputs, hidden = (errors[sweep]["nmu"].sort_index() for sweep in ("input_size", "hidden_size"))
+    assert inputs.is_monotonic_decreasing and (inputs.index[0], inputs.index[-1]) == (4, 300)
+    assert (f"{inputs.iloc[0]:.0%}", f"{inputs.iloc[-1]:.2%}") == ("5%", "0.04%")
+    assert errors["input_size"]["nalu"].max() > 1e9
+    assert f"{hidden.iloc[0]:.1%}" == "0.1%" and hidden[hidden > 100].index.tolist() == [8, 9, 10]
+    solved = outcomes("madsen2020_range").groupby(["model", "range"])["solved"].mean()
+    assert solved[solved > 0].to_dict() == {("nmu", "mixed_2"): 0.92}
+    few = outcomes("madsen2020_input_size").query("solved").groupby(["model", "overrides"]).size()
+    assert set(few) == {1, 2} and set(few.index.get_level_values("overrides")) == {
+        *("protocol.inputs=10", "protocol.inputs=25")
+    }
+    assert not any(outcomes(f"madsen2020_{name}")["solved"].any() for name in ("overlap", "subset", "gate"))
+
+
+@needs_references
+def test_the_order_of_figure_1_correlates_as_the_readme_says():
+    orders = []
+    for variant in ("rmsprop", "adam", "sgd", "uniform"):
+        table = table_of(f"trask2018_figure1_{variant}", "comparison")
+        ends = table[table["x"].abs() == 19.5].groupby("model")[["error", "published"]].mean().dropna()
+        orders.append(ends.rank().corr().loc["error", "published"])
+    assert f"between {min(orders):.2f} and {max(orders):.2f} at x" in RESULTS
 
 
 @needs_references
@@ -265,6 +313,7 @@ def test_each_reference_is_in_the_index_with_what_its_report_found():
 @needs_references
 def test_the_readme_is_short_and_every_link_of_these_pages_leads_somewhere():
     assert len(README.splitlines()) <= 150
-    for folder, text in ((".", README), ("conf", CONF), ("results/reference", RESULTS)):
-        for target in re.findall(r"\]\((?!http)([^)#]+)", text):
-            assert (ROOT / folder / target).exists(), target
+    pages = [*ROOT.glob("*.md"), *ROOT.glob(".github/*.md"), *ROOT.glob("conf/*.md"), *ROOT.glob("benchmark/**/*.md")]
+    for page in (*pages, ROOT / "results/reference/README.md"):
+        for target in re.findall(r"""(?:\]\(|src=")(?!http)([^)#"]+)""", page.read_text()):
+            assert (page.parent / target).exists(), (page, target)

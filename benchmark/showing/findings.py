@@ -24,8 +24,7 @@ def findings(outcomes: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
 def near(outcomes: pd.DataFrame) -> str:
     """How many networks come near the truth where they are trained, and how many where they are judged."""
     mlps = outcomes["model"].str.startswith("mlp_")
-    where = outcomes[["trained", "judged"]].drop_duplicates().itertuples(index=False, name=None)
-    outside = "outside" if all(leads_outside(*ends) for ends in where) else "where they are judged"
+    outside = "outside" if all_outside(outcomes) else "where they are judged"
     told: list[str] = []
     for name, group in (("MLPs", outcomes[mlps]), ("other networks" if mlps.any() else "networks", outcomes[~mlps])):
         if len(group):
@@ -46,15 +45,33 @@ def few(outcomes: pd.DataFrame) -> str:
     return f"{of} a cell are no result: even of a rate of 100% the 95% interval begins at {low:.0%}."
 
 
+NUMBER = r"-?(?:\d[\d.]*(?:e[+-]?\d+)?|inf)"
+
+
 def leads_outside(trained: str, judged: str) -> bool:
     """Whether networks are judged anywhere outside the hull of where they are trained.
 
     >>> leads_outside("[1, 2]", "[2, 6]"), leads_outside("{0, 5, …, 95} × {5, 10, …, 100}", "{10, 20, …, 60}")
     (True, False)
     """
-    numbers = r"-?(?:\d[\d.]*(?:e[+-]?\d+)?|inf)"
-    hull, ends = ([float(end) for end in re.findall(numbers, text)] for text in (trained, judged))
+    hull, ends = ([float(end) for end in re.findall(NUMBER, text)] for text in (trained, judged))
     return not (hull and ends) or min(ends) < min(hull) or max(ends) > max(hull)
+
+
+def all_outside(cells: pd.DataFrame) -> bool:
+    """Whether networks are judged nowhere within the hull of where they are trained, in every row (trained, judged).
+
+    >>> trained = pd.DataFrame({"trained": ["[-5, 5]"]})
+    >>> all_outside(trained.assign(judged="[-9, -5] ∪ [5, 9]")), all_outside(trained.assign(judged="{-9, …, 9}"))
+    (True, False)
+    """
+    for trained, judged in cells[["trained", "judged"]].drop_duplicates().itertuples(index=False, name=None):
+        hull = [float(end) for end in re.findall(NUMBER, trained)]
+        for piece in re.findall(r"[\[{][^]}]*", judged):
+            ends = [float(end) for end in re.findall(NUMBER, piece)]
+            if hull and ends and min(ends) < max(hull) and max(ends) > min(hull):
+                return False
+    return True
 
 
 def able(outcomes: pd.DataFrame) -> str:

@@ -43,6 +43,7 @@ VERBS = {
     "identity": ("passes its input on", "pass their input on"), "reciprocal": ("inverts", "invert"),
     "heim_simple": ("computes all four", "compute all four"),
 }  # fmt: skip
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 LATEX = {
     "•": r"$_\bullet$", "∞": r"$\infty$", "−": "$-$", "×": r"$\times$", "÷": r"$\div$", "²": "$^2$",
     "√a": r"$\sqrt{a}$", "–": "--", "σ": r"$\sigma$",
@@ -117,10 +118,11 @@ def listed(names: Sequence[str], most: int = 6) -> str:
 def spoken(intervals: str) -> str:
     """Intervals as people say them.
 
-    >>> spoken("[-20, -5] ∪ [5, 20]"), spoken("a [0, inf], b {0, 5, …, 95}")
-    ('−20 to −5 or 5 to 20', 'a 0 to ∞, b 0, 5, …, 95')
+    >>> spoken("[-20, -5] ∪ [5, 20]"), spoken("a [0, inf], b {0, 5, …, 95}"), spoken("[1e-08, 1]")
+    ('−20 to −5 or 5 to 20', 'a 0 to ∞, b 0, 5, …, 95', '10⁻⁸ to 1')
     """
     told = re.sub(r"\[([^],]*), ([^]]*)\]", r"\1 to \2", intervals).replace(" ∪ ", " or ").replace("inf", "∞")
+    told = re.sub(r"\b1e(-?)\+?0*(\d+)", lambda found: "10" + (found[1] + found[2]).translate(SUPERSCRIPTS), told)
     return re.sub(r"[{}]", "", told).replace("-", "−")
 
 

@@ -280,9 +280,9 @@ def of_cells(cells: pd.DataFrame) -> list[str]:
     return lines
 
 
-def beyond(profile: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
+def beyond(profile: pd.DataFrame, cells: pd.DataFrame, responses: pd.DataFrame | None = None) -> list[str]:
     """A sentence for each task and range that is judged inside its training range only: how far off networks are
-    beyond it, where two operands lie farthest from its middle.
+    beyond it, where two operands lie farthest from its middle, and on either side of it where only the first does.
     """
     known = cells[(cells["inputs"] > 1) & ~cells["trained"].str.contains("inf")]
     inside = [not leads_outside(*ends) for ends in zip(known["trained"], known["judged"], strict=True)]
@@ -291,11 +291,23 @@ def beyond(profile: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
     for (task, range_), group in rows.groupby(["task", "range"], sort=False):
         last = group[group["x"] == group["x"].max()].groupby("model")["relative"].median()
         errors = [f"{number(100 * error)}% ({label(str(model))})" for model, error in last.items()]
-        lines.append(
+        told = (
             f"{task} on {range_} is judged inside its training range only. Beyond it, at {group['x'].max():g} times "
             f"its half-width, the median relative error is {listed(errors)}."
         )
+        own = pd.DataFrame() if responses is None else responses[responses["operand"] == "a"]
+        own = own[(own[["task", "range"]] == [task, range_]).all(axis=1)] if len(own) else own
+        told += "".join(f" {_side(own[own['x'] == x])}" for x in own.get("x", pd.Series()).agg(["min", "max"]).dropna())
+        lines.append(told)
     return lines
+
+
+def _side(rows: pd.DataFrame) -> str:
+    """How far off the median answers are at one value of the first operand."""
+    errors = ((rows["median"] - rows["target"]) / rows["target"]).abs()
+    told = [f"{number(100 * error)}% ({label(model)})" for model, error in zip(rows["model"], errors, strict=True)]
+    at = f"{rows['x'].iloc[0]:,g}".replace("-", "−")
+    return f"With a alone at {at} the median answer is off by {listed(told)}."
 
 
 def late(outcomes: pd.DataFrame) -> list[str]:

@@ -391,6 +391,28 @@ def test_error_heatmap_shows_percent_multiples_and_infinity(full):
     assert outside.collections[0].get_clim() == inside.collections[0].get_clim() == (1e-6, 10)
 
 
+def test_errors_are_called_outside_only_where_networks_are_judged_nowhere_inside():
+    made = tables(["nac", "nalu"], ["add"], ["symmetric"])
+    whole = made["cells"].assign(judged="{-20, -19, …, 20}")
+    told = [title(panel).replace("\n", " ") for panel in panels(one(error_heatmap(made["outcomes"], whole)))]
+    assert told == ["inside: -5 to 5", "judged on: -20, -19, …, 20"]
+    law = {"range": "exponential_0p2", "trained": "[0, inf]", "judged": "[0, inf]", "middle": 0.1 * np.log(1000)}
+    figure = one(error_heatmap(made["outcomes"].assign(range="exponential_0p2"), made["cells"].assign(**law)))
+    assert [title(panel).replace("\n", " ") for panel in panels(figure)] == [
+        "inside: exponential, mean 0.2", "judged on: exponential, mean 0.5"
+    ]  # fmt: skip
+
+
+def test_verdict_bars_hatch_what_no_weights_compute_also_where_networks_fit_inside():
+    made = tables(["nac", "nalu"], ["add"], ["symmetric"])
+    outcomes, cells = made["outcomes"].assign(verdict="interpolates"), made["cells"].assign(representable="no")
+    figure = one(verdict_bars(outcomes, cells))
+    hatched = [patches for patches in figure.axes[0].collections if patches.get_hatch() == "////"]
+    assert sum(len(patches.get_paths()) for patches in hatched) == 2
+    told = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert told == ["interpolates (fails outside)", "cannot represent the task"]
+
+
 def test_dark_is_good_in_every_heatmap(full, identity):
     two = tables(["nac", "nalu"], ["add"], ["symmetric"])
     darkest = lambda mesh, value: np.dot(mesh.cmap(mesh.norm(value))[:3], (0.299, 0.587, 0.114))
@@ -773,6 +795,15 @@ def test_success_by_setting_has_a_place_for_each_setting_that_is_no_number():
     made = sweep(["protocol.hidden=[9]", "", "protocol.hidden=[10]"])
     figure = one(success_by_setting(several_settings(made["summary"]), made["cells"]))
     assert [tick.get_text() for tick in figure.axes[-1].get_xticklabels()] == ["as it is", "hidden=[9]", "hidden=[10]"]
+
+
+def test_a_success_rate_that_is_the_same_everywhere_is_told_and_not_drawn():
+    made = sweep(["protocol.hidden=[9]", "protocol.hidden=[10]"], ["nac"])
+    summary = made["summary"].copy()
+    summary.loc[summary["metric"] == "success_rate", "value"] = 0.0
+    figure = one(success_by_setting(several_settings(summary), made["cells"]))
+    assert [axes.get_ylabel() for axes in figure.axes] == ["solved at step"]
+    assert "The success rate is 0% everywhere." in figure.legends[0].get_title().get_text().replace("\n", " ")
 
 
 def test_success_by_setting_draws_errors_beyond_its_axis_at_its_end():

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from benchmark.run import run
-from benchmark.showing.texts import late, report, table
+from benchmark.showing.texts import beyond, late, report, table
 
 
 def said(quick, tmp_path, *names):
@@ -61,3 +61,19 @@ def test_a_rate_that_hangs_on_the_last_tenth_of_the_run_is_told():
     table = pd.DataFrame([{"model": model, "solved_at": step} | names for model, step in rows])
     (told,) = late(table)
     assert told.startswith("nalu on mul, positive: 2 of the 4 that solve it first pass the threshold in the last tenth")
+
+
+def test_what_is_judged_inside_only_is_told_of_beyond_and_of_either_side():
+    cell = {"model": "nalu", "task": "mul", "range": "mine", "protocol": "default", "overrides": ""}
+    ends = {"trained": "[0, 10]", "judged": "[1, 9]", "inputs": 2}
+    profile = pd.DataFrame([cell | {"x": x, "relative": error} for x, error in ((0.5, 0.0), (2.0, 0.5), (3.0, 1.0))])
+    answers = [("a", -10, -50, 50), ("a", 0, 0, 0), ("a", 20, 100, 101), ("b", 30, 150, 0)]
+    names = ["operand", "x", "target", "median"]
+    responses = pd.DataFrame([cell | dict(zip(names, row, strict=True)) for row in answers])
+    (told,) = beyond(profile, pd.DataFrame([cell | ends]), responses)
+    assert told == (
+        "mul on mine is judged inside its training range only. Beyond it, at 3 times its half-width, the median "
+        "relative error is 100% (NALU). With a alone at −10 the median answer is off by 200% (NALU). With a alone at "
+        "20 the median answer is off by 1% (NALU)."
+    )
+    assert beyond(profile, pd.DataFrame([cell | ends | {"judged": "[10, 20]"}]), responses) == []

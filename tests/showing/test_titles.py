@@ -66,15 +66,22 @@ def test_verdicts_and_errors_are_counted():
     table = rows(*[("nac", "add", "", 0)] * 4, verdict=["solved", "solved", "solved", "diverged"])
     assert titles.verdicts(table, cells_of(table)) == "Of 4 networks 75% solve their task and 25% diverge."
     errors = table.assign(relative_interpolation=[0, 0, 0, 1], relative_extrapolation=1.0)
-    assert titles.error(errors, cells_of(table)) == (
-        "Of 1 median errors 1 are below 1% inside the training range, 0 outside."
+    assert (
+        titles.error(errors, cells_of(table)) == "NAC's median error is 0% inside the training range and 100% outside."
+    )
+    both = pd.concat([errors, errors.assign(model="nalu")])
+    assert titles.error(both, cells_of(both).assign(judged="[1, 2]")) == (
+        "Of 2 median errors 2 are below 1% inside the training range, 0 where networks are judged."
     )
 
 
 def test_distances_and_horizons_are_counted_at_the_edge_and_at_the_end():
     table = rows(*[("nac", "add", "", 0)] * 3, x=[0.0, 1.0, 9.0], relative=[0.1, 1e-3, 0.5], median=1.0, low=0, high=1)
     cells = cells_of(table)
-    assert titles.distance(table, cells) == "Of 1 median errors 1 are below 1% at the edge of training, 0 farthest out."
+    assert titles.distance(table, cells) == "NAC's median error is 0.1% at the edge of training and 50% farthest out."
+    both = pd.concat([table, table.assign(model="nalu")])
+    told = "Of 2 median errors 2 are below 1% at the edge of training, 0 farthest out."
+    assert titles.distance(both, cells_of(both)) == told
     horizon = rows(("nac", "add", "", 9.0), metric="horizon")
     assert titles.horizon(horizon, table, cells) == (
         "Of 1 median errors 1 stay below 1% as far as was measured, and 0 not even to the edge."
@@ -83,9 +90,11 @@ def test_distances_and_horizons_are_counted_at_the_edge_and_at_the_end():
 
 def test_learning_starts_and_planes_are_told():
     curves = rows(*[("nac", "add", "", 0)] * 2, step=[0, 10], extrapolation=[1.0, 1e-4])
-    assert (
-        titles.learning(curves, cells_of(curves)) == "Of 1 median errors outside 1 end below the threshold of success."
-    )
+    told = "NAC's median error outside ends below the threshold of success."
+    assert titles.learning(curves, cells_of(curves)) == told
+    both = pd.concat([curves, curves.assign(model="nalu", extrapolation=1.0)])
+    told = "Of 2 median errors outside 1 end below the threshold of success."
+    assert titles.learning(both, cells_of(both)) == told
     before = rows(("nac_normal", "add", "", 0), ("nac_uniform", "add", "", 0)).assign(
         output=[1.0, 6.0], target=4.0, saturation=[0.0, 0.44]
     )
@@ -98,6 +107,20 @@ def test_learning_starts_and_planes_are_told():
     assert titles.plane(plane, cells_of(plane)) == (
         "Within 1% of the largest target: NALU on 100% of the plane, NAC on 50%."
     )
+
+
+def test_errors_by_input_are_told_of_where_they_lie_farthest_outside():
+    table = rows(*[(model, "square", "", 0) for model in ("nac", "nalu") for _ in range(2)], x=[1.0, 6.0, 1.0, 6.0])
+    told = titles.inputs(table.assign(error=[9.0, 32.0, 0.0, 12.0]), cells_of(table).assign(inputs=1))
+    assert told == "Errors farthest outside: of a², trained on 1 to 2: 12 (NALU) to 32 (NAC)."
+
+
+def test_answers_are_told_to_be_outside_only_where_networks_are_judged_there():
+    table = rows(("nalu", "mul", "", 0), solved=True)
+    cells = cells_of(table)
+    assert titles.responses(table, table, cells).startswith("NALU multiplies outside the training range in most seeds")
+    inside = titles.responses(table, table, cells.assign(judged="[1.2, 1.5]"))
+    assert inside.startswith("NALU multiplies where judged in most seeds")
 
 
 def test_differences_speeds_and_what_can_be_represented_are_counted():

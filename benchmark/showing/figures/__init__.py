@@ -275,7 +275,7 @@ def drawings(tables: Tables) -> Iterator[Drawing]:
         part = {name: table[table[COMBINATION].eq([protocol, overrides]).all(axis=1)] for name, table in tables.items()}
         title, ends = "", [""]
         if len(sets) > 1:
-            title = " · ".join(filter(None, (protocol, overrides.replace(";", ", "))))
+            title = " · ".join(filter(None, (protocol, overrides.replace("protocol.", "").replace(";", ", "))))
             ends = [protocol if len(protocols) > 1 else "", overrides.replace("protocol.", "")]
         yield from _of_kinds(KINDS, part, title, ends, stems)
         for kind in BY_PLACE:

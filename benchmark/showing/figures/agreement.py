@@ -82,8 +82,9 @@ def _page(
     ]
     dots = [Line2D([], [], color="black", label=text, **look) for text, look in (("ours", OURS), ("published", THEIRS))]
     of = pd.concat([rows for _, rows in groups])[["source", "standing"]].drop_duplicates()
-    origins = [f"{source}, {standing.partition(':')[0]}" for source, standing in of.itertuples(index=False)]
-    told = "; ".join(dict.fromkeys(origins))
+    origins = {source: " or ".join(dict.fromkeys(part["standing"].str.partition(":")[0]))
+               for source, part in of.groupby("source", sort=False)}  # fmt: skip
+    told = "; ".join(f"{source}, {standings}" for source, standings in origins.items())
     legend(figure, [*dots, *handles], 5, wrapped(f"Published: {told}.", 0.9 * figure.get_figwidth()))
     return figure
 

@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from benchmark.asked.replicas import CELL
 from benchmark.results.statistics import HORIZON_ERROR, finite_medians
-from benchmark.showing.figures.layout import WIDTH, boxes, chunks, colorbar, grid, legend, pages
+from benchmark.showing.figures.layout import NARROWEST, WIDTH, boxes, chunks, colorbar, grid, legend, pages
 from benchmark.showing.figures.look import (
     BAD,
     BLANK,
@@ -24,6 +24,7 @@ from benchmark.showing.figures.look import (
     HATCH,
     LOST,
     NARROWED,
+    law_of,
     models_of,
     narrowed,
     paper,
@@ -33,11 +34,13 @@ from benchmark.showing.figures.look import (
     tasks_of,
     wrapped,
 )
+from benchmark.showing.findings import all_outside
 from benchmark.showing.names import TASKS, label, not_finite, spoken
 
 ERRORS = 1e-6, 10.0  # between which errors differ in colour
 TICKS = [1e-6, 1e-4, 1e-2, 1]
-TITLES = {"inside": ("trained", "relative_interpolation"), "outside": ("judged", "relative_extrapolation")}
+SIDES = {"trained": "relative_interpolation", "judged": "relative_extrapolation"}
+SOLVED = "share of the seeds that solve: their squared error where they are judged is below the threshold of success"
 
 
 def success_heatmap(summary: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figure]:
@@ -45,7 +48,7 @@ def success_heatmap(summary: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figu
     rates = summary[summary["metric"] == "success_rate"]
     rates = rates.assign(text=rates["value"].map("{:.0%}".format))
     colors, percent = ScalarMappable(Normalize(0, 1), GOOD), PercentFormatter(1)
-    yield from _heatmaps(_by_range(rates, cells), cells, colors, label="share of the seeds that solve", format=percent)
+    yield from _heatmaps(_by_range(rates, cells), cells, colors, label=SOLVED, format=percent)
 
 
 def error_heatmap(outcomes: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figure]:
@@ -56,19 +59,24 @@ def error_heatmap(outcomes: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figur
     those are half of all or more, the colour is that of an infinite error.
     """
     key = ["model", "task", "range"]
-    medians, lost = finite_medians(outcomes, key, [error for _, error in TITLES.values()])
+    medians, lost = finite_medians(outcomes, key, list(SIDES.values()))
     seeds = outcomes.groupby(key, sort=False).size()
     most, told = lost.ge(seeds / 2, axis=0), lost.map(not_finite)
     medians, infinite = medians.reset_index(), medians.mask(most, np.inf).reset_index()
     panels = []
     for name in ranges_of(medians, cells):
         part, here = medians[medians["range"] == name], cells[cells["range"] == name]
-        for side, (verb, error) in TITLES.items():
+        law = law_of(name, here["middle"].median())
+        names = {"trained": "inside", "judged": "outside" if all_outside(here) else "judged on"}
+        for number, (side, error) in enumerate(SIDES.items()):
             text = part[error].map(share) + told[error].to_numpy()[part.index]
             shown = part.assign(value=infinite[error], text=text)
-            panels.append((f"{side}: {spoken(here[verb].mode()[0])}", name, shown))
+            where = f"exponential, mean {law[number]:g}" if law else spoken(here[side].mode()[0])
+            panels.append((f"{names[side]}: {where}", name, shown))
     colors, percent = ScalarMappable(LogNorm(*ERRORS), BAD), FuncFormatter(lambda error, _: share(error))
-    meaning = "relative error, median over the seeds\n(×3M: three million times the target)"
+    scaled = pd.concat([table["text"] for *_, table in panels]).str.contains("[kMBT]")
+    meaning = "relative error, median over the seeds"
+    meaning += "\n(×3M: three million times the target)" if scaled.any() else ""
     meaning, width = (f"{meaning}\n{LOST}", 0.8) if lost.any(axis=None) else (meaning, 0.5)
     yield from _heatmaps(panels, cells, colors, width, 2, label=meaning, format=percent, extend="both", ticks=TICKS)
 
@@ -88,7 +96,7 @@ def horizon_heatmap(summary: pd.DataFrame, profile: pd.DataFrame, cells: pd.Data
     reach = (horizons["value"] / horizons["farthest"]).clip(upper=1)
     horizons = horizons.assign(text=np.where(at_least, "≥", "") + texts, value=reach)
     meaning = (
-        "numbers: distance from the middle of the training range, in its half-widths,\nup to which the median "
+        "numbers: distance from the middle of the training range, in its half-widths, up to which the median "
         f"relative error stays below {HORIZON_ERROR:.0%} (1: edge of that range)\n"
         "colours: that distance as a share of the farthest measured (≥)"
     )
@@ -155,9 +163,12 @@ def _heatmaps(
     for models in chunks(models_of(everything)):
         width, height = max(1.5, cell * len(tasks)), 0.55 + 0.15 * len(models)
         across = max(together, int((WIDTH - 1.1) / width) // together * together)
-        around = 1.2, 0.9 + 0.13 * bar["label"].count("\n")
+        names = 1.2
+        below = max(NARROWEST - names, width * min(across, len(panels)))
+        meaning = "\n".join(wrapped(line, below) for line in bar["label"].splitlines())
+        around = names, 0.9 + 0.13 * meaning.count("\n")
         for page in pages(panels, across, height, around[1], together):
-            yield _page(page, cells, colors, models, tasks, (across, width, height, around), bar)
+            yield _page(page, cells, colors, models, tasks, (across, width, height, around), bar | {"label": meaning})
 
 
 @paper()

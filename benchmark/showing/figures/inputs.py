@@ -29,6 +29,7 @@ from benchmark.showing.figures.look import (
     COMBINATION,
     LOST,
     SHADE,
+    brief,
     by_task_and_range,
     looks,
     lost_of,
@@ -100,7 +101,9 @@ def _page(panels: list[Panel], cells: pd.DataFrame, what: str) -> Figure:
         axes.axvspan(*trained(panel.cell), **SHADE)
         axes.set(title=panel.title, ylim=(0, panel.top))
         axes.margins(x=0.02)
-        axes.locator_params(axis="x", nbins=5)
+        axes.locator_params(axis="x", nbins=4)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(FuncFormatter(lambda value, _: brief(value)))
         axes.autoscale_view(scaley=False)
         lost = lost_of(panel.rows)
         name_lines(axes, errors.ffill().iloc[-1][models], style, HEIGHT - 0.5, lost)
@@ -138,6 +141,8 @@ def _heatmap_page(
         for edge in trained(part.iloc[0]):
             axes.axvline(edge, color="#d1500b", linewidth=1.2)
         axes.set(title=panel_title(cells, name, task, 2.9))
+        axes.locator_params(axis="x", nbins=4)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: brief(value)))
         lost = lost_of(part).reindex(models)
         names = [(model, not_finite(count)) for model, count in lost.items() if not place % 2 or count > 0]
         axes.set_yticks([models.index(model) for model, _ in names], [label(model) + told for model, told in names])
@@ -164,8 +169,12 @@ def _finite(profile: pd.DataFrame, cells: pd.DataFrame) -> Iterator[tuple[tuple[
 
 
 def at_the_ends(part: pd.DataFrame) -> pd.Series:
-    """The mean error of each model at the largest inputs of both signs."""
-    return part[part["x"].isin([part["x"].min(), part["x"].max()])].groupby("model")["error"].mean()
+    """The mean error of each model at the ends of the input where it is finite: those outside the training range, if
+    one is there.
+    """
+    ends = part[part["x"].isin([part["x"].min(), part["x"].max()]) & np.isfinite(part["error"])]
+    outside = ends[(ends["x"] - ends["middle"]).abs() > 1.001 * ends["half_width"]]
+    return (ends if outside.empty else outside).groupby("model")["error"].mean()
 
 
 def one_operand(profile: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:

@@ -71,7 +71,15 @@ def boxes(axes: Axes, corners: Iterable, widths: Iterable[float], height: float,
 def colorbar(figure: Figure | SubFigure, of: Axes | list[Axes], colors: ScalarMappable, **options: Any) -> None:
     """A horizontal colour bar a tenth of an inch below the panels, which says where its colours are good or bad."""
     pad = 0.1 * figure.dpi / figure.bbox.height
-    bar = figure.colorbar(colors, ax=of, location="bottom", shrink=0.7, aspect=30, pad=pad, **options)
+    bar = figure.colorbar(
+        colors,
+        ax=of,
+        location="bottom",
+        shrink=0.7 if figure.bbox.width > 5 * figure.dpi else 0.85,
+        aspect=30,
+        pad=pad,
+        **options,
+    )
     bar.outline.set_visible(False)
     bar.ax.minorticks_off()
     if (name := colors.get_cmap().name) in (GOOD, BAD):

@@ -22,7 +22,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from benchmark.asked.conf_files import range_of
 from benchmark.errors import plain
-from benchmark.showing.names import MODELS, TASKS, natural, ordered, spoken
+from benchmark.showing.names import MODELS, SUPERSCRIPTS, TASKS, natural, ordered, spoken
 
 LOST = "(24∞): so many seeds\nare not finite; the median is of the others"
 GOOD = "cividis_r"  # more is better: from yellow to dark blue, ever darker, for the colour-blind and in grey print, too
@@ -73,7 +73,7 @@ DASHES = ["-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1))]
 
 # Thousands and so on, as a cell of a heatmap and as a sentence writes them.
 SCALES = [(1e12, "T", " trillion"), (1e9, "B", " billion"), (1e6, "M", " million"), (1e3, "k", " thousand")]
-SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+TINY = "<10⁻⁴%"
 
 RC: dict[Any, Any] = {
     "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7,
@@ -160,7 +160,7 @@ def share(error: float, long: bool = False) -> str:
         return f"{times}{float(f'{error / size:.2g}'):,.0f}{word if long else short}"
     percent = 100 * error
     if 0 < percent < 0.95e-4:
-        return "<10⁻⁴%"
+        return TINY
     if percent >= 0.95:
         return f"{percent:.0f}%" if percent >= 9.95 else f"{percent:.1f}".removesuffix(".0") + "%"
     return f"{Decimal(f'{percent:.0e}'):f}%"
@@ -174,6 +174,18 @@ def amount(value: float) -> str:
     """
     size = abs(value)
     told = share(size, long=True).removeprefix("× ") if size >= 9.995 else f"{size:.2g}"
+    return f"−{told}" if value < 0 else told
+
+
+def brief(value: float) -> str:
+    """A number as an axis has room for it.
+
+    >>> brief(-5e8), brief(125_000.0), brief(9995.0), brief(2.5), brief(0.001)
+    ('−500M', '125k', '9,995', '2.5', '0.001')
+    """
+    size = abs(value)
+    unit, short = next(((scale, short) for scale, short, _ in SCALES if 1e16 > size >= max(1e4, scale)), (1.0, ""))
+    told = f"{size / unit:,g}{short}"
     return f"−{told}" if value < 0 else told
 
 
@@ -204,7 +216,7 @@ def log_axis(axes: Axes, write: Any, axis: str = "y") -> None:
     """A logarithmic axis with `write` for its powers of ten, where there is room for them."""
     axes.set(**{f"{axis}scale": "log"})
     of = axes.yaxis if axis == "y" else axes.xaxis
-    of.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
+    of.set_major_formatter(FuncFormatter(lambda value, _: write(value).replace(TINY, f"{power(100 * value)}%")))
     of.set_major_locator(LogLocator(numticks=6))
     of.set_minor_locator(NullLocator())
 
@@ -278,31 +290,27 @@ def range_title(cells: pd.DataFrame, name: str, task: str = "") -> str:
     where = here[["trained", "judged"]].mode().iloc[0]
     alike = cells[(cells[["trained", "judged"]] == where).all(axis=1)]["range"].nunique() > 1
     if law := law_of(name, here["middle"].median()):
-        return law
+        return "exponential, mean {:g} → mean {:g} (no outside)".format(*law)
     told = spoken(where["trained"])
     told += ", judged there" if where["trained"] == where["judged"] else f" → {spoken(where['judged'])}"
     return f"{told} ({name})" if alike else told
 
 
 @cache
-def law_of(name: str, middle: float) -> str:
+def law_of(name: str, middle: float) -> tuple[float, ...]:
     """What tells an exponential range of the package: the means of its laws, which have no outside to extrapolate to.
 
-    middle: of the range as it was asked for. "" for other ranges, and for one of that name that was changed.
+    middle: of the range as it was asked for. () for other ranges, and for one of that name that was changed.
 
-    >>> law_of("exponential_0p2", 0.6908)
-    'exponential, mean 0.2 → mean 0.5 (no outside)'
-    >>> law_of("exponential_0p2", 2.0), law_of("positive", 1.5)
-    ('', '')
+    >>> law_of("exponential_0p2", 0.6908), law_of("exponential_0p2", 2.0), law_of("positive", 1.5)
+    ((0.2, 0.5), (), ())
     """
     content = range_of(name)
     sides = [content[side] for side in ("interpolation", "extrapolation") if isinstance(content.get(side), dict)]
     means = [float(side["scale"]) for side in sides if side.get("law") == "exponential"]
-    if len(means) < 2:
-        return ""
-    if not np.isclose(middle, means[0] * np.log(1000) / 2, rtol=1e-3):  # an unbounded range ends at 1e-3 of its mass
-        return ""
-    return f"exponential, mean {means[0]:g} → mean {means[1]:g} (no outside)"
+    if len(means) < 2 or not np.isclose(middle, means[0] * np.log(1000) / 2, rtol=1e-3):  # ends at 1e-3 of its mass
+        return ()
+    return tuple(means)
 
 
 def panel_title(cells: pd.DataFrame, name: str, task: str, width: float) -> str:

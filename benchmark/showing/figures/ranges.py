@@ -9,7 +9,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from benchmark.results.statistics import of_most
 from benchmark.showing.figures.layout import chunks, legend, others, pages
@@ -28,6 +28,7 @@ from benchmark.showing.figures.look import (
     tasks_of,
     wrapped,
 )
+from benchmark.showing.findings import all_outside
 from benchmark.showing.names import TASKS, label, natural, not_finite, spoken
 
 METRICS = {"success_rate": "success rate", "solved_at": "solved at step", "sparsity": "sparsity error"}
@@ -38,8 +39,9 @@ BY_SETTING = {
 }
 MEANINGS = {
     "success_rate": "Success rate: Wilson's interval.",
-    "solved_at": "Step and sparsity error: medians of the solved seeds.",
-    "sparsity": "Sparsity error: how far the weight farthest from −1, 0 and 1 is from the nearest of them.",
+    "solved_at": "Step: median of the solved seeds.",
+    "sparsity": "Sparsity error, of the solved seeds, too: how far the weight farthest from −1, 0 and 1 is from the "
+    "nearest of them; not of MLPs, whose weights are to be none of these.",
     "relative_extrapolation": "Error: median of all seeds, (24∞) but for so many that are not finite.",
 }
 ON_AXIS = 14  # ranges
@@ -103,18 +105,27 @@ def success_by_setting(summary: pd.DataFrame, cells: pd.DataFrame) -> Iterator[F
     """Success rate, step at which a seed solves the task and relative error against the settings of one protocol.
 
     One row per task and range, with 95% intervals, as Madsen & Johansen (2020) show their sweeps; a metric that nothing
-    has is left out. A swept number is an axis; where another setting changes along with it is marked.
+    has is left out, and so is a success rate that is the same everywhere. A swept number is an axis; where another
+    setting changes along with it is marked.
     """
     shown = several_settings(summary).reset_index(drop=True)
     metrics = {name: text for name, text in BY_SETTING.items()
                if np.isfinite(shown.loc[shown["metric"] == name, "value"]).any()}  # fmt: skip
+    if not all_outside(cells):
+        metrics |= (
+            {"relative_extrapolation": "relative error where judged"} if "relative_extrapolation" in metrics else {}
+        )
+    told, rates = "", shown.loc[shown["metric"] == "success_rate", "value"].dropna()
+    if rates.nunique() == 1 and len(metrics) > 1:
+        told = f" The success rate is {rates.iloc[0]:.0%} everywhere."
+        del metrics["success_rate"]
     for rows in pages(by_task_and_range(shown, cells), 1, HEIGHT + 0.2, 2.2, most=9 // max(1, len(metrics))):
-        yield _by_setting(rows, cells, metrics)
+        yield _by_setting(rows, cells, metrics, told)
 
 
 @paper()
 def _by_setting(
-    rows: list[tuple[tuple[str, str], pd.DataFrame]], cells: pd.DataFrame, metrics: dict[str, str]
+    rows: list[tuple[tuple[str, str], pd.DataFrame]], cells: pd.DataFrame, metrics: dict[str, str], told: str
 ) -> Figure:
     every = sorted({setting for _, part in rows for setting in part["overrides"]}, key=natural)
     swept, numbers, rest = settings(every)
@@ -135,7 +146,7 @@ def _by_setting(
         for axes in row:
             if logarithmic:
                 axes.set_xscale("log")
-                axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axes.xaxis.set_major_locator(FixedLocator(values) if len(values) < 5 else LogLocator(subs=(1, 2, 5)))
                 axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
                 axes.xaxis.set_minor_locator(NullLocator())
             elif swept:
@@ -145,11 +156,16 @@ def _by_setting(
     for axes in grid[-1]:
         axes.set_xlabel(swept)
         if not swept:
-            names = [name.replace("protocol.", "").replace(";", ", ") or "as it is" for name in every]
-            axes.set_xticks(values, [wrapped(name, 1.8) for name in names], rotation=90)
+            names = [name.replace("protocol.", "").split(";") if name else ["as it is"] for name in every]
+            room = (7.2 / len(metrics) - 0.8) / len(every)  # inches
+            upright = max(len(part) for name in names for part in name) < 17 * room
+            written = [",\n".join(name) if upright else wrapped(", ".join(name), 1.8) for name in names]
+            axes.set_xticks(values, written)
+            axes.tick_params(axis="x", rotation=0 if upright else 90)
+            axes.margins(x=0.5 / len(every))
     errors = pd.concat([part for _, part in rows]).query("metric == 'relative_extrapolation'")[["low", "value", "high"]]
     beyond = f" Errors above {share(LARGE, long=True)} are drawn there." if (errors > LARGE).any(axis=None) else ""
-    legend(figure, handles, 6, _told(metrics, beyond))
+    legend(figure, handles, 6, _told(metrics, beyond + told))
     return figure
 
 
@@ -190,6 +206,7 @@ def _metrics(
             of = of_most(of, "value", "high")
             of = of.assign(**of[["low", "value", "high"]].clip(EXACT, LARGE))
         elif metric == "sparsity":
+            of = of[~of["model"].str.startswith("mlp_")]
             of = of.assign(**of[["low", "value", "high"]].clip(lower=EXACT))
         _points(axes, of, models, style, list(places.values()), logarithmic)
         rest = of[~of["model"].isin(models)].pivot(index="place", columns="model", values="value")
@@ -204,6 +221,8 @@ def _metrics(
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
         else:
             log_axis(axes, power if metric == "sparsity" else share)
+            low, high = np.log10(axes.get_ylim())
+            axes.set_ylim(10.0 ** np.floor(low), 10.0 ** np.ceil(high))  # else a narrow axis has no number
         if of["value"].isna().all():
             axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", color="0.4")
     return handles

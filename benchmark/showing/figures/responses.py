@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FuncFormatter
 
 from benchmark.asked.tasks import OPERATIONS, held
 from benchmark.results.statistics import SHOWN_SEEDS
@@ -15,6 +17,7 @@ from benchmark.showing.figures.look import (
     SHADE,
     amount,
     best_of_families,
+    brief,
     looks,
     models_of,
     paper,
@@ -147,14 +150,19 @@ def _answers(axes: Axes, panel: Panel, color: str) -> None:
     axes.axvspan(begin, end, **SHADE)
     axes.set(ylim=(bottom, top), title=panel.title)
     axes.margins(x=0.02)
+    axes.locator_params(axis="x", nbins=4)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: brief(value)))
     axes.annotate(
         "trained here", (begin, 0), (1, 2), ("data", "axes fraction"), "offset points", fontsize=7, color="0.35",
     )  # fmt: skip
-    gone = (answers[answers < bottom].min(initial=0), "down", 0.04), (answers[answers > top].max(initial=0), "up", 0.9)
+    above = 0.04 if axes.transLimits.transform((begin, 0))[0] < 0.15 else 0.16  # or it would stand on "trained here"
+    gone = (answers[answers < bottom].min(initial=0), "down", above), (answers[answers > top].max(initial=0), "up", 0.9)
     for furthest, way, height in gone:
         if furthest:
             told = f"{way} to {amount(furthest)}"
-            axes.text(0.98, height, told, transform=axes.transAxes, fontsize=7, color=color, ha="right")
+            written = axes.text(0.98, height, told, transform=axes.transAxes, fontsize=7, color=color, ha="right")
+            written.set_path_effects([withStroke(linewidth=2, foreground="white")])
     last = table[SEEDS].iloc[-1].dropna()
     seeds = f"{answers.shape[1]} seed{'s' * (answers.shape[1] > 1)}"
     ends = {"truth": target[np.isfinite(target)][-1], seeds: float(np.median(last)) if len(last) else np.nan}

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
@@ -40,7 +41,8 @@ def summary(outcomes: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figure]:
 
 @paper()
 def _page(outcomes: pd.DataFrame, colors: dict[str, str]) -> Figure:
-    figure = Figure((WIDTH, HEIGHT + 1.1), layout="constrained")
+    apart = ConstrainedLayoutEngine(wspace=0.06)  # names of lines stand beside names of bars
+    figure = Figure((WIDTH, HEIGHT + 1.1), layout=apart)
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
     counts = outcomes["model"].value_counts()
     last = {label(model) for model in FAMILIES["baselines"][1]}  # to have a line

@@ -15,7 +15,7 @@ from benchmark.showing.figures.inputs import at_the_ends, errors
 from benchmark.showing.figures.look import amount, by_task_and_range, models_of, range_title, settings, share
 from benchmark.showing.figures.plane import largest_target
 from benchmark.showing.figures.speed import beside_loops
-from benchmark.showing.findings import CLOSE, FEW, MOST, few, near
+from benchmark.showing.findings import CLOSE, FEW, MOST, all_outside, few, near
 from benchmark.showing.names import MODELS, TASKS, label, listed, natural, ordered, verb
 
 BECAME = {
@@ -69,9 +69,14 @@ def error(outcomes: pd.DataFrame, cells: pd.DataFrame) -> str:
     """How many models, task by task, come near the truth inside and outside."""
     sides = ["relative_interpolation", "relative_extrapolation"]
     medians, _ = finite_medians(outcomes, ["model", "task", "range"], sides)
+    there = "outside" if all_outside(cells) else "where networks are judged"
+    if len(medians) == 1:
+        inside, outside = map(share, medians.iloc[0])
+        whose = f"{label(outcomes['model'].iloc[0])}'s median error"
+        return f"{whose} is {inside} inside the training range and {outside} {there}."
     inside, outside = (medians < CLOSE).sum()
     return (
-        f"Of {len(medians)} median errors {inside} are below {CLOSE:.0%} inside the training range, {outside} outside."
+        f"Of {len(medians)} median errors {inside} are below {CLOSE:.0%} inside the training range, {outside} {there}."
     )
 
 
@@ -102,7 +107,7 @@ def sweep(summary: pd.DataFrame, cells: pd.DataFrame) -> str:
             does = f"{label(model)} {verb(task)}"
             return f"{does} in {high:.0%} of the seeds with {best} and in {low:.0%} with {worst}{where}."
         (low, best), (high, worst) = [(share(value, long=True), setting) for value, setting in ends]
-        whose = f"{label(model)}'s error outside on {TASKS.get(task, task)}"
+        whose = f"{label(model)}'s error{' outside' * all_outside(cells)} on {TASKS.get(task, task)}"
         return f"{whose} is {low} with {best} and {high} with {worst}{where}."
     return ""
 
@@ -119,14 +124,18 @@ def distance(profile: pd.DataFrame, cells: pd.DataFrame) -> str:
     """How many models are near the truth at the edge, and how many at the farthest distance."""
     table = by_distance(profile, cells)
     table = table[table["distance"] >= 1].sort_values("distance")
-    ends = table.groupby(CELL)["relative"].agg(["first", "last"]) < HORIZON_ERROR
-    edge, far = ends.sum()
+    ends = table.groupby(CELL)["relative"].agg(["first", "last"])
+    if len(ends) == 1:
+        edge, far = (share(error, long=True) for error in ends.iloc[0])
+        whose = f"{label(table['model'].iloc[0])}'s median error"
+        return f"{whose} is {edge} at the edge of training and {far} farthest out."
+    edge, far = (ends < HORIZON_ERROR).sum()
     told = f"{edge} are below {HORIZON_ERROR:.0%} at the edge of training, {far} farthest out"
     return f"Of {len(ends)} median errors {told}."
 
 
 def inputs(profile: pd.DataFrame, cells: pd.DataFrame) -> str:
-    """Who errs least and who most at the ends of the input."""
+    """Who errs least and who most at the inputs that lie farthest outside."""
     told = []
     for (task, range_), part in by_task_and_range(errors(profile, cells)[0], cells):
         ends = at_the_ends(part)
@@ -134,8 +143,11 @@ def inputs(profile: pd.DataFrame, cells: pd.DataFrame) -> str:
         if len(ends):
             names = f"{amount(ends.min())} ({label(ends.idxmin())})"
             names += f" to {amount(ends.max())} ({label(ends.idxmax())})" if len(ends) > 1 else ""
-            told.append(f"{TASKS.get(task, task)} on {range_title(cells, range_, task).partition(' →')[0]} {names}")
-    return f"Mean errors at the ends: of {listed(told, 2)}." if told else ""
+            where = range_title(cells, range_, task).partition(" →")[0].removesuffix(", judged there")
+            told.append(f"{TASKS.get(task, task)}, trained on {where}: {names}")
+    more = f"; and {len(told) - 2} more" if len(told) > 2 else ""
+    where = "farthest outside" if all_outside(cells) else "at the ends of the inputs"
+    return f"Errors {where}: of {'; of '.join(told[:2])}{more}." if told else ""
 
 
 def learning(curves: pd.DataFrame, cells: pd.DataFrame) -> str:
@@ -143,6 +155,9 @@ def learning(curves: pd.DataFrame, cells: pd.DataFrame) -> str:
     last = curves[curves["step"] == curves.groupby(CELL)["step"].transform("max")]
     medians = last.groupby(CELL)["extrapolation"].median().reset_index().merge(cells[[*CELL, "threshold"]], on=CELL)
     below = (medians["extrapolation"] < medians["threshold"]).sum()
+    if len(medians) == 1:
+        side = "below" if below else "above"
+        return f"{label(medians['model'].iloc[0])}'s median error outside ends {side} the threshold of success."
     return f"Of {len(medians)} median errors outside {below} end below the threshold of success."
 
 
@@ -168,7 +183,7 @@ def responses(responses: pd.DataFrame, outcomes: pd.DataFrame, cells: pd.DataFra
     solved = own.groupby("model")["solved"].mean()
     able = [label(model) for model in models_of(responses) if solved.get(model, 0) > 0.5]
     where = range_title(cells, name, task)
-    outside = " outside the training range" if "→" in where else ""
+    outside = " outside the training range" if all_outside(cells) else " where judged"
     return f"{listed(able, 4) or 'No model'} {verb(task, len(able))}{outside} in most seeds: {where}"
 
 

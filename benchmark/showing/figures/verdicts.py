@@ -38,7 +38,7 @@ MEANINGS = {
     "solved": "solved",
     "near_miss": "near miss (relative error < 0.1%)",
     "inexact": "inexact (below the limit of fitting)",
-    "unjudged": "below that limit, no threshold exists",
+    "unjudged": "below the limit of fitting, no threshold exists",
     "interpolates": "interpolates (fails outside)",
     "not_learned": "not learned",
     "cannot_represent": "cannot represent the task",
@@ -47,7 +47,10 @@ MEANINGS = {
 
 
 def verdict_bars(outcomes: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figure]:
-    """The shares of the verdicts among the seeds of each model, one panel per task and range."""
+    """The shares of the verdicts among the seeds of each model, one panel per task and range.
+
+    What no weights of a model compute is hatched, as everywhere, also where its networks fit their training range.
+    """
     tasks = len(tasks_of(outcomes))
     across = 3 if tasks % 3 == 0 or tasks > 4 else 2 if tasks > 1 else 3
     for models in chunks(models_of(outcomes)):
@@ -69,13 +72,17 @@ def _page(
     seeds = {seeds for _, part in groups for seeds in part.groupby("model").size()}
     xlabel = f"share of {seeds.pop() if len(seeds) == 1 else 'the'} seeds"
     figure, places = grid(len(groups), across, width, height, (1.1, 0.9), xlabel)
+    there = {verdict for _, part in groups for verdict in part["verdict"]}
     for place, (axes, ((task, name), part)) in enumerate(zip(places, groups, strict=True)):
         stack(axes, shares(part, models))
+        here = cells[(cells["task"] == task) & (cells["range"] == name) & (cells["representable"] == "no")]
+        rows = np.flatnonzero(np.isin(models, here["model"]))
+        boxes(axes, zip(np.zeros(len(rows)), rows - 0.4, strict=True), np.ones(len(rows)), 0.8, **HATCH)
+        there |= {"cannot_represent"} if len(rows) else set()
         title = panel_title(cells, name, task, width)
         axes.set_title(title + "*" * (task in narrowed(cells, name)))
         if place % across:
             axes.set_yticks([])
-    there = {verdict for _, part in groups for verdict in part["verdict"]}
     handles = [Patch(**look, label=MEANINGS[verdict]) for verdict, look in LOOKS.items() if verdict in there]
     if any(task in narrowed(cells, name) for (task, name), _ in groups):
         handles.append(Patch(color="none", label=NARROWED))
