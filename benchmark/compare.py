@@ -9,7 +9,7 @@ import pandas as pd
 
 from benchmark.asked.conf_files import published_tables
 from benchmark.asked.replicas import CELL
-from benchmark.errors import UsageError, guarded, say, unknown
+from benchmark.errors import UsageError, guarded, outlet, say, unknown
 from benchmark.results.agreement import (
     COMPARISON,
     COUNT,
@@ -183,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="exit with 1 if any cell has this verdict, or is missing on one side; repeatable",
     )  # fmt: skip
     parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="where the CSV and the heatmap go (default: results/compare/A-B)"
+        "--output", metavar="DIR", help="where the CSV and the heatmap go (default: results/compare/A-B)"
     )
     options = parser.parse_args(arguments)
     return guarded(lambda: _compare(options))
@@ -199,8 +199,9 @@ def _compare(options: argparse.Namespace) -> int:
     if on == CELL:
         check_same_configurations(a, b)
     metrics = options.metric or _shared_defaults(a, b)
+    own = Path("results/compare") / "-".join(stems(options.A, options.B))
+    output = outlet("--output", own if options.output is None else options.output)
     table = differences(a, b, on, metrics)
-    output = options.output or Path("results/compare") / "-".join(stems(options.A, options.B))
     write_text(output / "differences.csv", to_csv(table))
     from benchmark.showing import figures
 

@@ -49,20 +49,36 @@ def whole(name: str, value: Any, least: int, most: int) -> int:
     return value
 
 
-def located(name: str, value: str | Path, stood: str = "") -> Path:
+def located(name: str, value: str | Path, stood: str = "", kind: str = "folder") -> Path:
     """`value`, a path as somebody types it, made absolute from where he stood, or stands now; `~` is his home.
 
     >>> located("results", "/tmp/../here").as_posix()
     '/here'
     """
     if not isinstance(value, str | Path):
-        raise UsageError(f"{name} ({short(value)}) must name a folder")
+        raise UsageError(f"{name} ({short(value)}) must name a {kind}")
     path = os.path.expanduser(value)
     if not str(value) or not str(value).isprintable():
-        raise UsageError(f"{name} ({short(str(value))}) must name a folder, in characters that can be seen")
+        raise UsageError(f"{name} ({short(str(value))}) must name a {kind}, in characters that can be seen")
     if str(path).startswith("~"):
-        raise UsageError(f"{name} ({value}): there is no such user; write ./{value} for a folder of that name")
+        raise UsageError(f"{name} ({value}): there is no such user; write ./{value} for a {kind} of that name")
     return Path(os.path.abspath(os.path.join(stood, path)))
+
+
+def outlet(name: str, value: str | Path, is_file: bool = False) -> Path:
+    """A folder, or a file, that is to be written: refused before anything is computed where it cannot be."""
+    path = located(name, value, kind="file" if is_file else "folder")
+    if is_file and path.is_dir():
+        raise UsageError(f"{name} ({value}) is a folder; name a file in it")
+    if is_file and os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
+        raise UsageError(f"{name} ({value}) is {'a link' if path.is_symlink() else 'no file'}; name another file")
+    folder = path.parent if is_file else path
+    there = next(one for one in (folder, *folder.parents) if os.path.lexists(one))
+    if not there.is_dir():
+        raise UsageError(f"{name} ({value}): {there} is {'a file' if there.is_file() else 'no folder'}; name a folder")
+    if not os.access(there, os.W_OK):
+        raise UsageError(f"{name} ({value}): {there} cannot be written to; name another folder")
+    return Path(os.path.expanduser(value))
 
 
 def plain(text: str) -> str:

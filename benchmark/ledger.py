@@ -5,9 +5,9 @@ The claims are data, `results/published/claims.yaml`, which says how one is writ
 
 import argparse
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 
 from benchmark.asked.conf_files import PUBLISHED
 from benchmark.asked.replicas import SEMANTICS
-from benchmark.errors import UsageError, guarded, say
+from benchmark.errors import UsageError, guarded, outlet, say
 from benchmark.results.papers import AGREE, DIFFER, UNTOLD, VERDICTS, Claim, absent, evaluated, is_rate, read, rival
 from benchmark.results.references import REFERENCES, references
 from benchmark.results.tables import table_path, write_text
@@ -200,25 +200,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmark.ledger", description="Tell what papers claim and what the references say of it."
     )
-    parser.add_argument(
-        "--into", type=Path, metavar="FILE", help="write it there, in the place of the one that is there"
-    )
+    parser.add_argument("--into", metavar="FILE", help="write it there, in the place of the one that is there")
     options = parser.parse_args(arguments)
     return guarded(lambda: _ledger(options.into))
 
 
-def _ledger(file: Path | None) -> int:
+def _ledger(name: str | None) -> int:
+    file = None if name is None else outlet("--into", name, is_file=True)
     if not is_whole():
         raise UsageError(f"{REFERENCES} holds summaries only, as in a wheel; the ledger is told in a clone")
-    told = text(lines())
     if file is None:
-        say(told)
+        say(text(lines()))
         return 0
-    before, begin, rest = (file.read_text(encoding="utf-8") if file.is_file() else "").partition(BEGIN)
+    content = ""
+    with suppress(FileNotFoundError, UnicodeDecodeError):
+        content = file.read_text(encoding="utf-8")
+    before, begin, rest = content.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise UsageError(f"{file} holds no ledger; write {BEGIN} and {END} where it is to stand")
-    write_text(file, f"{before}{told}{after}")
+    write_text(file, f"{before}{text(lines())}{after}")
     return 0
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark import ledger
-from benchmark.errors import UsageError, guarded, say, to_stderr
+from benchmark.errors import UsageError, guarded, outlet, say, to_stderr
 from benchmark.report import COLUMNS
 from benchmark.results.references import REFERENCES, references
 from benchmark.results.tables import check_together, read_table, table_path, write_text
@@ -60,16 +60,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "FOLDERS", nargs="*", type=Path, default=[REFERENCE],
         help=f"results folders, or folders of them (default: all in {REFERENCE})",
     )  # fmt: skip
-    parser.add_argument("--output", type=Path, default=Path("results/page.html"), metavar="FILE", help="(%(default)s)")
+    parser.add_argument("--output", default="results/page.html", metavar="FILE", help="(%(default)s)")
     options = parser.parse_args(arguments)
     return guarded(lambda: _page(options.FOLDERS, options.output))
 
 
-def _page(folders: Sequence[Path], output: Path) -> int:
+def _page(folders: Sequence[Path], name: str) -> int:
     from benchmark.showing.page import document
 
-    if output.is_dir():
-        raise UsageError(f"--output ({output}) is a folder; name a file in it, {output / 'page.html'}")
+    output = outlet("--output", name, is_file=True)
     shown = found(folders)
     results = {name: tables(folder) for name, folder in named(shown).items()}
     ours = {(REFERENCES / name).resolve() for name in references()} <= {*shown} and ledger.is_whole()

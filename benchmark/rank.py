@@ -12,7 +12,7 @@ import pandas as pd
 from benchmark.asked.conf_files import published_of, published_tables
 from benchmark.asked.replicas import CELL
 from benchmark.compare import load, stems
-from benchmark.errors import UsageError, guarded, say, to_stderr, unknown
+from benchmark.errors import UsageError, guarded, outlet, say, to_stderr, unknown
 from benchmark.results.agreement import Table
 from benchmark.results.ranking import METRICS, RANKING, Source, ranking, verdicts
 from benchmark.results.references import REFERENCES, models_of_references, reference_of, references
@@ -156,9 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="a model of one's own, compared with each other; repeatable (default: those of A that are in no other "
         "table, no reference and no published table; else the first of A)",
     )  # fmt: skip
-    parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="where CSV, LaTeX and figure go (default: results/rank/A-B)"
-    )
+    parser.add_argument("--output", metavar="DIR", help="where CSV, LaTeX and figure go (default: results/rank/A-B)")
     options = parser.parse_args(arguments)
     return guarded(lambda: _rank(options))
 
@@ -171,13 +169,14 @@ def _rank(options: argparse.Namespace) -> int:
         found, more = sources_of(name)
         sources += found
         notes += more
+    default = Path("results/rank") / "-".join(stems(*names))
+    output = outlet("--output", default if options.output is None else options.output)
     table, more = ranking(sources)
     notes += [*more, *semantics_apart(sources)]
     chosen = options.model or own_models(sources)
     first = sources[0].table.summary["model"].iloc[0]
     own = entrants_of(table, chosen) if chosen else entrants_of(table, [first])[:1]
     against = {entrant: verdicts(table, sources, entrant) for entrant in own}
-    output = options.output or Path("results/rank") / "-".join(stems(*names))
     write_text(output / "ranking.csv", to_csv(table[RANKING]))
     write_text(output / "verdicts.csv", to_csv(pd.concat(against.values(), ignore_index=True)))
     write_text(output / "ranking.tex", ranks.latex_ranks(table, against))

@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,7 @@ from benchmark.asked.configs import compose
 from benchmark.asked.data import EvaluationSet
 from benchmark.asked.replicas import Cell, Replica
 from benchmark.asked.tasks import OPERATIONS, threshold
-from benchmark.errors import UsageError, guarded, say
+from benchmark.errors import guarded, outlet, say
 from benchmark.results.tables import to_csv, write_text
 from benchmark.showing import figures
 from benchmark.showing.names import MODELS, TASKS, label, ordered
@@ -79,30 +78,29 @@ def floor(cells: Sequence[Cell]) -> pd.DataFrame:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write representable.csv, floor.csv and their heatmap, and print the first as a table."""
     parser = argparse.ArgumentParser(prog="python -m benchmark.representable", description=__doc__)
-    parser.add_argument("results", nargs="?", type=Path, default=Path("results/representable"), help="(%(default)s)")
+    parser.add_argument("results", nargs="?", default="results/representable", help="(%(default)s)")
     parser.add_argument("--models", default="all", help="model names or presets with commas between (%(default)s)")
     options = parser.parse_args(arguments)
     return guarded(lambda: _represent(options))
 
 
 def _represent(options: argparse.Namespace) -> int:
+    folder = outlet("results", options.results)
     names = [name for name in options.models.split(",") if name]
     check_choices([f"model=[{','.join(names)}]"])
     cells = cells_of(names)
     for cell in cells:
         build(cell.specification)  # refuses before anything is written
-    if options.results.exists() and not options.results.is_dir():
-        raise UsageError(f"{options.results} is a file; name a folder")
     declared, floors = representable(cells), floor(cells)
-    write_text(options.results / "representable.csv", to_csv(declared))
-    write_text(options.results / "floor.csv", to_csv(floors))
+    write_text(folder / "representable.csv", to_csv(declared))
+    write_text(folder / "floor.csv", to_csv(floors))
     claim = figures.titles.representable(declared)
     for stem, figure in figures.numbered("representable", figures.representable_heatmap(declared, floors)):
         figures.entitle(figure, claim)
-        figures.save(figure, options.results / stem)
+        figures.save(figure, folder / stem)
     say(table(declared))
     say("\n+, −, ±: positive, negative operands, operands of both signs; (?): nobody knows\n")
-    say(f"{options.results}: representable.csv, floor.csv, representable.png")
+    say(f"{folder}: representable.csv, floor.csv, representable.png")
     return 0
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.errors import UsageError, guarded, number, say
+from benchmark.errors import UsageError, guarded, number, outlet, say
 
 WORKLOADS: dict[str, dict[str, Any]] = {  # as for `configs.compose`
     "nalu": {"models": ["nalu"], "tasks": ["mul"], "ranges": ["positive"]},
@@ -290,7 +290,7 @@ def _write(folder: Path, rows: list[dict], shares: list[dict]) -> tuple[Any, Any
 def command_line(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the table, write speed.csv, blocks.csv, parts.csv and speed.png."""
     parser = argparse.ArgumentParser(prog="python -m benchmark.speed", description=__doc__)
-    parser.add_argument("results", nargs="?", type=Path, default=Path("results/speed"), help="folder (%(default)s)")
+    parser.add_argument("results", nargs="?", default="results/speed", help="folder (%(default)s)")
     parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), help="which (all)")
     parser.add_argument("--engines", nargs="+", choices=ENGINES, help="which (both)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where ours trains (%(default)s)")
@@ -304,8 +304,7 @@ def command_line(arguments: Sequence[str] | None = None) -> int:
     try:
         if chosen.device == "cuda" and not has_gpu():
             raise UsageError("--device cuda needs a GPU that torch can use, and none is found")
-        if chosen.results.exists() and not chosen.results.is_dir():
-            raise UsageError(f"{chosen.results} is a file; name a folder")
+        chosen.results = outlet("results", chosen.results)
         number("blocks", chosen.blocks, least=1)
         number("seconds", chosen.seconds, above=0)
         if chosen.tile is not None:

@@ -31,8 +31,6 @@ def works() -> bool:
     return True
 
 
-# What the system says of a folder in a file's place.
-NO_FOLDER = "Not a directory" if os.name == "posix" else "cannot find"
 posix = pytest.mark.skipif(os.name != "posix", reason="Windows has neither pipes among files nor signals that kill")
 needs_references = pytest.mark.skipif(
     not list(REFERENCES.glob("headline/outcomes.csv*")),

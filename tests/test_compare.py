@@ -5,7 +5,6 @@ import shutil
 
 import pandas as pd
 import pytest
-from conftest import NO_FOLDER
 
 from benchmark.compare import main, stems
 from benchmark.run import run
@@ -126,7 +125,7 @@ def change(folder, file, **columns):
         (["first", "second", "--on", "task"], "do not tell the cells of"),
         (["first", "second", "--metric", "succes_rate"], "did you mean success_rate"),
         (["first", "second", "--metric", "horizon"], "There is no metric to compare by 'horizon'"),
-        (["first", "second", "--output", f"{__file__}/here"], NO_FOLDER),
+        (["first", "second", "--output", f"{__file__}/here"], "is a file; name a folder"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_with_a_sentence(command, tmp_path, arguments, sentence):

@@ -47,7 +47,7 @@ def test_it_takes_results_and_folders_of_them_by_names_that_tell_them_apart(fold
         ([], "There is no results folder results/reference"),
         (["c"], "There is no results folder c"),
         (["b/none"], "b/none holds no results: neither a summary.csv nor folders with one"),
-        (["a", "--output", "b"], "--output (b) is a folder; name a file in it, b/page.html"),
+        (["a", "--output", "b"], "--output (b) is a folder; name a file in it"),
     ],
 )
 def test_it_refuses_in_a_sentence_and_writes_nothing(folders, library, arguments, sentence, capsys):

@@ -2,7 +2,6 @@
 
 import pandas as pd
 import pytest
-from conftest import NO_FOLDER
 
 from benchmark import report
 from benchmark.asked.replicas import CELL
@@ -88,7 +87,7 @@ def test_one_folder_is_ranked_alone_and_any_model_can_be_the_one_that_is_compare
         (["mine", "nowhere/at/all"], "There is no results folder and no table at nowhere/at/all"),
         (["empty"], "empty holds no summary.csv"),
         (["mine", "--model", "Nett"], "There is no model in these cells 'Nett' (did you mean Net?)"),
-        (["mine", "--output", f"{__file__}/here"], NO_FOLDER),
+        (["mine", "--output", f"{__file__}/here"], "is a file; name a folder"),
     ],
 )
 def test_what_cannot_be_ranked_is_refused_with_a_sentence(command, tmp_path, arguments, sentence):

@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from benchmark.asked.protocol import Engine
 from benchmark.asked.replicas import CELL, KEY, SEMANTICS, Replica, decisive
-from benchmark.errors import UsageError
+from benchmark.errors import UsageError, outlet
 from benchmark.results.shards import PARAMETER, UNFINISHED, Checkpoint, Shard, identity_of, read, write_shard
 from benchmark.results.tables import measurements, read_table, sweep, table_path, to_csv, write_text
 
@@ -59,11 +59,7 @@ class Store:
         self._seen: dict[str, Shard] = {}
         self._identities: set[tuple] = set()
         self._lock, self._warned = FileLock(self.folder / ".lock"), False
-        existing = next(path for path in (self.folder, *self.folder.absolute().parents) if path.exists())
-        if not existing.is_dir():
-            raise UsageError(f"results ({self.folder}): {existing} is a file; name a folder")
-        if not os.access(existing, os.W_OK):
-            raise UsageError(f"results ({self.folder}): {existing} cannot be written to; name another folder")
+        outlet("results", self.folder)
         refuse_foreign(self.folder)
 
     def prepare(self) -> None:
