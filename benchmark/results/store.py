@@ -128,7 +128,7 @@ class Store:
 
     def shards(self) -> list[Shard]:
         """All shards in the order they were finished; each is read once."""
-        for path in sorted(self.shard_folder.glob("*")) if self.shard_folder.is_dir() else []:
+        for path in sorted(self.shard_folder.glob("*.npz")) if self.shard_folder.is_dir() else []:
             if path.name not in self._seen and not path.name.startswith(".") and not path.is_fifo():
                 self._seen[path.name] = read(path)
                 self._identities.update(self._seen[path.name].identities)

@@ -430,3 +430,10 @@ def test_a_pipe_in_a_files_or_folders_place_is_refused_and_stays(quick, tmp_path
     with pytest.raises(UsageError, match=f"{name} is no (file|folder)"):
         run(quick(results=tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_users_own_files_and_folders_among_the_shards_are_nobodys(tmp_path):
+    (tmp_path / "shards" / "own").mkdir(parents=True)
+    (tmp_path / "shards" / "notes.txt").write_text("mine")
+    assert Store(tmp_path).shards() == []
+    assert (tmp_path / "shards" / "notes.txt").read_text() == "mine"
