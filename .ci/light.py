@@ -11,9 +11,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from PIL import Image
-
-from benchmark import report
 from benchmark.results.tables import table_path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,6 +24,10 @@ SHOWN = re.compile(  # of many pages three
 
 def thin(folder: Path) -> None:
     """Keep of a folder of results what is committed of it."""
+    from PIL import Image
+
+    from benchmark import report  # which takes seconds to load
+
     drawn = [*(folder / "figures").glob("*")]
     answers = [path for path in drawn if path.stem.startswith("responses")]
     for path in drawn:
