@@ -402,6 +402,8 @@ def test_numbers_beside_published_ones_are_told_whatever_they_are_of():
         and rates["published"] == [0, 0.5, 1]
         and rates["published_low"] == [None] * 3
     )
+    untested = beside_published(made_up(["nalu"])).assign(p=[0.5, np.nan, 0.5])
+    assert data.agreement(untested)["verdict"] == ["same", "", "inconclusive"]
     told = data.agreement(predictions())
     assert told["of"] == ["2, 3 → 6", "4, 5 → 20"]
     assert told["ours"] == [0.25, 0] and told["published"] == [-0.5, 1]

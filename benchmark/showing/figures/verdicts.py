@@ -77,8 +77,9 @@ def _page(
         stack(axes, shares(part, models))
         here = cells[(cells["task"] == task) & (cells["range"] == name) & (cells["representable"] == "no")]
         rows = np.flatnonzero(np.isin(models, here["model"]))
-        boxes(axes, zip(np.zeros(len(rows)), rows - 0.4, strict=True), np.ones(len(rows)), 0.8, **HATCH)
-        there |= {"cannot_represent"} if len(rows) else set()
+        if len(rows):
+            boxes(axes, zip(np.zeros(len(rows)), rows - 0.4, strict=True), np.ones(len(rows)), 0.8, **HATCH)
+            there.add("cannot_represent")
         title = panel_title(cells, name, task, width)
         axes.set_title(title + "*" * (task in narrowed(cells, name)))
         if place % across:

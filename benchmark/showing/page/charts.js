@@ -480,8 +480,13 @@ function learnedChart({lines, width, look}) {
 function agreementChart({values, order, percent, width, look, dark}) {
   const intervals = values.filter(value => Number.isFinite(value.low));
   const shown = values.flatMap(value => [value.value, value.low, value.high]).filter(Number.isFinite);
-  const spread = Math.min(...shown) > 0 && Math.max(...shown) / Math.min(...shown) > 1e3;
-  const scale = percent ? {domain: [0, 1]} : spread ? {type: "log"} : {zero: false};
+  const most = Math.max(...shown),
+    above = shown.filter(value => value > 0),
+    least = Math.max(Math.min(...above), most / 1e9);
+  const spread = Math.min(...shown) >= 0 && most > 1e3 * least;
+  const scale = percent ? {domain: [0, 1]} : spread ? {type: "log", domain: [least, most]} : {zero: false};
+  if (spread && !percent) // what is less, or 0, lies at the end of the axis
+    for (const value of values) for (const end of ["value", "low", "high"]) value[end] = Math.max(value[end], least);
   const x = quantitative("value", {
     scale,
     axis: {title: null, tickCount: 5, ...(percent ? {format: "%"} : {labelExpr: PLAIN})},

@@ -113,6 +113,8 @@ def agreement(comparison: pd.DataFrame | None) -> dict[str, list] | None:
         return None
     table = comparison.copy()
     table["what"], table["ours"] = "", np.nan
+    if {"verdict", "p"} <= set(table):
+        table["verdict"] = table["verdict"].where(table["p"].notna(), "")
     if "metric" in table:
         table["what"], table["ours"] = table["metric"].fillna(""), table["value"]
     if "x" in table:
