@@ -482,7 +482,7 @@ function agreementChart({values, order, percent, width, look, dark}) {
   const shown = values.flatMap(value => [value.value, value.low, value.high]).filter(Number.isFinite);
   const most = Math.max(...shown),
     above = shown.filter(value => value > 0),
-    least = Math.max(Math.min(...above), most / 1e9);
+    least = Math.max(Math.min(...above), most / 1e18);
   const spread = Math.min(...shown) >= 0 && most > 1e3 * least;
   const scale = percent ? {domain: [0, 1]} : spread ? {type: "log", domain: [least, most]} : {zero: false};
   if (spread && !percent) // what is less, or 0, lies at the end of the axis
