@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from benchmark.errors import UsageError, to_stderr, unknown
-from benchmark.showing import figures
 
 
 def is_here() -> bool:
@@ -37,6 +36,8 @@ def show(tables: Mapping[str, pd.DataFrame], kinds: tuple[str, ...]) -> None:
 
     Raises UsageError where this is no notebook, or no figure is so called; of one that would show nothing it is said.
     """
+    from benchmark.showing import figures  # which takes a second to load, and few runs show any
+
     if not is_here():
         raise UsageError("Figures are shown in a notebook; python -m benchmark.report DIR draws them into files")
     from IPython.display import Image, display
