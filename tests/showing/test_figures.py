@@ -922,10 +922,10 @@ def test_draw_separates_protocols_and_skips_what_does_not_apply():
     kinds = (*kinds, *(f"{kind}_{task}_positive" for kind in ("responses", "plane") for task in ("add", "mul")))
     ends = ["lr-0.1-x", "lr-2-steps-5"]
     assert list(figures) == ["summary", "success_by_setting", *(f"{kind}-{end}" for end in ends for kind in kinds)]
-    assert figures["error-lr-0.1-x"].get_suptitle().splitlines()[-1] == "a · protocol.lr=0.1/x"
+    assert figures["error-lr-0.1-x"].get_suptitle().splitlines()[-1] == "a · lr=0.1/x"
     plane = figures["plane_add_positive-lr-0.1-x"].get_suptitle()
     assert plane.startswith("Within 1% of the largest target: ")
-    assert plane.endswith("\na · protocol.lr=0.1/x\na + b, 1 to 2 → 2 to 6")
+    assert plane.endswith("\na · lr=0.1/x\na + b, 1 to 2 → 2 to 6")
     other = tables(["nac", "nalu"], ["add", "mul"], ["positive"], protocol="b/quick", overrides="")
     first = tables(["nac", "nalu"], ["add", "mul"], ["positive"], protocol="b-quick", overrides="")
     few = ("summary", "outcomes", "cells")
