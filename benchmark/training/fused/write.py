@@ -9,9 +9,12 @@ from benchmark.training.fused.numbers import TEXT, Number, uses
 from benchmark.training.fused.schedule import ALIGNED, Copy, Loop, Reading, Schedule
 
 ROLLED = 16  # so many like numbers are a loop
-CHAINS = 4  # partial sums of a long sum, so that one addition need not wait for the last
+SHORT = 4  # and so many where a matrix is: such a program is long
+WIDE = 256  # so many like sums over the examples are loops
+LONG, CHAINS = 16, 4  # so many terms are added up in partial sums, so that one addition need not wait for the last
 
 Change = tuple[Any, ...]  # how a number differs from its neighbour before it
+Factors = tuple[tuple[str, Any], ...]  # of a term: each one's array and index, or a text where it has no array
 
 
 def literal(value: Any) -> str:
@@ -48,6 +51,20 @@ class Repeated:
     before: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, eq=False)
+class Product:
+    """A matrix that is the same for all examples, times a column of numbers that each has of its own.
+
+    sums: the result. first: where the matrix begins among the places; row, column: how far apart those are.
+    """
+
+    sums: list[Number]
+    factors: tuple[Number, ...]
+    first: int
+    row: int
+    column: int
+
+
 class Writer:
     """Writes one function's body.
 
@@ -62,7 +79,7 @@ class Writer:
         self.block: list[str | Repeated] = []
         self.written: dict[int, int] = {}  # since threads have met: places, and whose neighbour each is
         self.seen: dict[int, int | None] = {}  # and what was read, None by several
-        self.serial = self.kept_lanes = 0
+        self.serial = self.room = self.kept_lanes = 0
 
     def body(self) -> list[str]:
         """All phases, each in a scope of its own."""
@@ -143,36 +160,37 @@ class Writer:
         A few sums stay in registers meanwhile. Of many, the factors are kept and the sums follow, some at a time, or by
         a table of their factors.
         """
-        self.names, self.block, self.lanes = {}, [], {}
+        self.names, self.block, self.lanes, self.room = {}, [], {}, 0
         self.groups: dict[Number, list[Number]] = {}
+        self.products: dict[Number, Product] = {}
+        self.columns: dict[tuple[Number, ...], int] = {}  # brought together, and where the first is kept
+        self.beside: dict[Number, int] = {}  # of these numbers each, and where it is kept
         terms = [number.args[0] for number in sums]
         self._find_groups([*terms, *stores.values()])
         for name, number in stores.items():
             self.block.append(f"st({name} + at@, {self._need(number)});")
         few = range(len(sums)) if len(sums) <= self.machine.sums else range(0)
         for i in few:
-            self.block.append(f"a{i}@ = {self._added(f'a{i}@', terms[i], self._need)};")
+            self.block.append(self._added(f"a{i}@", [self._need(factor) for factor in self._factors(terms[i])]))
         if not few:
             for factor in dict.fromkeys(factor for term in terms for factor in self._factors(term)):
                 self._keep(factor)
         first = self.schedule.place[sums[0]] if sums else 0
         lines = [f"ROWS({len(sums) + -len(sums) % ALIGNED});"] if sums else []
-        lines += self._blocks(first, few, merged(self.block), self.machine.beside)
+        lines += self._blocks(first, [*map(str, few)], merged(self.block), self.machine.beside)
         if sums and not self.machine.sums:
             rows = ", ".join(self._rows(term) for term in terms)
             lines += ["SYNC;", f"static const short factors[{len(sums)}][2] = {{{rows}}};"]
             lines.append(f"sums_of(p + {first}, factors, lanes - DATA * ROW);")
-        for start in range(len(few), len(sums) * (self.machine.sums > 0), max(self.machine.sums, 1)):
-            tile = range(start, min(start + self.machine.sums, len(sums)))
-            block = [f"a{i}@ = {self._added(f'a{i}@', terms[i], self._kept)};" for i in tile]
-            lines += self._blocks(first, tile, block, 1)
+        if not few and self.machine.sums:
+            lines += self._tiles(first, terms)
         if sums:
             lines += [f"TOTALS({first}, {len(sums)});", "SYNC;"]
-        self.kept_lanes = max(self.kept_lanes, len(self.lanes))
+        self.kept_lanes = max(self.kept_lanes, self.room)
         return ["{", *lines, "}"]
 
-    def _blocks(self, first: int, sums: range, block: list[str], beside: int) -> list[str]:
-        """A loop over blocks of examples with these sums in registers, for places from `first` on."""
+    def _blocks(self, first: int, sums: list[str], block: list[str], beside: int) -> list[str]:
+        """A loop over blocks of examples with sums a0, a1, … in registers. sums: which they are, from `first` on."""
         suffixes = [f"_{h}" for h in range(beside)] if beside > 1 else [""]
         valid = ["const M valid@ = before(BATCH - at@);"] if self.masked and sums else []
 
@@ -181,40 +199,113 @@ class Writer:
 
         return [
             f"OVER(part, PARTS, {beside}) {{",
-            *each([f"V a{i}@ = V{{}};" for i in sums]),
+            *each([f"V a{i}@ = V{{}};" for i in range(len(sums))]),
             "for (int block = part * W; block < PADDED; block += PARTS * W) {",
             *(f"const int at{own} = block + {h} * W;" for h, own in enumerate(suffixes)),
             *each([*valid, *block]),
             "}",
-            *(f"SUM({first}, {i}, part + {h}, a{i}{own});" for i in sums for h, own in enumerate(suffixes)),
+            *(f"SUM({first}, {at}, part + {h}, a{i}{o});" for i, at in enumerate(sums) for h, o in enumerate(suffixes)),
             "}",
         ]
 
+    def _tiles(self, first: int, terms: list[Number]) -> list[str]:
+        """Many sums, of factors that are kept, a few at a time; what is like a matrix of sums is two loops."""
+        lines: list[str] = []
+        waiting: list[Factors] = []
+        done, most = 0, self.machine.sums
+
+        def flush() -> None:
+            for start in range(0, len(waiting), most):
+                tile = waiting[start : start + most]
+                lines.extend(self._tile(first, f"{done - len(waiting) + start}", tile))
+            waiting.clear()
+
+        for rows, down in runs(runs([self._addresses(term) for term in terms], apart), rows_apart):
+            (row, across), columns = rows[0], len(rows[0][0])
+            if len(rows) * columns < WIDE or across is None:
+                waiting += [factors for row, _ in rows for factors in row]
+                done += len(rows) * columns
+                continue
+            flush()
+            size = min(columns, max(range(most // 2 + 1, most + 1), key=lambda n: (columns // n * n, n)))
+            whole = columns // size * size
+
+            def part(k: str, sums: int, row=row, down=down, across=across, at=f"{done} + {columns} * i") -> list[str]:
+                tile = [tuple((f"f{j}", n * step) for j, step in enumerate(across)) for n in range(sums)]
+                return [*self._pointers(row[0], down, across, k), *self._tile(first, f"{at} + {k}", tile)]
+
+            lines += [
+                f"for (int i = 0; i < {len(rows)}; i++) {{",
+                f"for (int k = 0; k < {whole}; k += {size}) {{",
+                *part("k", size),
+                "}",
+                *(part(str(whole), columns - whole) if whole < columns else []),
+                "}",
+            ]
+            done += len(rows) * columns
+        flush()
+        return lines
+
+    @staticmethod
+    def _pointers(factors: Factors, down: list[int] | None, across: list[int], k: str) -> list[str]:
+        """Of the factors' rows, i rows down and k columns across."""
+        steps = zip(factors, down or [0] * len(factors), across, strict=True)
+        return [
+            f"const real* f{j} = {array} + ({index} + {row} * i + {column} * {k}) * ROW;"
+            for j, ((array, index), row, column) in enumerate(steps)
+        ]
+
+    def _tile(self, first: int, at: str, tile: list[Factors]) -> list[str]:
+        """A few sums, of which the first is number `at`, whose factors are kept."""
+        texts = [[self._at(array, index) for array, index in factors] for factors in tile]
+        lines = [self._added(f"a{i}@", own) for i, own in enumerate(texts)]
+        return self._blocks(first, [f"{at} + {i}" for i in range(len(tile))], lines, 1)
+
+    def _addresses(self, term: Number) -> Factors:
+        """Where a sum's factors are kept."""
+        return tuple(self._address(factor) for factor in self._factors(term))
+
+    def _address(self, number: Number) -> tuple[str, Any]:
+        if not number.lanes:
+            return "", self._for_all(number)
+        if number.op == "place":
+            array, index = number.args
+            return array, index
+        return "lanes", self.beside.get(number, self.lanes[number])
+
+    @staticmethod
+    def _at(array: str, index: Any) -> str:
+        """What is at an address."""
+        if not array:
+            return index
+        return f"ld(LANE({index}, at@))" if array == "lanes" else f"ld({array} + {index} * ROW + at@)"
+
     def _factors(self, term: Number) -> tuple[Number, ...]:
         """What a sum over the examples multiplies and adds: two factors, or one number."""
-        inside = term.op == "mul" and self.schedule.counts[term] == 1 and not self.masked
+        inside = term.op == "mul" and self.schedule.counts[term] == 1 and not (self.masked and not self.machine.sums)
         return term.args if inside else (term,)
 
-    def _added(self, name: str, term: Number, text: Callable[[Number], str]) -> str:
-        """The sum so far and one more term."""
-        factors = [text(factor) for factor in self._factors(term)]
-        if len(factors) == 2:
-            return f"fma({factors[0]}, {factors[1]}, {name})"
-        return f"{name} + {f'select(valid@, {factors[0]}, V{{}})' if self.masked else factors[0]}"
+    def _added(self, name: str, factors: list[str]) -> str:
+        """A line that adds one more term to the sum so far."""
+        if len(factors) == 2 and not self.masked:
+            return f"{name} = fma({factors[0]}, {factors[1]}, {name});"
+        term = " * ".join(factors)
+        return f"{name} = {name} + {f'select(valid@, {term}, V{{}})' if self.masked else term};"
 
     def _keep(self, number: Number) -> None:
         """Compute the number and keep it for all examples, so that the sums can come afterwards."""
         if (number.lanes or not self.machine.sums) and not (number.lanes and number.op == "place"):
             text = self._need(number)
             if number not in self.lanes:
-                self.lanes[number] = len(self.lanes)
+                self._make_room([number])
                 self.block.append(f"st(LANE({self.lanes[number]}, at@), {text});")
 
-    def _kept(self, number: Number) -> str:
-        """A number that was kept for all examples."""
-        if not number.lanes or number.op == "place":
-            return self._need(number)
-        return f"ld(LANE({self.lanes[number]}, at@))"
+    def _make_room(self, numbers: list[Number]) -> int:
+        """For numbers that are kept for all examples, side by side: where the first is."""
+        first = self.room
+        self.lanes |= {number: first + i for i, number in enumerate(numbers)}
+        self.room += len(numbers)
+        return first
 
     def _rows(self, term: Number) -> str:
         """Where a sum's factors are kept, in rows from the inputs on; -1 for a second that is not there."""
@@ -236,7 +327,7 @@ class Writer:
             return self.names[number]
         if number in self.groups:
             self._fill(self.groups[number])
-            return self._kept(number)
+            return f"ld(LANE({self.lanes[number]}, at@))"
         if number.op == "sum":
             text = self._sum(number)
         else:
@@ -247,7 +338,7 @@ class Writer:
 
     def _sum(self, number: Number) -> str:
         terms = number.args
-        names = [self._name("c") + "@" for _ in range(CHAINS if len(terms) >= ROLLED else 1)]
+        names = self._chains(terms)
         run, change = runs(list(terms), self._change)[0]
         start = [f"V {name} = V{{}};" for name in names]
         done = 0
@@ -261,7 +352,11 @@ class Writer:
         for i in range(done, len(terms)):
             text = self._more(names[i % len(names)], terms[i], lambda n, own: self._need(n), (None, (None, None)))
             self.block.append(text)
-        return names[0] if len(names) == 1 else f"({names[0]} + {names[1]}) + ({names[2]} + {names[3]})"
+        return chained(names)
+
+    def _chains(self, terms: tuple[Number, ...]) -> list[str]:
+        """Names of the partial sums of these terms."""
+        return [self._name("c") + "@" for _ in range(CHAINS if len(terms) >= LONG else 1)]
 
     def _more(self, name: str, term: Number, text: Callable[[Number, Any], str], change: Change) -> str:
         """A line that adds a term."""
@@ -270,28 +365,110 @@ class Writer:
             return f"{name} = fma({a}, {b}, {name});"
         return f"{name} = {name} + {text(term, change)};"
 
+    # Matrices
+
+    def _find_products(self, numbers: list[Number]) -> None:
+        """Sums that are a matrix times a column: one loop in another."""
+        born: dict[int, list[Number]] = {}
+        for number in numbers:
+            if number.lanes and number.op == "sum":
+                born.setdefault(number.born, []).append(number)
+        for sums in born.values():
+            product = self._product(sums) if len(sums) >= ROLLED else None
+            if product is not None:
+                self.groups |= dict.fromkeys(sums, sums)
+                self.products |= dict.fromkeys(sums, product)
+
+    def _product(self, sums: list[Number]) -> Product | None:
+        """What the sums are as a product, if they are one."""
+        rows = [[self._sides(term) for term in number.args] for number in sums]
+        factors = tuple(own for _, own in rows[0])
+        places = [[place for place, _ in row] for row in rows]
+        if any(tuple(own for _, own in row) != factors for row in rows) or any(min(own) < 0 for own in places):
+            return None
+        first, row, column = places[0][0], places[1][0] - places[0][0], places[0][1] - places[0][0]
+        even = all(place == first + row * i + column * k for i, own in enumerate(places) for k, place in enumerate(own))
+        return Product(sums, factors, first, row, column) if even else None
+
+    def _sides(self, term: Number) -> tuple[int, Number]:
+        """The place of a term's factor that is the same for all examples, -1 if it has none, and each example's own."""
+        if term.op != "mul" or self.schedule.counts[term] != 1 or term.args[0].lanes == term.args[1].lanes:
+            return -1, term
+        common, own = term.args if term.args[1].lanes else term.args[::-1]
+        return self.schedule.place.get(common, -1), own
+
+    def _multiply(self, product: Product) -> None:
+        """Compute and keep a product's sums."""
+        text = self._side_by_side(product.factors)
+        names, count = self._chains(product.factors), len(product.factors)
+        whole = count // len(names) * len(names)
+        first = self._make_room(product.sums)
+
+        def more(name: str, k: str) -> str:
+            place = f"{product.first} + {product.row} * i + {product.column} * {k}"
+            return f"{name} = fma(all(p[{place}]), {text(k)}, {name});"
+
+        self.block += [
+            f"for (int i = 0; i < {len(product.sums)}; i++) {{",
+            *(f"V {name} = V{{}};" for name in names),
+            f"for (int k = 0; k < {whole}; k += {len(names)}) {{",
+            *(more(name, f"(k + {j})") for j, name in enumerate(names)),
+            "}",
+            *(more(name, str(whole + j)) for j, name in enumerate(names[: count - whole])),
+            f"st(LANE({first} + i, at@), {chained(names)});",
+            "}",
+        ]
+
+    def _side_by_side(self, numbers: tuple[Number, ...]) -> Callable[[str], str]:
+        """The text of the k-th of each example's numbers, which are brought together if they are not yet."""
+        found = runs(list(numbers), self._change)
+        run, change = found[0]
+        if len(found) == 1 and change is not None and change[0] in ("kept", "place"):
+            return partial(self._repeated, run[0], change)
+        if numbers not in self.columns:
+            first = self.columns[numbers] = self.room
+            self.room += len(numbers)
+            self.beside |= {number: first + i for i, number in enumerate(numbers)}
+            done = first
+            for run, change in found:
+                if self.groups.get(run[0]) == run and not {run[0]} & (self.lanes.keys() | self.products.keys()):
+                    self._fill(run, done)
+                elif change is None:
+                    self.block.append(f"st(LANE({done}, at@), {self._need(run[0])});")
+                else:
+                    text = self._repeated(run[0], change, "k")
+                    self.block.append(Repeated(len(run), 1, [f"st(LANE({done} + k, at@), {text});"]))
+                done += len(run)
+        return lambda k: f"ld(LANE({self.columns[numbers]} + {k}, at@))"
+
     # Like numbers
 
     def _find_groups(self, roots: list[Number]) -> None:
         """Like numbers of which there are many and which several read: computed by a loop, and kept."""
         shared: dict[tuple, list[Number]] = {}
-        for number in uses(roots):
+        numbers = uses(roots)
+        self._find_products(list(numbers))
+        many = SHORT if self.products else ROLLED
+        for number in numbers:
             likely = number.lanes and number.op not in ("place", "sum") and not number.mask
             if likely and self.schedule.counts[number] > 1:
                 shared.setdefault((number.born, number.op), []).append(number)
         for members in shared.values():
             for run, change in runs(members, self._structure):
-                if len(run) >= ROLLED and change is not None:
+                if len(run) >= many and change is not None:
                     self.groups |= dict.fromkeys(run, run)
 
-    def _fill(self, run: list[Number]) -> None:
-        """Compute and keep a group."""
+    def _fill(self, run: list[Number], first: int | None = None) -> None:
+        """Compute and keep a group. first: where, if there is room already."""
         if run[0] in self.lanes:
+            return
+        if run[0] in self.products:
+            self._multiply(self.products[run[0]])
             return
         change = self._structure(run[0], run[1])
         assert change is not None
         args = [self._repeated(arg, own, "k") for arg, own in zip(run[0].args, change[1], strict=True)]
-        first = len(self.lanes)
+        first = self._make_room(run) if first is None else first
         self.lanes |= {number: first + i for i, number in enumerate(run)}
         line = f"st(LANE({first} + k, at@), {TEXT[run[0].op].format(*args)});"
         self.block.append(Repeated(len(run), 1, [line]))
@@ -337,9 +514,27 @@ class Writer:
         return f"{kind}{self.serial}"
 
 
-def runs(numbers: list[Number], change: Any) -> list[tuple[list[Number], Any]]:
+def chained(names: list[str]) -> str:
+    """The sum of partial sums."""
+    return names[0] if len(names) == 1 else f"({names[0]} + {names[1]}) + ({names[2]} + {names[3]})"
+
+
+def apart(a: Factors, b: Factors) -> list[int] | None:
+    """How far b's factors are from a's; None where they are not of the same arrays."""
+    if [array for array, _ in a] != [array for array, _ in b] or not all(array for array, _ in a):
+        return None
+    return [to - of for (_, of), (_, to) in zip(a, b, strict=True)]
+
+
+def rows_apart(a: tuple[list[Factors], Any], b: tuple[list[Factors], Any]) -> list[int] | None:
+    """The same of the first of two runs that are alike."""
+    (one, across), (other, own) = a, b
+    return apart(one[0], other[0]) if len(one) == len(other) and across == own else None
+
+
+def runs(numbers: list[Any], change: Callable[[Any, Any], Any]) -> list[tuple[list[Any], Any]]:
     """The numbers in stretches that change alike from neighbour to neighbour, and how."""
-    found: list[tuple[list[Number], Any]] = []
+    found: list[tuple[list[Any], Any]] = []
     start = 0
     while start < len(numbers):
         stop, own = start + 1, None

@@ -20,7 +20,7 @@ from benchmark.asked.replicas import Replica
 from benchmark.errors import UsageError
 from benchmark.training import networks
 from benchmark.training.engine import Measured, train
-from benchmark.training.fused import build, program
+from benchmark.training.fused import build, program, write
 from benchmark.training.fused.build import FLAGS, built, level
 from benchmark.training.fused.program import source
 from benchmark.training.fused.trainer import Fused
@@ -141,6 +141,27 @@ def test_what_protocols_ask_for_trains_as_eagerly(quick, model, task, range_, ov
     assert alike.sum() >= (5 if exact else 4)  # from some starts rounding grows: float64 parts from float32 as far
     for name in ("target_interpolation", "target_extrapolation", "profile_target", "threshold"):
         assert getattr(fused, name).tobytes() == getattr(eager, name).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("model", "overrides"),
+    [
+        ("eql", ["protocol.hidden=[16,16]", "protocol.batch=20"]),  # columns of several functions; a padded batch
+        ("mlp_tanh", ["protocol.hidden=[17,16]", "protocol.batch=32"]),
+    ],
+)
+def test_wide_layers_are_loops_of_the_bits_that_are_written_out(quick, monkeypatch, model, overrides):
+    replicas = quick([model], ["mul"], ["positive"], [*overrides, "protocol.seeds=3", "protocol.steps=20"]).replicas()
+    rolled, eager = train(replicas, COMPILED), train(replicas, EAGER)
+    for name, value in eager.parameters.items():
+        assert np.allclose(rolled.parameters[name], value, 1e-3, 1e-4), name
+    lines = len(source(replicas[0].cell.specification).text.splitlines())
+    monkeypatch.setattr(program, "_known", {})
+    monkeypatch.setattr(write, "ROLLED", 10**6)
+    monkeypatch.setattr(write, "WIDE", 10**6)
+    assert len(source(replicas[0].cell.specification).text.splitlines()) > 1.5 * lines
+    written_out = train(replicas, COMPILED)
+    assert all(same(rolled, i, written_out, i) for i in range(3))
 
 
 DRAWN = """
@@ -343,7 +364,7 @@ def test_the_page_on_the_generator_shows_what_it_generates(quick):
     assert textwrap.indent(shown, 8 * " ") in inspect.getsource(NALU.forward)
 
 
-def test_wide_layers_are_loops(quick):
+def test_many_inputs_are_loops(quick):
     lengths = []
     for inputs in (100, 200):
         wide = quick(["mlp_tanh"], ["mul"], overrides=[f"protocol.inputs={inputs}", "protocol.hidden=[1]"])

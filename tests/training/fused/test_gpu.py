@@ -89,6 +89,7 @@ CASES = [
     ("mlp_tanh", ["identity"], "figure1_integers", ["protocol.batch=11"], EmulatedElsewhere),
     ("mlp_relu", ["identity"], "symmetric", ["protocol.batch=128"], EmulatedElsewhere),
     ("mlp_tanh", ["mul"], "positive", ["protocol.batch=37"], Emulated),
+    ("eql", ["mul"], "positive", ["protocol.hidden=[16,16]", "protocol.batch=20"], Emulated),
 ]
 
 
