@@ -70,8 +70,12 @@ class GLU(Unit):
         return self._of([([s * steep * w for w in G], 0.0, [s * w for w in U], 1 / steep) for s in signs])
 
     def _of(self, parts: list[tuple[list[float], float, list[float], float]]) -> dict[str, Tensor]:
-        """Parameters whose first products are these, (G's row, g, U's row, D's weight); all others are 0."""
+        """Parameters of as many inputs as a row has, whose first products are these; all others are 0.
+
+        parts: G's row, g, U's row and D's weight.
+        """
         start = {name: torch.zeros(parameter.shape) for name, parameter in self.named_parameters()}
+        start |= {name: torch.zeros(self.width, len(parts[0][0])) for name in "GU"}
         for i, (G, g, U, weight) in enumerate(parts):
             start["G"][i], start["g"][i], start["U"][i] = torch.tensor(G), g, torch.tensor(U)
             start["D"][0, i] = weight

@@ -37,6 +37,12 @@ def test_stacks_represent_what_one_layer_passes_on_and_another_computes(model, t
     assert answer(model, task, range_, f"protocol.hidden={hidden}")[0] == expected
 
 
+def test_of_every_unit_in_a_stack_it_is_known_what_it_declares():
+    for cell in compose(["all"], ["add", "mul"], ["positive"], overrides=["protocol.hidden=[3]"]).cells:
+        network, problem = build(cell.specification), cell.specification.problem
+        assert representable(network, problem, "mixed")[0] in ("yes", "no", "unknown")
+
+
 @pytest.mark.parametrize(("hidden", "expected"), [("[2]", "yes"), ("[1]", "unknown")])
 def test_a_hidden_layer_too_narrow_for_the_operands_cannot_select_them(hidden, expected):
     mixed = ["+model.nac_mul.hidden_unit=benchmark.units.nac.NAC", f"protocol.hidden={hidden}"]
