@@ -20,6 +20,8 @@ PAPERS = {
     "dujardin2025": "DuJardin (2025), Hill Space is All You Need, preprint and repository justindujardin/hillspace",
     "passo2024": "Passo et al. (2024), NALU2MIG (recalled)",
     "heim2020": "Heim, Pevný & Šmídl (2020), Neural Power Units, NeurIPS, arXiv:2006.01681",
+    "hoedt2021": "Hoedt, Kratzert, Klotz, Halmich, Holzleitner, Nearing, Hochreiter & Klambauer (2021), MC-LSTM: "
+    "Mass-Conserving LSTM, ICML, arXiv:2101.05186",
     "sahoo2018": "Sahoo, Lampert & Martius (2018), Learning Equations for Extrapolation and Control, ICML",
     "mistry2022_division": "Mistry, Farrahi & Hare (2021), Learning Division with Neural Arithmetic Logic Modules, "
     "arXiv:2110.05177",
