@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import posix
@@ -17,6 +18,8 @@ from conftest import posix
 from benchmark.results.statistics import OUTCOMES, PROFILE, SUMMARY
 from benchmark.results.store import Store
 from benchmark.run import run
+from benchmark.showing.figures.responses import responses
+from benchmark.showing.names import listed
 
 VOLATILE = ["seconds", "device", "engine", "torch", "benchmark"]
 
@@ -49,6 +52,32 @@ def test_the_table_is_the_same_in_small_and_large_tiles(grid):
     pd.testing.assert_frame_equal(table(first.folder), table(second.folder), check_exact=True)
     for name in ("summary", "profile", "cells"):
         assert (first.folder / f"{name}.csv").read_bytes() == (second.folder / f"{name}.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("task", "truth"),
+    [
+        ("identity", {"a": lambda x: x}),
+        ("sahoo_div", {"a": lambda x: np.sin(np.pi * x) / 1.25, "b": lambda x: 1 / (x**2 + 1)}),
+        (
+            "sahoo_f3",
+            {
+                "a": lambda x: (1.5 * np.sin(np.pi * x) + 0.125) / 3,
+                "b": lambda x: (1 + x + 0.25 * x) / 3,
+                **dict.fromkeys("cd", lambda x: (1.5 + 0.25 * x) / 3),
+            },
+        ),
+    ],
+)
+def test_each_operand_of_a_formula_is_swept_however_many_there_are(quick, tmp_path, task, truth):
+    results = run(quick(["linear"], [task], ["sahoo2018"], results=tmp_path))
+    answers = results.tables["responses"].sort_values(["operand", "x"])
+    assert [*answers["operand"].unique()] == [*truth]
+    for operand, own in answers.groupby("operand"):
+        assert np.allclose(own["target"], truth[operand](own["x"]), atol=1e-6)
+    (figure,) = responses(results.tables["responses"], results.outcomes, results.tables["cells"])
+    others = listed([operand for operand in truth if operand != "a"])
+    assert f"along a{', ' * bool(others)}{others}{' staying at 0.5' * bool(others)}." in figure._supxlabel.get_text()
 
 
 def test_seeds_grow_without_changing_and_nothing_is_trained_twice(grid):

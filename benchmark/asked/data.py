@@ -310,8 +310,8 @@ def profile_points(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
 def response_points(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     """Where answers are recorded: x [operand · RESPONSE_SIZE] and the points [in, the same], operand after operand.
 
-    Each operand runs over its extent in equal steps, whatever is not in its domain there included, while the other
-    stays where `tasks.held` says.
+    Each operand runs over its extent in equal steps, whatever is not in its domain there included, while the others
+    stay where `tasks.held` says.
     """
     swept = np.array([np.linspace(low, high, RESPONSE_SIZE) for low, high in problem.extent])  # [input, x]
     still = np.array([held(*hull) for hull in problem.trained_hulls])

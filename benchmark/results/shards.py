@@ -27,7 +27,7 @@ from numpy.lib.format import read_array
 
 from benchmark.asked.protocol import Engine
 from benchmark.asked.replicas import CELL, SEMANTICS, Replica
-from benchmark.asked.tasks import PROFILE_SIZE, RESPONSE_SIZE, Problem, has_variance, plane_points
+from benchmark.asked.tasks import EVERY, PROFILE_SIZE, RESPONSE_SIZE, Problem, has_variance, plane_points
 from benchmark.errors import UsageError
 
 FORMAT = "arithmetic-extrapolation shard 4"
@@ -50,7 +50,7 @@ ARRAYS = {
 LENGTHS = {
     "x": (PROFILE_SIZE,),
     "point": (0, plane_points().shape[1]),
-    "response": (0, RESPONSE_SIZE, 2 * RESPONSE_SIZE),
+    "response": tuple(RESPONSE_SIZE * swept for swept in range(1 + max(one.operands for one in EVERY.values()))),
 }
 NUMBER = (int, float)
 FACTS: dict[str, tuple[type, ...]] = {

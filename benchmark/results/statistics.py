@@ -1,6 +1,7 @@
 """From tables to tables: judgement, summaries, intervals. Nothing here reads, writes or prints."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
@@ -117,9 +118,9 @@ def plane(runs: pd.DataFrame, planes: pd.DataFrame, diverged: pd.Series, points:
 
 
 def responses(runs: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
-    """What the networks of a cell answer where one operand is x and the other stays (`tasks.held`).
+    """What the networks of a cell answer where one operand is x and the others stay (`tasks.held`).
 
-    answers: as `Store.measurements` gives them. operand: a or b. target: what is right. median, low and high
+    answers: as `Store.measurements` gives them. operand: a, b, … target: what is right. median, low and high
     (quartiles), lowest, highest: of the answers that are finite, nan where none is; not_finite counts the others.
     seed_0 … seed_4: of the cell's first five seeds. Answers are those at the selected step, whatever the verdict is. A
     cell whose inputs are no operands has no part in it.
@@ -127,7 +128,7 @@ def responses(runs: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
     tables = []
     for cells, (x, target, own) in _measured(runs.sort_values(KEY), answers, ["x", "target", "answer"]):
         inputs = x.shape[-1] // RESPONSE_SIZE
-        operand = np.repeat(np.array(["a", "b"][:inputs], dtype=object), RESPONSE_SIZE)
+        operand = np.repeat(np.array([*ascii_lowercase[:inputs]], dtype=object), RESPONSE_SIZE)
         shown = [*own.swapaxes(0, 1)[:SHOWN_SEEDS], *[np.full_like(own[:, 0], np.nan)] * (SHOWN_SEEDS - own.shape[1])]
         *spread, lost = _spread(own)
         told = [_single(values) for values in (*spread, *shown)]

@@ -1,6 +1,7 @@
 """What networks answer beside what is true: the function itself."""
 
 from collections.abc import Iterator
+from string import ascii_lowercase
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +26,7 @@ from benchmark.showing.figures.look import (
     wrapped,
 )
 from benchmark.showing.findings import few
-from benchmark.showing.names import TASKS, label
+from benchmark.showing.names import TASKS, label, listed
 
 TRUTH: dict[str, Any] = {"color": "black", "linewidth": 1.1, "linestyle": (0, (4, 2)), "zorder": 3}
 SEED: dict[str, Any] = {"linewidth": 0.8, "zorder": 2}
@@ -51,7 +52,7 @@ class Panel(NamedTuple):
 def responses(responses: pd.DataFrame, outcomes: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figure]:
     """The answers of five seeds along one operand beside the truth, a panel a model; for one task and one range.
 
-    Of a quotient the divisor is swept, else the first operand; the other stays as `tasks.held` says. Of more models
+    Of a quotient the divisor is swept, else the first operand; the others stay as `tasks.held` says. Of more models
     than a page has panels the best of each family are shown. Answers that leave the axes, which are the truth's, are
     told.
     """
@@ -126,12 +127,13 @@ def _page(panels: list[Panel], across: int, more: str = "") -> Figure:
 
 
 def _subtitle(panels: list[Panel]) -> str:
-    """What is drawn, and where the other operand stays."""
+    """What is drawn, and where the other operands stay."""
     cell, swept = panels[0].cell, panels[0].answers["operand"].iloc[0]
-    told, other = f"{TASKS.get(cell['task'], cell['task'])} along {swept}", "a" if swept == "b" else "b"
-    if cell["inputs"] > 1:
-        still = dict.fromkeys(amount(held(*trained(panel.cell, other))) for panel in panels)
-        told += f", {other} staying at {' or '.join(still)}"
+    told = f"{TASKS.get(cell['task'], cell['task'])} along {swept}"
+    others = [operand for operand in ascii_lowercase[: cell["inputs"]] if operand != swept]
+    if others:
+        still = dict.fromkeys(amount(held(*trained(panel.cell, operand))) for panel in panels for operand in others)
+        told += f", {listed(others)} staying at {' or '.join(still)}"
     return f"{told}. Dashed: the truth. Thin: what single networks answer."
 
 

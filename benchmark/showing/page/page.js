@@ -146,7 +146,7 @@ async function follow(hash) {
   const out = Number(parts.get("out") ?? 1);
   state.out = out >= 0 && out <= 1 ? out : 1;
   for (const name of ["what", "find", "sort"]) state[name] = parts.get(name) ?? "";
-  state.operand = parts.get("operand") === "b" ? "b" : "a";
+  state.operand = parts.get("operand") ?? "a";
   for (const name of ["whole", "down"]) state[name] = parts.get(name) === "yes";
   return missing;
 }
