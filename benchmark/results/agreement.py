@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from benchmark.asked.conf_files import members_of
 from benchmark.asked.replicas import CELL
@@ -177,6 +176,8 @@ def _unless_rounding(differences: np.ndarray) -> np.ndarray:
 
 def _rank_test(*samples: np.ndarray) -> float:
     """The two-sided p-value of one sample of differences, or of two; infinite values have the extreme ranks."""
+    from scipy import stats  # which takes a second to load
+
     if len(samples) == 2:
         return float(stats.mannwhitneyu(*samples).pvalue)
     return float(stats.wilcoxon(samples[0]).pvalue) if samples[0].any() else 1.0

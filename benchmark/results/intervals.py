@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 RESAMPLES, BATCH = 2000, 100  # of the bootstrap; the samples take turns after every batch
 AT_ONCE = 1 << 20  # numbers of seeds that are drawn at once
-HALF_DROP = float(stats.chi2.ppf(0.95, 1)) / 2  # of the log-likelihood at the ends of a 95% profile interval
+Z = float(special.ndtri(0.975))
+# Of the log-likelihood at the ends of a 95% profile interval: half of what χ² of one degree of freedom is under.
+HALF_DROP = float(special.gammaincinv(0.5, 0.95))
 EXACT_SEEDS = 500  # of both sides together, with which an exact test takes half a second
 BEYOND = "the score test"  # what takes its place
 Interval = tuple[float, float, float]  # estimate, low, high
@@ -25,8 +27,10 @@ def success_rate(solved: int, seeds: int) -> Interval:
     """
     if not seeds:
         return math.nan, math.nan, math.nan
-    interval = stats.binomtest(solved, seeds).proportion_ci(0.95, "wilson")
-    return solved / seeds, float(interval.low), float(interval.high)
+    share, whole = solved / seeds, 2 * (seeds + Z**2)
+    centre = (2 * seeds * share + Z**2) / whole
+    reach = Z / whole * math.sqrt(4 * seeds * share * (1 - share) + Z**2)
+    return share, centre - reach if solved else 0.0, centre + reach if solved < seeds else 1.0
 
 
 def difference_of_rates(solved_a: int, seeds_a: int, solved_b: int, seeds_b: int) -> Interval:
@@ -45,6 +49,8 @@ def boschloo(solved_a: int, seeds_a: int, solved_b: int, seeds_b: int) -> float:
     """The two-sided p-value of Boschloo's exact test that two success rates are the same."""
     if (solved_a + solved_b) in (0, seeds_a + seeds_b):
         return 1.0
+    from scipy import stats  # which takes a second to load, and only comparisons need it
+
     table = [[solved_a, solved_b], [seeds_a - solved_a, seeds_b - solved_b]]
     return float(stats.boschloo_exact(table).pvalue)
 
@@ -57,6 +63,8 @@ def rates_test(solved_a: int, seeds_a: int, solved_b: int, seeds_b: int) -> floa
     """
     if seeds_a + seeds_b <= EXACT_SEEDS or (solved_a + solved_b) in (0, seeds_a + seeds_b):
         return boschloo(solved_a, seeds_a, solved_b, seeds_b)
+    from scipy import stats
+
     table = [[solved_a, seeds_a - solved_a], [solved_b, seeds_b - solved_b]]
     return float(stats.chi2_contingency(table, correction=False).pvalue)
 
@@ -249,4 +257,4 @@ def student(values: np.ndarray, least: float, most: float) -> Interval:
 
 @lru_cache(1 << 12)
 def _t(freedom: int) -> float:
-    return float(stats.t.ppf(0.975, freedom))
+    return float(special.stdtrit(freedom, 0.975))

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from benchmark.asked.conf_files import PUBLISHED, members_of, published_of, published_tables
 from benchmark.asked.configs import restored
@@ -140,6 +139,8 @@ def _told(value: float) -> str:
 
 def _rank_correlation(ours: pd.Series, theirs: pd.Series) -> float:
     both = ours.to_frame("ours").join(theirs.rename("theirs")).dropna()
+    from scipy import stats  # which takes a second to load
+
     return float(stats.spearmanr(both["ours"], both["theirs"]).statistic) if len(both) > 2 else float("nan")
 
 

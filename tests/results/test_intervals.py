@@ -28,6 +28,15 @@ def test_infinite_and_single_and_absent_values_have_honest_estimates():
     assert np.isnan(intervals.estimate(np.empty((1, 0)), ("c",))).all()
 
 
+@pytest.mark.parametrize("seeds", [1, 2, 25, 100])
+def test_rates_have_wilsons_interval_and_means_students_to_the_last_bit_of_scipys(seeds):
+    for solved in range(seeds + 1):
+        theirs = stats.binomtest(solved, seeds).proportion_ci(0.95, "wilson")
+        assert intervals.success_rate(solved, seeds) == (solved / seeds, theirs.low, theirs.high)
+    assert intervals._t(seeds) == stats.t.ppf(0.975, seeds)
+    assert stats.chi2.ppf(0.95, 1) == 2 * intervals.HALF_DROP
+
+
 def test_estimates_repeat_exactly():
     values = np.random.default_rng(1).normal(size=(2, 25))
     assert np.array_equal(intervals.estimate(values, ("a", "b")), intervals.estimate(values, ("a", "b")))
