@@ -49,7 +49,7 @@ def main() -> None:
     if (changed := ours["verdict"] != theirs["verdict"]).any():
         sys.exit(f"verdicts changed:\n{theirs[changed]['verdict']}\nto\n{ours[changed]['verdict']}")
     both = [
-        np.log10(table["extrapolation"]).where(table["extrapolation"] > table["threshold"]) for table in (ours, theirs)
+        np.log10(table["extrapolation"].where(table["extrapolation"] > table["threshold"])) for table in (ours, theirs)
     ]
     apart = (both[0] - both[1]).abs().max()
     if apart > 0.5:
