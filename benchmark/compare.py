@@ -22,7 +22,7 @@ from benchmark.results.agreement import (
     differences,
 )
 from benchmark.results.intervals import BEYOND, EXACT_SEEDS
-from benchmark.results.statistics import OUTCOMES, SUMMARY, by_cell
+from benchmark.results.statistics import CELLS, OUTCOMES, SUMMARY, by_cell
 from benchmark.results.tables import read_table, table_path, to_csv, write_text
 from benchmark.showing import published
 from benchmark.showing.names import not_finite
@@ -69,17 +69,18 @@ def load(source: str) -> Table:
     rates = summary.loc[summary["metric"].isin(RATES) & (summary["seeds"] > 0), "value"]
     if not rates.between(0, 1).all():
         raise UsageError(f"{file} is no results table of this benchmark: success rates lie between 0 and 1")
-    outcomes = semantics = None
+    outcomes = cells = semantics = None
     if file.name in ("summary.csv", "summary.csv.gz"):  # the other tables of its folder belong to it
         if (others := table_path(folder, "outcomes")).is_file():
             outcomes = read_table(others, OUTCOMES)
             _check_together(folder, summary, outcomes)
         if (others := table_path(folder, "cells")).is_file():
-            versions = read_table(others, ["semantics"])["semantics"].dropna().unique()
+            cells = read_table(others, CELLS)
+            versions = cells["semantics"].dropna().unique()
             if len(versions) > 1:
                 raise UsageError(f"{folder} mixes results of several versions of the semantics; run it anew")
             semantics = int(versions[0]) if len(versions) else None
-    return Table(source, summary, outcomes, semantics)
+    return Table(source, summary, outcomes, semantics, cells)
 
 
 def _check_together(folder: Path, summary: pd.DataFrame, outcomes: pd.DataFrame) -> None:
@@ -199,7 +200,8 @@ def _compare(options: argparse.Namespace) -> int:
     if on == CELL:
         check_same_configurations(a, b)
     metrics = options.metric or _shared_defaults(a, b)
-    own = Path("results/compare") / "-".join(stems(options.A, options.B))
+    names = stems(options.A, options.B)
+    own = Path("results/compare") / "-".join(names)
     output = outlet("--output", own if options.output is None else options.output)
     table = differences(a, b, on, metrics)
     write_text(output / "differences.csv", to_csv(table))
@@ -208,8 +210,9 @@ def _compare(options: argparse.Namespace) -> int:
     written = ["differences.csv"]
     if not (nothing := figures.nothing("differences", table["difference"])):
         claim = figures.titles.differences(table)
-        for stem, figure in figures.numbered("differences", figures.difference_heatmap(table)):
-            figures.entitle(figure, claim)
+        known = [side.cells for side in (a, b) if side.cells is not None]
+        for stem, figure in figures.numbered("differences", figures.difference_heatmap(table, known)):
+            figures.entitle(figure, claim, "A: {}, B: {}".format(*names))
             written += [path.name for path in figures.save(figure, output / stem)]
     say(f"A: {options.A}\nB: {options.B}")
     for metric in metrics:

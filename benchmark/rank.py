@@ -10,13 +10,12 @@ from shlex import quote
 import pandas as pd
 
 from benchmark.asked.conf_files import published_of, published_tables
-from benchmark.asked.replicas import CELL
 from benchmark.compare import load, stems
 from benchmark.errors import UsageError, guarded, outlet, say, to_stderr, unknown
 from benchmark.results.agreement import Table
 from benchmark.results.ranking import METRICS, RANKING, Source, ranking, verdicts
 from benchmark.results.references import REFERENCES, models_of_references, reference_of, references
-from benchmark.results.tables import read_table, table_path, to_csv, write_text
+from benchmark.results.tables import to_csv, write_text
 from benchmark.showing import published, ranks
 from benchmark.showing.texts import in_markdown
 
@@ -57,9 +56,7 @@ def _of_name(name: str) -> tuple[list[Source], list[str]]:
 
 
 def _measured(name: str, path: Path) -> Source:
-    table = replace(load(str(path)), name=name)
-    cells = table_path(path, "cells") if path.is_dir() else None
-    return Source(table, read_table(cells, [*CELL, "representable"]) if cells and cells.is_file() else None)
+    return Source(replace(load(str(path)), name=name))
 
 
 def own_models(sources: Sequence[Source]) -> list[str]:
@@ -111,7 +108,7 @@ def _among(
     """The verdict beside one reference."""
     known = tables.get("cells")
     version = None if known is None else int(known["semantics"].max())
-    mine = Source(Table("this folder", tables["summary"], tables.get("outcomes"), version), known)
+    mine = Source(Table("this folder", tables["summary"], tables.get("outcomes"), version, known))
     sources, notes = [mine, *_of_name(reference)[0]], []
     try:
         table, _ = ranking(sources)
@@ -185,7 +182,8 @@ def _rank(options: argparse.Namespace) -> int:
     written = ["ranking.csv", "verdicts.csv", "ranking.tex"]
     sentences = {entrant: ranks.summed_up(entrant, table, found) for entrant, found in against.items()}
     finding = "; ".join(sentence.partition(";")[0] for sentence in sentences.values())
-    for stem, figure in figures.numbered("ranking", figures.rank_dots(table, own, finding)):
+    known = [source.table.cells for source in sources if source.table.cells is not None]
+    for stem, figure in figures.numbered("ranking", figures.rank_dots(table, own, known, finding)):
         written += [path.name for path in figures.save(figure, output / stem)]
     for note in notes:
         to_stderr(f"note: {note}")

@@ -29,12 +29,15 @@ VERDICTS = list(SYMBOLS)
 
 @dataclass(frozen=True)
 class Table:
-    """A summary under the name that people know it by; where known, its seeds' outcomes and its semantics' version."""
+    """A summary under the name that people know it by; where known, its seeds' outcomes, its semantics' version and
+    what was known of its cells.
+    """
 
     name: str
     summary: pd.DataFrame
     outcomes: pd.DataFrame | None = None
     semantics: int | None = None
+    cells: pd.DataFrame | None = None
 
 
 def differences(a: Table, b: Table, on: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:

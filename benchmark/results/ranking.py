@@ -27,10 +27,9 @@ VERDICTS = ["entrant", "against", *ASKED, "metric", *(f"{name}_{side}" for side 
 
 @dataclass(frozen=True)
 class Source:
-    """A table that takes part. cells: what is known of its cells, where it is; published: a paper's numbers."""
+    """A table that takes part. published: a paper's numbers."""
 
     table: Table
-    cells: pd.DataFrame | None = None
     published: bool = False
 
 
@@ -111,7 +110,7 @@ def _entrants(sources: Sequence[Source]) -> pd.DataFrame:
         )
         if source.published:
             rows = _with_intervals(rows)
-        parts.append(rows.assign(cannot=_cannot(rows, source.cells)))
+        parts.append(rows.assign(cannot=_cannot(rows, table.cells)))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -24,8 +24,7 @@ def summary(*rows, task="mul", protocol="p", metric="success_rate", **more):
 
 
 def source(name, *tables, cells=None, outcomes=None, semantics=None, published=False):
-    table = Table(name, pd.concat(tables, ignore_index=True), outcomes, semantics)
-    return Source(table, cells, published)
+    return Source(Table(name, pd.concat(tables, ignore_index=True), outcomes, semantics, cells), published)
 
 
 def places(table, name="positive", **more):

@@ -77,6 +77,7 @@ SIZES = {
     "identity": (MLPS, ["identity"], ["symmetric"]),
     "single": (["nac"], ["identity"], ["symmetric"]),
 }
+RANGES = ["1 to 2 → 2 to 6", "−5 to 5 → −20 to −5 or 5 to 20"]
 PLANE = np.arange(-19, 20, 2)
 OF_TWO = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide}
 TARGET = {"square": np.square, "sqrt": lambda x: np.sqrt(np.abs(x)), "identity": lambda x: x}
@@ -863,8 +864,10 @@ def test_difference_heatmap_annotates_differences_and_verdicts():
     table = differences(["nalu", "nac"], ["add", "mul"], ["positive"])
     table["difference"] = [-0.25, -4.2, 1.0, np.inf, 0.0, np.nan, 0.5, 0.26]
     table["verdict"] = ["worse", "better", "better", "worse", "same", "same", "inconclusive", "inconclusive"]
-    rate, error = (panels(figure)[0] for figure in difference_heatmap(table))
-    assert (title(rate), title(error)) == ("success rate, positive", "relative error outside, positive")
+    cells = tables(["nalu", "nac"], ["add", "mul"], ["positive"])["cells"]
+    rate, error = (panels(figure)[0] for figure in difference_heatmap(table, [cells]))
+    titles = [title(axes).replace("\n", " ") for axes in (rate, error)]
+    assert titles == [f"{what}, {RANGES[0]}" for what in ("success rate", "relative error outside")]
     plain = {place: text.replace("\N{THIN SPACE}", "") for place, text in texts(rate).items()}
     assert plain == {
         ("NALU", "a + b"): "−25▼", ("NALU", "a × b"): "+100▲", ("NAC", "a + b"): "+0=", ("NAC", "a × b"): "+50?",
@@ -883,8 +886,8 @@ def test_difference_heatmap_annotates_differences_and_verdicts():
     [
         ([], ["NAC", "NALU"], ["a + b", "a × b"], 4),
         (["range"], ["NAC", "NALU"], ["a + b", "a × b"], 2),
-        (["model"], ["a + b", "a × b"], ["positive", "symmetric"], 2),
-        (["task"], ["NAC", "NALU"], ["positive", "symmetric"], 2),
+        (["model"], ["a + b", "a × b"], RANGES, 2),
+        (["task"], ["NAC", "NALU"], RANGES, 2),
         (["task", "range"], ["NAC", "NALU"], [""], 2),
         (["model", "range", "protocol", "overrides"], ["a + b", "a × b"], [""], 2),
     ],
@@ -892,10 +895,12 @@ def test_difference_heatmap_annotates_differences_and_verdicts():
 def test_difference_heatmap_takes_the_key_that_the_results_share(missing, rows, columns, count):
     key = [name for name in KEY if name not in missing]
     table = differences(["nalu", "nac"], ["add", "mul"], ["symmetric", "positive"]).drop(columns=missing)
-    shown = [axes for page in difference_heatmap(table.drop_duplicates([*key, "metric"])) for axes in panels(page)]
+    cells = [tables(["nac"], ["add"], ["symmetric", "positive"])["cells"]]
+    rows_of = table.drop_duplicates([*key, "metric"])
+    shown = [axes for page in difference_heatmap(rows_of, cells) for axes in panels(page)]
     assert len(shown) == count
     assert [tick.get_text() for tick in shown[0].get_yticklabels()] == rows
-    assert [tick.get_text() for tick in shown[0].get_xticklabels()] == columns
+    assert [tick.get_text().replace("\n", " ") for tick in shown[0].get_xticklabels()] == columns
 
 
 def test_one_look_per_model_and_one_hue_a_family():

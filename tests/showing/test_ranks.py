@@ -29,7 +29,7 @@ def found():
     summary = pd.DataFrame(rows).assign(metric="success_rate", seeds=25)
     cells = summary[CELL].assign(representable=["no" if row["task"] == "div" and row["model"] == "nmu" else "yes"
                                                 for row in rows])  # fmt: skip
-    sources = [Source(Table("mine", summary), cells)]
+    sources = [Source(Table("mine", summary, cells=cells))]
     table, _ = ranking(sources)
     return table, sources, verdicts(table, sources, "net")
 
@@ -65,7 +65,7 @@ def test_the_figure_shows_rates_over_all_ranges_best_first_and_says_who_is_left_
     rates = over_ranges(found[0]).set_index(["task", "entrant"])
     assert rates.loc[("mul", "net"), ["value", "low", "high"]].tolist() == list(success_rate(38, 50))
     assert not rates.loc[("div", "nalu"), "complete"]
-    (figure,) = rank_dots(found[0], ["net"], "net solves 2 of 4 cells")
+    (figure,) = rank_dots(found[0], ["net"], finding="net solves 2 of 4 cells")
     assert figure.get_suptitle() == "net solves 2 of 4 cells"
     titles = {axes.get_title("left").replace("\n", " "): axes for axes in figure.axes}
     assert list(titles) == ["a × b, 2 ranges", "a ÷ b, 2 ranges; 1 not on every range"]
@@ -81,4 +81,9 @@ def test_of_many_models_a_panel_has_the_best_and_ones_own(found):
     (figure,) = rank_dots(table, ["m0"])
     names = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
     assert len(names) == 16 and names[0] == "m29, 50" and names[-1] == "m0, 50"
+    where = first.assign(trained="[1, 2]", judged="[2, 6]", middle=1.5, half_width=0.5)
+    one = table[table["range"] == "small_1"]
+    (figure,) = rank_dots(one, ["m0"], [where])
+    assert figure.axes[0].get_title("left").replace("\n", " ").startswith("a × b, 1 to 2 → 2 to 6")
+    (figure,) = rank_dots(table, ["m0"])
     assert "14 more below" in figure.axes[0].get_title("left").replace("\n", " ")

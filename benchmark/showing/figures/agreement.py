@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from benchmark.asked.conf_files import members_of
 from benchmark.results.agreement import RATES
 from benchmark.results.intervals import success_rate
 from benchmark.showing.figures.layout import NARROWEST, WIDTH, grid, legend, pages
@@ -72,9 +71,7 @@ def _page(
     figure, places = grid(len(groups), across, width, height, (1.3, 1.1), METRICS[metric])
     for place, (axes, (name, rows)) in enumerate(zip(places, groups, strict=True)):
         _dumbbells(axes, rows, metric, order)
-        members = members_of("range", name)
-        title = f"{len(members)} ranges together" if members else range_title(cells, name)
-        axes.set_title(wrapped(title, width))
+        axes.set_title(wrapped(range_title(cells, name), width))
         axes.set_yticks(range(len(order)), [] if place % across else _names(order))
     here = set().union(*(set(rows["verdict"]) for _, rows in groups))
     handles = [

@@ -1,6 +1,6 @@
 """One set of results beside another."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +15,18 @@ from benchmark.asked.replicas import CELL
 from benchmark.results.agreement import SYMBOLS
 from benchmark.showing.figures.heatmaps import annotated
 from benchmark.showing.figures.layout import WIDTH, chunks, colorbar, grid, legend, pages
-from benchmark.showing.figures.look import BLANK, DIFFERENCE, as_text, paper, times, wrapped
+from benchmark.showing.figures.look import (
+    BLANK,
+    DIFFERENCE,
+    UNKNOWN,
+    as_text,
+    balanced,
+    paper,
+    range_titles,
+    ranges_of,
+    times,
+    wrapped,
+)
 from benchmark.showing.names import MODELS, TASKS, label, natural, ordered
 
 METRICS = {
@@ -25,7 +36,6 @@ METRICS = {
     "extrapolation": "mean squared error outside",
     "relative_extrapolation": "relative error outside",
 }
-ORDERS: dict[str, Iterable[str]] = {"model": MODELS, "task": TASKS}
 MEANINGS = "▲ {0} is better    ▼ {0} is worse    = the same    ? inconclusive"
 Panel = tuple[str, pd.DataFrame]
 
@@ -63,36 +73,46 @@ ERRORS = Scale(
 )
 
 
-def difference_heatmap(differences: pd.DataFrame, names: tuple[str, str] = ("A", "B")) -> Iterator[Figure]:
+def difference_heatmap(
+    differences: pd.DataFrame, cells: Sequence[pd.DataFrame] = (), names: tuple[str, str] = ("A", "B")
+) -> Iterator[Figure]:
     """The differences between results A and B, or other names, each with its verdict; one panel per metric and range.
 
     Success rates differ by percentage points (A − B), other metrics by their ratio (A ÷ B). Rows and columns are the
-    first two of model, task and range that the table has; what else varies makes the panels.
+    first two of model, task and range that the table has; what else varies makes the panels. cells: what is known of
+    the cells of A, of B or of both, to tell their ranges.
     """
-    differences = as_text(differences)
+    differences, sides = as_text(differences), list(map(as_text, cells))
     keys = [key for key in ("model", "task", "range") if key in differences][:2]
     if len(keys) == 1:
         differences, keys = differences.assign(all=""), [*keys, "all"]
-    rows, columns = (ordered(differences[key], ORDERS.get(key, ())) for key in keys)
+    ranges = ranges_of(differences, pd.concat(sides) if sides else UNKNOWN) if "range" in differences else []
+    orders: dict[str, Iterable[str]] = {"model": MODELS, "task": TASKS, "range": ranges}
+    rows, columns = (ordered(differences[key], orders.get(key, ())) for key in keys)
+    named = {name: range_titles(sides, name) for name in ranges}
+    cell = 0.8 if keys[1] == "range" else 0.5  # inches
     for scale, rates in ((RATES, True), (ERRORS, False)):
-        panels = _panels(differences[differences["metric"].str.startswith("success_rate") == rates], keys)
-        for across_columns in chunks(columns, 12):
-            width = max(2.0, 0.5 * len(across_columns))
+        panels = _panels(differences[differences["metric"].str.startswith("success_rate") == rates], keys, named)
+        for across_columns in chunks(columns, int(6 // cell)):
+            width = max(2.0, cell * len(across_columns))
             across = max(1, int((WIDTH - 1.1) / width))
             for part in chunks(rows):
                 height = 0.6 + 0.15 * len(part)
                 for page in pages(panels, across, height, 1.1):
                     size = (across, width, height, (1.2, 1.1))
-                    yield _page(page, scale, (keys, part, across_columns), size, names)
+                    yield _page(page, scale, (keys, part, across_columns), size, names, named)
 
 
 @paper()
 def _page(
     panels: list[Panel], scale: Scale, shape: tuple[list[str], list[str], list[str]],
-    size: tuple[int, float, float, tuple[float, float]], names: tuple[str, str],
+    size: tuple[int, float, float, tuple[float, float]], names: tuple[str, str], ranges: Mapping[str, str],
 ) -> Figure:  # fmt: skip
     keys, rows, columns = shape
     figure, places = grid(len(panels), *size)
+    left = [_said(keys[0], name, ranges) for name in rows]
+    below = [_said(keys[1], name, ranges) for name in columns]
+    below = [wrapped(name, 0.7) for name in below] if keys[1] == "range" else below
     gaps = False
     for place, (axes, (title, table)) in enumerate(zip(places, panels, strict=True)):
         table = table.assign(value=scale.one * table["difference"].fillna(0), text=_texts(table, scale))
@@ -100,9 +120,8 @@ def _page(
             table.pivot(index=keys[0], columns=keys[1], values=name).reindex(index=rows, columns=columns)
             for name in ("value", "text")
         )
-        named = [] if place % size[0] else _named(keys[0], rows)
-        annotated(axes, values, texts, scale.colors, _named(keys[1], columns), named)
-        axes.set_title(wrapped(title, size[1]))
+        annotated(axes, values, texts, scale.colors, below, [] if place % size[0] else left)
+        axes.set_title("\n".join(balanced(title, size[1])))
         gaps |= bool(values.isna().any(axis=None))
     colorbar(figure, places, scale.colors, **scale.bar | {"label": scale.bar["label"].format(*names)})
     meaning = Patch(color="none", label=MEANINGS.format(names[0]))
@@ -110,18 +129,27 @@ def _page(
     return figure
 
 
-def _named(key: str, names: list[str]) -> list[str]:
-    """Rows or columns as every figure writes them."""
-    return [label(name) if key == "model" else TASKS.get(name, name) for name in names]
+def _said(key: str, name: str, ranges: Mapping[str, str]) -> str:
+    """A metric, or what a column of the key holds, as every figure writes it."""
+    if key == "model":
+        return label(name)
+    known = {"metric": METRICS, "task": TASKS, "range": ranges}.get(key, {})
+    return known.get(name, name.replace("protocol.", "") if key == "overrides" else name)
 
 
-def _panels(differences: pd.DataFrame, keys: list[str]) -> list[Panel]:
-    """(title, table) of each metric and of whatever else differs beside the rows and columns."""
+def _panels(differences: pd.DataFrame, keys: list[str], ranges: Mapping[str, str]) -> list[Panel]:
+    """(title, table) of each metric and of whatever else differs beside the rows and columns, ranges in their order."""
     others = [key for key in CELL if key in differences and key not in keys]
-    varying = [key for key in others if key == "range" or differences[key].nunique() > 1]
-    groups = differences.groupby(["metric", *varying], sort=False)
-    titled = [(", ".join([METRICS.get(m, m), *filter(None, rest)]), part) for (m, *rest), part in groups]
-    return sorted(titled, key=lambda panel: natural(panel[0]))
+    by = ["metric", *(key for key in others if key == "range" or differences[key].nunique() > 1)]
+    places = {name: place for place, name in enumerate(ranges)}
+    groups = sorted(
+        differences.groupby(by, sort=False),
+        key=lambda group: [
+            places[name] if key == "range" else natural(name) for key, name in zip(by, group[0], strict=True)
+        ],
+    )
+    told = [[_said(key, name, ranges) for key, name in zip(by, names, strict=True)] for names, _ in groups]
+    return [(", ".join(filter(None, title)), part) for title, (_, part) in zip(told, groups, strict=True)]
 
 
 def _texts(differences: pd.DataFrame, scale: Scale) -> list[str]:

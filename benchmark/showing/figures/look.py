@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from benchmark.asked.conf_files import range_of
+from benchmark.asked.conf_files import members_of, range_of
 from benchmark.errors import plain
 from benchmark.showing.names import MODELS, SUPERSCRIPTS, TASKS, natural, ordered, spoken
 
@@ -34,6 +34,9 @@ SHADE: dict[str, Any] = {"color": "0.92", "linewidth": 0, "zorder": 0}
 OTHERS: dict[str, Any] = {"color": "0.6", "alpha": 0.35, "linewidth": 0, "zorder": 0.5}  # models that have no line
 NARROWED = "* on the part of the range where the task is defined"
 COMBINATION = ["protocol", "overrides"]
+UNKNOWN = pd.DataFrame(
+    columns=["task", "range", "trained", "judged", "middle", "half_width"], dtype=float
+)  # of no cells
 FEW = 6  # lines in a panel; of more models the best and the worst have one
 
 # Family -> (its hue, its members).
@@ -282,11 +285,12 @@ def narrowed(cells: pd.DataFrame, name: str) -> set[str]:
 def range_title(cells: pd.DataFrame, name: str, task: str = "") -> str:
     """Where models were trained and judged, the most common intervals if they differ by task: 1 to 2 → 2 to 6.
 
-    With the range's name where the intervals do not tell it apart from another.
+    With the range's name where the intervals do not tell it apart from another; a set of ranges by how many it has.
     """
     here = cells[(cells["range"] == name) & (cells["task"].eq(task) | (task == ""))]
     if here.empty:
-        return name
+        members = members_of("range", name)
+        return f"{len(members)} ranges together" if members else name
     where = here[["trained", "judged"]].mode().iloc[0]
     alike = cells[(cells[["trained", "judged"]] == where).all(axis=1)]["range"].nunique() > 1
     if law := law_of(name, here["middle"].median()):
@@ -294,6 +298,12 @@ def range_title(cells: pd.DataFrame, name: str, task: str = "") -> str:
     told = spoken(where["trained"])
     told += ", judged there" if where["trained"] == where["judged"] else f" → {spoken(where['judged'])}"
     return f"{told} ({name})" if alike else told
+
+
+def range_titles(sides: Sequence[pd.DataFrame], name: str, task: str = "") -> str:
+    """`range_title` by what each of several tables knows of its cells; one after the other where they differ."""
+    known = [cells for cells in sides if name in set(cells["range"])]
+    return " / ".join(dict.fromkeys(range_title(cells, name, task) for cells in known or [UNKNOWN]))
 
 
 @cache

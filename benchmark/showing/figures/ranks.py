@@ -14,7 +14,7 @@ from benchmark.asked.conf_files import members_of
 from benchmark.results.intervals import success_rate
 from benchmark.results.ranking import METRICS, is_pool
 from benchmark.showing.figures.layout import grid, legend, pages
-from benchmark.showing.figures.look import HATCH, as_text, looks, paper, wrapped
+from benchmark.showing.figures.look import HATCH, as_text, looks, paper, range_titles, wrapped
 from benchmark.showing.names import TASKS, ordered
 from benchmark.showing.ranks import entrant_label
 
@@ -53,11 +53,13 @@ def over_ranges(ranking: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values(["cannot", "value"], ascending=[True, False], kind="stable", ignore_index=True)
 
 
-def rank_dots(ranking: pd.DataFrame, own: Sequence[str], finding: str = "") -> Iterator[Figure]:
+def rank_dots(
+    ranking: pd.DataFrame, own: Sequence[str], cells: Sequence[pd.DataFrame] = (), finding: str = ""
+) -> Iterator[Figure]:
     """Success rates over all ranges of a task with their 95% intervals, one panel per task, best first.
 
     Short strokes are the rates on single ranges. own: the entrants whose names are bold; of more than sixteen in a
-    panel they and the best have a row. finding: the title.
+    panel they and the best have a row. cells: what is known of the cells, by table. finding: the title.
     """
     ranking = as_text(ranking)
     table = over_ranges(ranking)
@@ -65,13 +67,14 @@ def rank_dots(ranking: pd.DataFrame, own: Sequence[str], finding: str = "") -> I
     panels = sorted(table.groupby(PANEL, sort=False), key=lambda group: (tasks.index(group[0][0]), *group[0][1:]))
     height = 0.55 + ROW * min(MOST, max((len(part) for _, part in panels), default=0))
     for page in pages(panels, 2, height, 1.3):
-        yield _page(page, ranking, set(own), height, finding)
+        yield _page(page, ranking, set(own), list(cells), height, finding)
 
 
 @paper()
 def _page(
-    panels: list[tuple[tuple, pd.DataFrame]], ranking: pd.DataFrame, own: set[str], height: float, finding: str
-) -> Figure:
+    panels: list[tuple[tuple, pd.DataFrame]], ranking: pd.DataFrame, own: set[str], cells: list[pd.DataFrame],
+    height: float, finding: str,
+) -> Figure:  # fmt: skip
     figure, places = grid(len(panels), 2, 2.6, height, (1.6, 1.3), "share of the seeds that solve")
     figure.suptitle(wrapped(finding, figure.get_figwidth()))
     style = looks(ranking["model"])
@@ -107,7 +110,8 @@ def _page(
         for tick, row in zip(axes.get_yticklabels(), rows.to_dict("records"), strict=True):
             tick.set_color(style[row["model"]]["color"])
             tick.set_fontweight("bold" if row["entrant"] in own else "normal")
-        where = f"{ranges} ranges" if (ranges := part["range"].nunique()) > 1 else part["range"].iloc[0]
+        ranges = part["range"].unique()
+        where = f"{len(ranges)} ranges" if len(ranges) > 1 else range_titles(cells, ranges[0], key[0])
         setting = [key[1] if len(protocols) > 1 else "", key[2].replace("protocol.", "").replace(";", ", ")]
         title = [f"{TASKS.get(key[0], key[0])}, {where}", *filter(None, setting)]
         left = [f"{len(known) - len(rows)} more below" if len(known) > len(rows) else ""]
