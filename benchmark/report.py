@@ -51,7 +51,8 @@ CAPTIONS = {
     "success": "Share of the seeds that solved each task; hatched is impossible.",
     "verdicts": "What became of the seeds of every model.",
     "error": "Relative error inside and outside the training range; ×3M is three million times the target.",
-    "horizon": "How far from the middle of the training range the median relative error stays below 1%; 1 is its edge.",
+    "horizon": "How far from the middle of the training range the median relative error stays below 1%; 1 is its edge, "
+    "and < stands where it does not even at the first distance measured from there on.",
     "success_by_range": "Success rate, solved at and sparsity error by range.",
     "error_by_distance": "Relative error against the distance from the middle of the training range.",
     "error_by_input": "Error against the input for tasks of one operand; the training range is shaded.",

@@ -22,8 +22,8 @@ OTHERWISE = {"score": False, "score_interpolation": False, "solved_at": False, "
 HEADINGS = {
     "success_rate": "Success rate in % [95% interval]",
     "relative_extrapolation": "Relative error where networks are judged, median over the seeds [95% interval]",
-    "horizon": "Horizon: the multiple of the training half-width up to which the median relative error stays below 1% "
-    "[quartiles of the seeds]",
+    "horizon": "Horizon: the multiple of the training half-width up to which the median relative error stays below 1%, "
+    "0 where it does not even at the first distance measured from the edge (1) on [quartiles of the seeds]",
     "score": "Score outside the training range: 100 × the error over an untrained network's [95% interval]",
     "score_interpolation": "Score inside the training range [95% interval]",
     "solved_at": "Step at which a seed solves the task, median [95% interval]",
@@ -126,6 +126,7 @@ def matrix(summary: pd.DataFrame, metric: str, bold: str, write: Callable[[str],
         lost = row.get("not_finite", 0)
         text = write((value if low == high == "–" else f"{value} [{low}, {high}]") + not_finite(lost, row.get("seeds")))
         solved = rates.get((row["model"], row["task"]), 0.0) > 0.5 and not lost > 0
+        solved &= row["value"] > 0 or not more  # nothing is best of what is none
         return bold.format(text) if solved and row["value"] == best[row["task"]] else text
 
     texts = rows.assign(text=[cell(row) for _, row in rows.iterrows()]).pivot(

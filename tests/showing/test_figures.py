@@ -536,6 +536,7 @@ def test_horizon_heatmap_says_at_least_where_the_profile_ends():
         ("nalu", "add", "symmetric"): 3.9,
         ("nac", "square", "positive"): 9.0,
         ("nalu", "square", "positive"): 4.0,
+        ("linear", "square", "positive"): 0.0,
     }.items():
         here = (summary["model"] == model) & (summary["task"] == task) & (summary["range"] == name)
         summary.loc[horizon & here, "value"] = value
@@ -543,6 +544,9 @@ def test_horizon_heatmap_says_at_least_where_the_profile_ends():
     shown = texts(symmetric, named=positive)
     assert shown["NAC", "a + b"] == "≥4.0" and shown["NALU", "a + b"] == "3.9"
     assert texts(positive)["NAC", "a²"] == "≥9.0" and texts(positive)["NALU", "a²"] == "4.0"
+    far = profile["x"] - 1.5
+    nearest = (far / 0.5)[(profile["range"] == "positive") & (profile["task"] == "square") & (far >= 0.5)].min()
+    assert texts(positive)["linear", "a²"] == f"<{nearest:.1f}"
     reached = positive.collections[0].get_array()
     assert reached[1, 1] == 1 and reached[2, 1] == pytest.approx(4 / 9)  # colours: a share of the reach
 

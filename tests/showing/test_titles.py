@@ -78,14 +78,18 @@ def test_verdicts_and_errors_are_counted():
 def test_distances_and_horizons_are_counted_at_the_edge_and_at_the_end():
     table = rows(*[("nac", "add", "", 0)] * 3, x=[0.0, 1.0, 9.0], relative=[0.1, 1e-3, 0.5], median=1.0, low=0, high=1)
     cells = cells_of(table)
-    assert titles.distance(table, cells) == "NAC's median error is 0.1% at the edge of training and 50% farthest out."
+    assert (
+        titles.distance(table, cells) == "NAC's median error is 0.1% next to the edge of training and 50% farthest out."
+    )
     both = pd.concat([table, table.assign(model="nalu")])
-    told = "Of 2 median errors 2 are below 1% at the edge of training, 0 farthest out."
+    told = "Of 2 median errors 2 are below 1% next to the edge of training, 0 farthest out."
     assert titles.distance(both, cells_of(both)) == told
     horizon = rows(("nac", "add", "", 9.0), metric="horizon")
-    assert titles.horizon(horizon, table, cells) == (
-        "Of 1 median errors 1 stay below 1% as far as was measured, and 0 not even to the edge."
-    )
+    told = "Of {} median errors 1 stay below 1% as far as was measured, and {} not even next to the edge."
+    assert titles.horizon(horizon, table, cells) == told.format(1, 0)
+    beyond = pd.concat([table, table.assign(model="nalu", x=[0.0, 1.05, 9.0])])  # the edge itself is not measured
+    rates = pd.concat([horizon, horizon.assign(model="nalu", value=0.0)])
+    assert titles.horizon(rates, beyond, cells_of(beyond)) == told.format(2, 1)
 
 
 def test_learning_starts_and_planes_are_told():

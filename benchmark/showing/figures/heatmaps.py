@@ -85,32 +85,36 @@ def horizon_heatmap(summary: pd.DataFrame, profile: pd.DataFrame, cells: pd.Data
     """How far each model extrapolates: the horizon, model × task, one panel per training range.
 
     The horizon is the largest distance from the middle of the training range, in multiples of its half-width, up to
-    which the median relative error stays below 1%; ≥ marks one that lies at or beyond the end of the profile. Colours
-    are its share of the farthest distance measured.
+    which the median relative error stays below 1%; ≥ marks one that lies at or beyond the end of the profile, and < the
+    first distance measured from the edge on, where the error is larger already. Colours are its share of the farthest.
     """
-    horizons = summary[summary["metric"] == "horizon"].merge(farthest(profile, cells), on=CELL)
-    at_least = horizons["value"] >= horizons["farthest"]
-    texts = horizons["value"].map(lambda value: f"{value:.1f}" if value < 9.95 else f"{value:.0f}")
+    horizons = summary[summary["metric"] == "horizon"].merge(reached(profile, cells), on=CELL)
+    at_least, less = horizons["value"] >= horizons["farthest"], horizons["value"] < horizons["nearest"]
+    told = horizons["value"].where(~less, horizons["nearest"])
+    texts = told.map(lambda value: f"{value:.1f}" if value < 9.95 else f"{value:.0f}")
     lost = horizons.get("not_finite", 0 * horizons["value"])
     texts += lost.map(not_finite)
     reach = (horizons["value"] / horizons["farthest"]).clip(upper=1)
-    horizons = horizons.assign(text=np.where(at_least, "≥", "") + texts, value=reach)
+    horizons = horizons.assign(text=np.select([at_least, less], ["≥", "<"], "") + texts, value=reach)
     meaning = (
         "numbers: distance from the middle of the training range, in its half-widths, up to which the median "
-        f"relative error stays below {HORIZON_ERROR:.0%} (1: edge of that range)\n"
-        "colours: that distance as a share of the farthest measured (≥)"
+        f"relative error stays below {HORIZON_ERROR:.0%} (1: edge of that range; <: not even at the first distance "
+        "measured from there on)\ncolours: that distance as a share of the farthest measured (≥)"
     )
     meaning, width = (f"{meaning}\n{LOST}", 0.7) if (lost > 0).any() else (meaning, 0.42)
     colors, percent = ScalarMappable(Normalize(0, 1), GOOD), PercentFormatter(1)
     yield from _heatmaps(_by_range(horizons, cells), cells, colors, width, label=meaning, format=percent)
 
 
-def farthest(profile: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
-    """The largest distance, in half-widths of the training range, at which each cell's relative error is known."""
+def reached(profile: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """The nearest distance from the edge on and the farthest at which the relative error of each cell is known, in
+    half-widths of the training range.
+    """
     known = profile[profile["relative"].notna()].merge(cells, on=CELL)
     signed = (known["x"] - known["middle"]).abs() / known["half_width"]
     known["farthest"] = known["x"].where(known["inputs"] > 1, signed)
-    return known.groupby(CELL, sort=False)["farthest"].max().reset_index()
+    known["nearest"] = known["farthest"].where(known["farthest"] > 1 - 1e-9)
+    return known.groupby(CELL, sort=False).agg({"nearest": "min", "farthest": "max"}).reset_index()
 
 
 def annotated(

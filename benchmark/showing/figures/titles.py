@@ -10,7 +10,7 @@ from benchmark.asked.replicas import CELL
 from benchmark.results.statistics import HORIZON_ERROR, finite_medians
 from benchmark.showing.figures.agreement import rates_and_scores
 from benchmark.showing.figures.distance import by_distance
-from benchmark.showing.figures.heatmaps import farthest
+from benchmark.showing.figures.heatmaps import reached
 from benchmark.showing.figures.inputs import at_the_ends, errors
 from benchmark.showing.figures.look import amount, by_task_and_range, models_of, range_title, settings, share
 from benchmark.showing.figures.plane import largest_target
@@ -82,10 +82,12 @@ def error(outcomes: pd.DataFrame, cells: pd.DataFrame) -> str:
 
 def horizon(summary: pd.DataFrame, profile: pd.DataFrame, cells: pd.DataFrame) -> str:
     """How many models stay near the truth as far as was measured."""
-    known = summary[summary["metric"] == "horizon"].merge(farthest(profile, cells), on=CELL).dropna(subset="value")
-    reach, edge = (known["value"] >= known["farthest"]).sum(), (known["value"] < 1).sum()
+    known = summary[summary["metric"] == "horizon"].merge(reached(profile, cells), on=CELL).dropna(subset="value")
+    reach, edge = (known["value"] >= known["farthest"]).sum(), (known["value"] < known["nearest"]).sum()
     within = f"stay below {HORIZON_ERROR:.0%}"
-    return f"Of {len(known)} median errors {reach} {within} as far as was measured, and {edge} not even to the edge."
+    return (
+        f"Of {len(known)} median errors {reach} {within} as far as was measured, and {edge} not even next to the edge."
+    )
 
 
 def sweep(summary: pd.DataFrame, cells: pd.DataFrame) -> str:
@@ -121,16 +123,16 @@ def _setting(overrides: str, among: list[str]) -> str:
 
 
 def distance(profile: pd.DataFrame, cells: pd.DataFrame) -> str:
-    """How many models are near the truth at the edge, and how many at the farthest distance."""
+    """How many models are near the truth where the edge is next, and how many at the farthest distance."""
     table = by_distance(profile, cells)
     table = table[table["distance"] >= 1].sort_values("distance")
     ends = table.groupby(CELL)["relative"].agg(["first", "last"])
     if len(ends) == 1:
         edge, far = (share(error, long=True) for error in ends.iloc[0])
         whose = f"{label(table['model'].iloc[0])}'s median error"
-        return f"{whose} is {edge} at the edge of training and {far} farthest out."
+        return f"{whose} is {edge} next to the edge of training and {far} farthest out."
     edge, far = (ends < HORIZON_ERROR).sum()
-    told = f"{edge} are below {HORIZON_ERROR:.0%} at the edge of training, {far} farthest out"
+    told = f"{edge} are below {HORIZON_ERROR:.0%} next to the edge of training, {far} farthest out"
     return f"Of {len(ends)} median errors {told}."
 
 
