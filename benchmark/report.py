@@ -39,11 +39,15 @@ LARGEST_STAMP = 1 << 20  # bytes of a list of figures
 MOST_NAMED = 20  # figures, in the terminal
 SOME = ("comparison", "outputs")  # tables that not every folder has
 FIRST = ("opening", "summary")  # figures that stand beside the finding
+NO_ANSWERS = (
+    "No figure of what the networks answer: there is no responses.csv, which results have since version 2 of the "
+    "semantics; trained anew they have one."
+)
 ROUND = str.maketrans("[]", "()")  # brackets would end a picture's text
 # How to read a figure, by what its file's name begins with.
 CAPTIONS = {
     "summary": "Left: the share of the networks that come as near to the truth as a relative error, inside (dashed) "
-    "and outside (solid) their training range. Right: what became of them.",
+    "and outside (solid) their training range; the dotted line is at 1%. Right: what became of them.",
     "opening": "What four networks answer, beside the truth (dashed), inside and outside the stretch of training.",
     "success_by_setting": "Success rate, step at which a seed solves the task and relative error by setting.",
     "agreement": "Our success rates and scores (full dots) beside the published ones (open), each with its 95% "
@@ -186,7 +190,8 @@ def text(folder: Path, found: dict[str, pd.DataFrame]) -> str:
         parts += ["## Finding", *map(texts.in_markdown, sentences)]
         parts += [_pictures(first, titles)]
     parts += ["## What was run", what_was_run(found)]
-    parts += ["## Results", texts.markdown_tables(found["summary"])]
+    ranges = figures.titles.ranges(found["cells"]) if "cells" in found else None
+    parts += ["## Results", texts.markdown_tables(found["summary"], ranges)]
     if "outcomes" in found:
         parts += [texts.markdown(verdicts(found["outcomes"]))]
         seen = [name for name in statistics.VERDICTS if (found["outcomes"]["verdict"] == name).any()]
@@ -202,7 +207,8 @@ def text(folder: Path, found: dict[str, pd.DataFrame]) -> str:
     parts += ["## Figures"]
     for _, same in groupby((path for path in ours if path not in first), key=lambda path: _kind(path.stem)):
         parts += [_pictures([*same], titles)]
-    parts += ["\n".join(f"* {texts.in_markdown(sentence)}" for sentence in figures.left_out(drawings))]
+    without = figures.left_out(drawings) + ([] if "responses" in found else [NO_ANSWERS])
+    parts += ["\n".join(f"* {texts.in_markdown(sentence)}" for sentence in without)]
     parts += ["## Versions, time and cost", cost(found), "LaTeX of the tables: `summary.tex`."]
     parts = [part for part in parts if part]
     contents = [part.removeprefix("## ") for part in parts if part.startswith("## ")]

@@ -6,7 +6,7 @@ import pandas as pd
 
 from benchmark.asked.replicas import CELL
 from benchmark.results.intervals import success_rate
-from benchmark.showing.names import MODELS, TASKS, label, listed, ordered, spoken, verb
+from benchmark.showing.names import MODELS, TASKS, label, listed, ordered, setting, spoken, verb
 
 CLOSE = 0.01  # relative error of a network that comes near the truth
 MOST = 0.9  # share of its seeds in which a model does what it can do
@@ -137,20 +137,16 @@ def nobody(outcomes: pd.DataFrame) -> str:
         model = (settings.max(axis=1) - settings.min(axis=1)).idxmax()
         of = settings.loc[model]
         high, low = (
-            f"{share:.0%} with {_setting(name)}" for share, name in ((of.max(), of.idxmax()), (of.min(), of.idxmin()))
+            f"{share:.0%} with {setting(name)}" for share, name in ((of.max(), of.idxmax()), (of.min(), of.idxmin()))
         )
         text += f"; of {label(model)}'s come within {CLOSE:.0%} where judged from {low} to {high}"
     return f"{text}."
 
 
-def _setting(overrides: str) -> str:
-    return overrides.replace("protocol.", "").replace(";", ", ") or "nothing changed"
-
-
 def _where(cell: pd.Series, places: pd.DataFrame) -> str:
     """Which of several ranges and settings a cell is of."""
     told = [cell["range"]] if places["range"].nunique() > 1 else []
-    told += [_setting(cell["overrides"])] if places["overrides"].nunique() > 1 else []
+    told += [setting(cell["overrides"])] if places["overrides"].nunique() > 1 else []
     return f" ({', '.join(told)})" if told else ""
 
 
@@ -169,7 +165,7 @@ def in_short(outcomes: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
                 sentences.append(f"On {where} {name} cannot: {cell['why']}.")
                 continue
             to = f"{where} → {spoken(cell['judged'])}" if cell["trained"] != cell["judged"] else where
-            with_ = f" with {_setting(overrides)}" if cells["overrides"].nunique() > 1 else ""
+            with_ = f" with {setting(overrides)}" if cells["overrides"].nunique() > 1 else ""
             if not cell["threshold"] < float("inf"):
                 sentences.append(f"Of {name} on {TASKS.get(task, task)}, {to}, no threshold says what is solved.")
                 continue

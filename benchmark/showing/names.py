@@ -43,6 +43,7 @@ VERBS = {
     "identity": ("passes its input on", "pass their input on"), "reciprocal": ("inverts", "invert"),
     "heim_simple": ("computes all four", "compute all four"),
 }  # fmt: skip
+COUNTED = ("inputs", "steps", "seeds")  # settings whose names count what their numbers are of
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 LATEX = {
     "•": r"$_\bullet$", "∞": r"$\infty$", "−": "$-$", "×": r"$\times$", "÷": r"$\div$", "²": "$^2$",
@@ -124,6 +125,31 @@ def spoken(intervals: str) -> str:
     told = re.sub(r"\[([^],]*), ([^]]*)\]", r"\1 to \2", intervals).replace(" ∪ ", " or ").replace("inf", "∞")
     told = re.sub(r"\b1e(-?)\+?0*(\d+)", lambda found: "10" + (found[1] + found[2]).translate(SUPERSCRIPTS), told)
     return re.sub(r"[{}]", "", told).replace("-", "−")
+
+
+def setting(overrides: str) -> str:
+    """What a protocol was changed to, as people say it.
+
+    >>> setting("protocol.inputs=10;protocol.learning_rate=0.1;protocol.steps=100000;model.net.width=8")
+    '10 inputs, learning rate = 0.1, 100,000 steps, model.net.width=8'
+    >>> setting("")
+    'nothing changed'
+    """
+    told = []
+    for part in filter(None, overrides.split(";")):
+        name, _, value = part.removeprefix("protocol.").partition("=")
+        if name == part.partition("=")[0] or "." in name:  # of a model's own
+            told.append(part.removeprefix("protocol."))
+        elif name in COUNTED and value.isdecimal():
+            told.append(f"{int(value):,} {name}")
+        else:
+            told.append(f"{spaced(name)} = {value if ',' in value else value.strip('[]')}")
+    return ", ".join(told) or "nothing changed"
+
+
+def spaced(name: str) -> str:
+    """A setting's name as words."""
+    return name.replace("_", " ")
 
 
 def head(name: str, known: Iterable[str]) -> str:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from html import escape
 
 import pandas as pd
@@ -152,11 +152,16 @@ def matrices(summary: pd.DataFrame) -> list[tuple[tuple[str, str, str], str, pd.
     ]
 
 
-def markdown_tables(summary: pd.DataFrame) -> str:
-    """Model × task tables of the metrics a report shows, each under its heading, the best of each task in bold."""
+def markdown_tables(summary: pd.DataFrame, ranges: Mapping[str, str] | None = None) -> str:
+    """Model × task tables of the metrics a report shows, each under its heading, the best of each task in bold.
+
+    ranges: where each range trains and judges, in words.
+    """
     parts = []
     for (range_, protocol, overrides), metric, rows in matrices(summary):
-        where = in_markdown(" · ".join(filter(None, (range_, protocol, overrides))))
+        told = (ranges or {}).get(range_, range_)
+        asked = [told, *([range_] if range_ not in told else []), protocol, overrides]
+        where = in_markdown(" · ".join(filter(None, asked)))
         frame = matrix(rows, metric, "**{}**", write=in_markdown).rename_axis("model").reset_index()
         parts.append(f"**{where}**: {_heading(metric, rows)}\n\n{markdown(frame)}")
     return "\n\n".join(parts)

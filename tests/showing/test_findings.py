@@ -78,4 +78,4 @@ def test_a_sweep_says_how_much_hangs_on_the_setting():
     told = findings(outcomes, cells)[2]
     model = outcomes[outcomes["model"] == "nmu"]
     shares = (model["relative_extrapolation"] < 0.01).groupby(model["overrides"]).mean()
-    assert f"from {shares.min():.0%} with hidden=[10] to {shares.max():.0%} with hidden=[2]" in told
+    assert f"from {shares.min():.0%} with hidden = 10 to {shares.max():.0%} with hidden = 2" in told

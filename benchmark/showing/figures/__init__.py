@@ -39,7 +39,7 @@ from benchmark.showing.figures.speed import speed_dots
 from benchmark.showing.figures.summary import summary
 from benchmark.showing.figures.untrained import initialisation
 from benchmark.showing.figures.verdicts import verdict_bars
-from benchmark.showing.names import MODELS, head, label, natural
+from benchmark.showing.names import MODELS, head, label, natural, setting
 
 __all__ = [
     "difference_heatmap",
@@ -275,7 +275,7 @@ def drawings(tables: Tables) -> Iterator[Drawing]:
         part = {name: table[table[COMBINATION].eq([protocol, overrides]).all(axis=1)] for name, table in tables.items()}
         title, ends = "", [""]
         if len(sets) > 1:
-            title = " · ".join(filter(None, (protocol, overrides.replace("protocol.", "").replace(";", ", "))))
+            title = " · ".join(filter(None, (protocol, overrides and setting(overrides))))
             ends = [protocol if len(protocols) > 1 else "", overrides.replace("protocol.", "")]
         yield from _of_kinds(KINDS, part, title, ends, stems)
         for kind in BY_PLACE:
@@ -336,12 +336,14 @@ def _stem(*parts: str) -> str:
 def save(figure: Figure, stem: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
     """`stem`.png (150 dpi), .svg or .pdf, written, never half written; the same figure gives the same bytes."""
     with paper():  # ticks are made when drawn
-        # The layout depends a little on the format's resolution and on the layout before it: settle it once.
+        # The layout depends a little on the resolution, for which texts are hinted, and on the layout before it: settle
+        # it once, as it is for a PNG.
+        figure.dpi = 150
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
         paths = [stem.with_name(f"{stem.name}.{form}") for form in formats]
         for path, form in zip(paths, formats, strict=True):
-            figure.dpi = 150
+            figure.dpi = 150  # the format before may have changed it
             # A canvas of the format draws once; `savefig` draws twice, for a layout that is settled.
             canvas, nothing = FORMATS[form]
             with replacing(path) as temporary:

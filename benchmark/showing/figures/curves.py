@@ -52,7 +52,9 @@ def _page(groups: list[tuple[tuple[str, str], pd.DataFrame]], cells: pd.DataFram
         for model in models:
             for side, dash in SIDES.items():
                 curve = middle.loc[model, side].clip(upper=1e3 * ceiling)
-                axes.plot(curve.index, curve, **style[model] | dash | {"marker": "", "linewidth": 1})
+                axes.plot(
+                    curve.index, curve, **style[model] | dash | {"markevery": max(1, len(curve) // 8), "linewidth": 1}
+                )
                 if outside.shape[1] <= FEW:
                     band = low.loc[model, side], high.loc[model, side].clip(upper=1e3 * ceiling)
                     axes.fill_between(curve.index, *band, color=style[model]["color"], alpha=0.12, linewidth=0)

@@ -27,7 +27,7 @@ from benchmark.showing.figures.look import (
     times,
     wrapped,
 )
-from benchmark.showing.names import MODELS, TASKS, label, natural, ordered
+from benchmark.showing.names import MODELS, TASKS, label, natural, ordered, setting
 
 METRICS = {
     "success_rate": "success rate",
@@ -133,8 +133,9 @@ def _said(key: str, name: str, ranges: Mapping[str, str]) -> str:
     """A metric, or what a column of the key holds, as every figure writes it."""
     if key == "model":
         return label(name)
-    known = {"metric": METRICS, "task": TASKS, "range": ranges}.get(key, {})
-    return known.get(name, name.replace("protocol.", "") if key == "overrides" else name)
+    if key == "overrides":
+        return name and setting(name)
+    return {"metric": METRICS, "task": TASKS, "range": ranges}.get(key, {}).get(name, name)
 
 
 def _panels(differences: pd.DataFrame, keys: list[str], ranges: Mapping[str, str]) -> list[Panel]:

@@ -59,7 +59,7 @@ def _page(groups: list[tuple[tuple[str, str], pd.DataFrame]], cells: pd.DataFram
         models = with_lines(last)
         for model in models:
             curve = middle[model].dropna()
-            axes.plot(curve.index, curve, **style[model] | {"marker": "", "linewidth": 1})
+            axes.plot(curve.index, curve, **style[model] | {"markevery": max(1, len(curve) // 8), "linewidth": 1})
             if middle.shape[1] <= FEW:
                 band = low.loc[curve.index, model].clip(bottom), high.loc[curve.index, model].clip(bottom, 10 * top)
                 axes.fill_between(curve.index, *band, color=style[model]["color"], alpha=0.12, linewidth=0)

@@ -1,6 +1,6 @@
 """Numbers of every model and task at a glance: annotated heatmaps, model × task, one panel per training range."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,9 +8,10 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PatchCollection
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
@@ -38,6 +39,7 @@ from benchmark.showing.findings import all_outside
 from benchmark.showing.names import TASKS, label, not_finite, spoken
 
 ERRORS = 1e-6, 10.0  # between which errors differ in colour
+END = 0.13  # of a cell, which tells a quartile
 TICKS = [1e-6, 1e-4, 1e-2, 1]
 SIDES = {"trained": "relative_interpolation", "judged": "relative_extrapolation"}
 SOLVED = "share of the seeds that solve: their squared error where they are judged is below the threshold of success"
@@ -54,15 +56,21 @@ def success_heatmap(summary: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figu
 def error_heatmap(outcomes: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figure]:
     """Relative error (RMS error ÷ RMS target, median over seeds): inside and outside each training range.
 
-    In percent, and from ten times the target on as a multiple. The colours stop at 0.0001% and ten times the target;
-    the numbers do not. Medians are of the seeds whose error is finite, with the count of the others beside them; where
-    those are half of all or more, the colour is that of an infinite error.
+    In percent, and from ten times the target on as a multiple. The ends of a cell have the colours of the lower and the
+    upper quartile of all seeds, an error that is not finite being the largest. The colours stop at 0.0001% and ten
+    times the target; the numbers do not. Medians are of the seeds whose error is finite, with the count of the others
+    beside them; where those are half of all or more, the colour is that of an infinite error.
     """
     key = ["model", "task", "range"]
     medians, lost = finite_medians(outcomes, key, list(SIDES.values()))
     seeds = outcomes.groupby(key, sort=False).size()
     most, told = lost.ge(seeds / 2, axis=0), lost.map(not_finite)
     medians, infinite = medians.reset_index(), medians.mask(most, np.inf).reset_index()
+    whole = (
+        outcomes[list(SIDES.values())].where(np.isfinite, np.inf).groupby([outcomes[name] for name in key], sort=False)
+    )
+    # Between an error and an infinite one lies none.
+    low, high = whole.quantile(0.25, interpolation="lower"), whole.quantile(0.75, interpolation="higher")
     panels = []
     for name in ranges_of(medians, cells):
         part, here = medians[medians["range"] == name], cells[cells["range"] == name]
@@ -70,12 +78,13 @@ def error_heatmap(outcomes: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figur
         names = {"trained": "inside", "judged": "outside" if all_outside(here) else "judged on"}
         for number, (side, error) in enumerate(SIDES.items()):
             text = part[error].map(share) + told[error].to_numpy()[part.index]
-            shown = part.assign(value=infinite[error], text=text)
+            ends = {end: of[error].to_numpy()[part.index] for end, of in (("left", low), ("right", high))}
+            shown = part.assign(value=infinite[error], text=text, **ends)
             where = f"exponential, mean {law[number]:g}" if law else spoken(here[side].mode()[0])
             panels.append((f"{names[side]}: {where}", name, shown))
     colors, percent = ScalarMappable(LogNorm(*ERRORS), BAD), FuncFormatter(lambda error, _: share(error))
     scaled = pd.concat([table["text"] for *_, table in panels]).str.contains("[kMBT]")
-    meaning = "relative error, median over the seeds"
+    meaning = "relative error, median over the seeds; left and right in a cell: quartiles"
     meaning += "\n(×3M: three million times the target)" if scaled.any() else ""
     meaning, width = (f"{meaning}\n{LOST}", 0.8) if lost.any(axis=None) else (meaning, 0.5)
     yield from _heatmaps(panels, cells, colors, width, 2, label=meaning, format=percent, extend="both", ticks=TICKS)
@@ -119,17 +128,26 @@ def reached(profile: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
 
 def annotated(
     axes: Axes, values: pd.DataFrame, texts: pd.DataFrame, colors: ScalarMappable, columns: list[str], rows: list[str],
-    cannot: pd.DataFrame | None = None,
+    cannot: pd.DataFrame | None = None, ends: Sequence[pd.DataFrame] = (),
 ) -> None:  # fmt: skip
     """One heatmap of values with a text in each cell, under these names; what is missing stays blank.
 
-    cannot: which cells are impossible; they are hatched.
+    cannot: which cells are impossible; they are hatched. ends: whose colours the left and the right end of a cell have.
     Each cell is drawn by itself: a library that asks every text for its extent keeps a canvas alive for each.
     """
     cannot = values.isna() & False if cannot is None else cannot
     norm: Any = colors.norm
     shown = values.clip(*colors.get_clim()).mask(cannot)
     axes.pcolormesh(shown, cmap=colors.get_cmap(), norm=norm, edgecolors="white", linewidth=0.5)
+    for left, of in zip((0.01, 0.99 - END), ends, strict=False):
+        places = np.argwhere((shown.notna() & of.notna()).to_numpy())
+        strips = [Rectangle((column + left, row + 0.04), END, 0.92) for row, column in places]
+        strips_of = of.clip(*colors.get_clim()).to_numpy()[tuple(places.T)]
+        axes.add_collection(
+            PatchCollection(strips, array=strips_of, cmap=colors.get_cmap(), norm=norm, linewidth=0), autolim=False
+        )
+    for row in range(len(values) + 1 if ends else 0):
+        axes.axhline(row, color="white", linewidth=0.5)  # over what the strips have of it
     light = colors.to_rgba(shown.to_numpy())[..., :3] @ (0.299, 0.587, 0.114)
     for row, column in np.argwhere(texts.notna().to_numpy() & values.notna().to_numpy()):
         impossible, text = cannot.iloc[row, column], texts.iloc[row, column]
@@ -185,8 +203,9 @@ def _page(
     names: dict[str, dict] = {}
     shape = {"index": models, "columns": tasks}
     for place, (axes, (title, range_, table)) in enumerate(zip(places, panels, strict=True)):
-        values, texts = (
-            table.pivot(index="model", columns="task", values=c).reindex(**shape) for c in ("value", "text")
+        values, texts, *ends = (
+            table.pivot(index="model", columns="task", values=c).reindex(**shape)
+            for c in ("value", "text", *(end for end in ("left", "right") if end in table))
         )
         narrow = narrowed(cells, range_)
         if narrow:
@@ -195,7 +214,7 @@ def _page(
         possible = cells[cells["range"] == range_].pivot(index="model", columns="task", values="representable")
         cannot = possible.reindex(**shape) == "no"
         rows = [] if place % across else [label(model) for model in models]
-        annotated(axes, values, texts, colors, columns, rows, cannot)
+        annotated(axes, values, texts, colors, columns, rows, cannot, ends)
         if cannot.any(axis=None):
             names["cannot represent the task"] = HATCH
         if values.isna().any(axis=None):

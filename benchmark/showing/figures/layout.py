@@ -97,14 +97,15 @@ def with_lines(ends: pd.Series) -> list[str]:
     return order if len(order) <= FEW else [*order[: FEW // 2], *order[-FEW // 2 :]]
 
 
-def others(axes: Axes, curves: pd.DataFrame) -> Patch | None:
+def others(axes: Axes, curves: pd.DataFrame, upright: bool = False) -> Patch | None:
     """A grey band from the least to the largest of the curves that have no line of their own, and what names it.
 
-    curves: x × model.
+    curves: x × model; y × model where they are upright.
     """
     if curves.empty:
         return None
-    axes.fill_between(curves.index, curves.min(axis=1), curves.max(axis=1), **OTHERS)
+    fill = axes.fill_betweenx if upright else axes.fill_between
+    fill(curves.index, curves.min(axis=1), curves.max(axis=1), **OTHERS)
     return Patch(label=f"{curves.shape[1]} other model{'s' * (curves.shape[1] > 1)}", **OTHERS)
 
 
@@ -115,7 +116,8 @@ def name_lines(
     height: float,
     lost: Mapping[str, float] | None = None,
 ) -> None:
-    """The models' names beside the ends of their lines, moved up and down until they do not touch.
+    """The models' names beside the ends of their lines, after the lines' markers, moved up and down until they do not
+    touch.
 
     ends: where on the y axis, whose limits are set, each line ends. height: of the axes in inches, about. lost: how
     many seeds a line leaves out; none where it is not given.
@@ -139,10 +141,14 @@ def name_lines(
     for model, place in zip(order, places, strict=True):
         color = looks[model]["color"]
         name = label(model) + ("" if lost is None else not_finite(lost[model]))
+        mark = looks[model].get("marker")
+        if mark:  # the line's, without which grey print does not tell whose it is
+            axes.plot([1.05], [place], mark, color=color, markersize=3, transform=axes.transAxes, clip_on=False)
         axes.annotate(
-            name, (1, heights[model]), (1.05, place), "axes fraction", "axes fraction", va="center", fontsize=7,
-            color=color, arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 0,
-                                     "relpos": (0, 0.5)},
+            name, (1, heights[model]), (1.08 if mark else 1.05, place), "axes fraction", "axes fraction", va="center",
+            fontsize=7, color=color,
+            arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 0,
+                        "relpos": (0, 0.5)},
             annotation_clip=False,
         )  # fmt: skip
 

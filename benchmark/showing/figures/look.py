@@ -22,7 +22,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from benchmark.asked.conf_files import members_of, range_of
 from benchmark.errors import plain
-from benchmark.showing.names import MODELS, SUPERSCRIPTS, TASKS, natural, ordered, spoken
+from benchmark.showing.names import MODELS, SUPERSCRIPTS, TASKS, natural, ordered, setting, spoken
 
 LOST = "(24∞): so many seeds\nare not finite; the median is of the others"
 GOOD = "cividis_r"  # more is better: from yellow to dark blue, ever darker, for the colour-blind and in grey print, too
@@ -109,21 +109,28 @@ def best_of_families(models: Sequence[str], errors: pd.Series, most: int) -> lis
 
 
 def looks(models: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Line properties of each model: a shade of its family's hue, a dash and a marker of its own within the family.
+    """Line properties of each model: a shade of its family's hue, a dash and a marker of its own within the family; in
+    each family the markers begin with another, so that it is told from the others in grey print.
 
     A model that is not known has the hue of the known one that heads its name, if there is one, and follows its family.
     """
     names = ordered(models, MODELS)
     heads = {name: family(name)[1] for name in names}
     found = {}
-    for hue, members in FAMILIES.values():
+    for place, (hue, members) in enumerate(FAMILIES.values()):
         own = members + [name for name in names if heads[name] == hue and name not in members]
         for number, name in enumerate(own):
             towards, part = SHADES[number % 3]
             color = (1 - part) * np.array(to_rgb(hue)) + part * np.array(to_rgb(towards))
-            marks = {"linestyle": DASHES[number % 5], "marker": MARKERS[number % 13]}
-            found[name] = {"color": to_hex((*color,)), "linewidth": 1.2} | marks
+            marks = {"linestyle": DASHES[number % 5], "marker": MARKERS[(place + number) % 13]}
+            size = {"markersize": 5.5} if marks["marker"] == "*" else {}  # most of a star is not there
+            found[name] = {"color": to_hex((*color,)), "linewidth": 1.2} | marks | size
     return {name: found[name] for name in names}
+
+
+def mark_of(hue: str) -> str:
+    """The marker that a family's markers begin with, by its hue."""
+    return MARKERS[[own for own, _ in FAMILIES.values()].index(hue)]
 
 
 def family(model: str) -> tuple[str, str]:
@@ -172,11 +179,14 @@ def share(error: float, long: bool = False) -> str:
 def amount(value: float) -> str:
     """A number as people say it, to two figures from ten on.
 
-    >>> amount(-3400), amount(3e7), amount(0.25), amount(float("-inf"))
-    ('−3,400', '30 million', '0.25', '−∞')
+    >>> amount(-3400), amount(3e7), amount(0.25), amount(1.6e-7), amount(float("-inf"))
+    ('−3,400', '30 million', '0.25', '1.6 × 10⁻⁷', '−∞')
     """
     size = abs(value)
     told = share(size, long=True).removeprefix("× ") if size >= 9.995 else f"{size:.2g}"
+    if "e" in told:
+        part, _, exponent = told.partition("e")
+        told = f"{part} × 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
     return f"−{told}" if value < 0 else told
 
 
@@ -355,7 +365,7 @@ def settings(overrides: Sequence[str]) -> tuple[str, dict[str, float], dict[str,
         values = {one: _number(part.get(name, "")) for one, part in parts.items()}
         if np.isfinite(list(values.values())).all() and len(set(values.values())) == len(parts):
             others = {one: [part for part in one.split(";") if part.partition("=")[0] != name] for one in overrides}
-            told = {one: ", ".join(rest).replace("protocol.", "") for one, rest in others.items()}
+            told = {one: setting(";".join(rest)) if rest else "" for one, rest in others.items()}
             return name.removeprefix("protocol."), values, told
     return "", {}, {}
 

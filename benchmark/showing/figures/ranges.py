@@ -9,7 +9,15 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import (
+    FixedLocator,
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    MultipleLocator,
+    NullLocator,
+    PercentFormatter,
+)
 
 from benchmark.results.statistics import of_most
 from benchmark.showing.figures.layout import chunks, legend, others, pages
@@ -29,7 +37,7 @@ from benchmark.showing.figures.look import (
     wrapped,
 )
 from benchmark.showing.findings import all_outside
-from benchmark.showing.names import TASKS, label, natural, not_finite, spoken
+from benchmark.showing.names import TASKS, label, natural, not_finite, setting, spaced, spoken
 
 METRICS = {"success_rate": "success rate", "solved_at": "solved at step", "sparsity": "sparsity error"}
 BY_SETTING = {
@@ -45,8 +53,8 @@ MEANINGS = {
     "relative_extrapolation": "Error: median of all seeds, (24∞) but for so many that are not finite.",
 }
 ON_AXIS = 14  # ranges
-SIDE_BY_SIDE = 3  # a panel has room for the names of so many ranges
-HEIGHT = 1.7
+UNBROKEN = "\N{NO-BREAK SPACE}"
+HEIGHT = 1.9  # of a row of panels, in inches
 EXACT = 1e-8  # the axis of the sparsity error starts here: exact weights have none
 LARGE = 1e3  # and that of the relative error ends about here
 
@@ -67,30 +75,27 @@ def success_by_range(summary: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Fig
     """
     shown, count = solved_somewhere(summary), summary["model"].nunique()
     for ranges in chunks(ranges_of(shown, cells), ON_AXIS):
-        for tasks in pages(tasks_of(shown), 1, HEIGHT, 2.2, most=3):
+        for tasks in pages(tasks_of(shown), 1, _height(len(ranges)), 1.4, most=3):
             yield _by_range([(task, shown[shown["task"] == task]) for task in tasks], cells, ranges, count)
 
 
 @paper()
 def _by_range(rows: list[tuple[str, pd.DataFrame]], cells: pd.DataFrame, ranges: list[str], count: int) -> Figure:
-    few = len(ranges) <= SIDE_BY_SIDE
-    figure = Figure((7.2, (1.4 if few else 2.2) + HEIGHT * len(rows)), layout="constrained")
-    grid = figure.subplots(len(rows), len(METRICS), sharex=True, squeeze=False)
+    figure = Figure((7.2, 1.4 + _height(len(ranges)) * len(rows)), layout="constrained")
+    grid = figure.subplots(len(rows), len(METRICS), sharey=True, squeeze=False)
     style, handles = looks(cells["model"]), list[Artist | None]()
-    apart = {model: look | {"linestyle": ""} for model, look in style.items()}  # no line leads from range to range
     for row, (task, part) in zip(grid, rows, strict=True):
         places = {name: float(place) for place, name in enumerate(ranges)}
-        handles += _metrics(row, part, "range", places, apart, METRICS)
+        handles += _metrics(row, part, "range", places, style, METRICS, listed=True)
         rest = count - part["model"].nunique()
         others_told = f"; {rest} other model{'s' * (rest > 1)}: 0%" if rest else ""
         row[0].set_title(f"{TASKS.get(task, task)}{others_told}", loc="left")
     here = cells.groupby("range")["trained"].agg(lambda intervals: intervals.mode()[0])
     told = [spoken(here[name]) for name in ranges]
     names = [text if told.count(text) == 1 else f"{text} ({name})" for text, name in zip(told, ranges, strict=True)]
-    for axes in grid[-1]:
-        axes.set_xticks(range(len(ranges)), [wrapped(name, 0.8 if few else 2) for name in names])
-        axes.tick_params(axis="x", rotation=0 if few else 90)
-        axes.set(xlim=(-0.5, len(ranges) - 0.5), xlabel="trained on")
+    _list(grid, names, METRICS)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("trained on")
     legend(figure, handles, 6, _told(METRICS))
     return figure
 
@@ -119,28 +124,33 @@ def success_by_setting(summary: pd.DataFrame, cells: pd.DataFrame) -> Iterator[F
     if rates.nunique() == 1 and len(metrics) > 1:
         told = f" The success rate is {rates.iloc[0]:.0%} everywhere."
         del metrics["success_rate"]
-    for rows in pages(by_task_and_range(shown, cells), 1, HEIGHT + 0.2, 2.2, most=9 // max(1, len(metrics))):
-        yield _by_setting(rows, cells, metrics, told)
+    every = sorted(shown["overrides"].unique(), key=natural)
+    height = HEIGHT if settings(every)[0] else _height(len(every))
+    for rows in pages(by_task_and_range(shown, cells), 1, height, 2.2, most=9 // max(1, len(metrics))):
+        yield _by_setting(rows, cells, every, metrics, height, told)
+
+
+def _height(places: int) -> float:
+    """Of a row of panels in which places are listed from top to bottom, with their names horizontal."""
+    return 0.5 + 0.36 * max(2, places)
 
 
 @paper()
 def _by_setting(
-    rows: list[tuple[tuple[str, str], pd.DataFrame]], cells: pd.DataFrame, metrics: dict[str, str], told: str
-) -> Figure:
-    every = sorted({setting for _, part in rows for setting in part["overrides"]}, key=natural)
+    rows: list[tuple[tuple[str, str], pd.DataFrame]], cells: pd.DataFrame, every: list[str], metrics: dict[str, str],
+    height: float, told: str,
+) -> Figure:  # fmt: skip
     swept, numbers, rest = settings(every)
     places: dict[str, float] = dict(sorted(numbers.items(), key=lambda item: item[1]))
     if not swept:
         places = {setting: float(place) for place, setting in enumerate(every)}
-    figure = Figure((7.2, 1.4 + (0 if swept else 1.0) + (HEIGHT + 0.2) * len(rows)), layout="constrained")
-    grid = figure.subplots(len(rows), len(metrics), sharex=True, squeeze=False)
+    figure = Figure((7.2, 1.4 + height * len(rows)), layout="constrained")
+    grid = figure.subplots(len(rows), len(metrics), sharex=bool(swept), sharey=not swept, squeeze=False)
     style, handles = looks(cells["model"]), list[Artist | None]()
-    if not swept:
-        style = {model: look | {"linestyle": ""} for model, look in style.items()}
     values = list(places.values())
     logarithmic = bool(swept) and min(values) > 0 and max(values) / min(values) > 20
     for row, ((task, range_), part) in zip(grid, rows, strict=True):
-        handles += _metrics(row, part, "overrides", places, style, metrics, logarithmic)
+        handles += _metrics(row, part, "overrides", places, style, metrics, logarithmic, listed=not swept)
         title = f"{TASKS.get(task, task)}, {range_title(cells, range_, task)}"
         row[0].set_title(wrapped(title, 7.2 / len(metrics)), loc="left")
         for axes in row:
@@ -152,21 +162,29 @@ def _by_setting(
             elif swept:
                 axes.xaxis.set_major_locator(MaxNLocator("auto", integer=all(value % 1 == 0 for value in values)))
         _mark_changes(row[0], places, rest, logarithmic)
-    figure.align_ylabels()
-    for axes in grid[-1]:
-        axes.set_xlabel(swept)
-        if not swept:
-            names = [name.replace("protocol.", "").split(";") if name else ["as it is"] for name in every]
-            room = (7.2 / len(metrics) - 0.8) / len(every)  # inches
-            upright = max(len(part) for name in names for part in name) < 17 * room
-            written = [",\n".join(name) if upright else wrapped(", ".join(name), 1.8) for name in names]
-            axes.set_xticks(values, written)
-            axes.tick_params(axis="x", rotation=0 if upright else 90)
-            axes.margins(x=0.5 / len(every))
+    if swept:
+        figure.align_ylabels()
+        for axes in grid[-1]:
+            axes.set_xlabel(spaced(swept))
+    else:
+        _list(grid, [setting(name) for name in every], metrics)
     errors = pd.concat([part for _, part in rows]).query("metric == 'relative_extrapolation'")[["low", "value", "high"]]
     beyond = f" Errors above {share(LARGE, long=True)} are drawn there." if (errors > LARGE).any(axis=None) else ""
     legend(figure, handles, 6, _told(metrics, beyond + told))
     return figure
+
+
+def _list(grid: np.ndarray, names: list[str], metrics: dict[str, str]) -> None:
+    """The names of places that are listed from top to bottom, and below the panels what is measured."""
+    whole = [name.replace(" ", UNBROKEN).replace(f",{UNBROKEN}", ", ") for name in names]
+    grid[0, 0].set_yticks(range(len(names)), [wrapped(name, 1.4).replace(UNBROKEN, " ") for name in whole])
+    grid[0, 0].set_ylim(len(names) - 0.5, -0.5)
+    for axes in grid.flat:
+        axes.tick_params(axis="y", length=0)
+        for place in range(1, len(names)):
+            axes.axhline(place - 0.5, color="0.85", linewidth=0.6, zorder=0)
+    for axes, name in zip(grid[-1], metrics.values(), strict=True):
+        axes.set_xlabel(name)
 
 
 def _mark_changes(axes: Axes, places: dict[str, float], rest: dict[str, str], logarithmic: bool) -> None:
@@ -188,12 +206,15 @@ def _told(metrics: dict[str, str], more: str = "") -> str:
 
 def _metrics(
     row: np.ndarray, part: pd.DataFrame, by: str, places: dict[str, float], style: dict[str, dict],
-    metrics: dict[str, str], logarithmic: bool = False,
+    metrics: dict[str, str], logarithmic: bool = False, listed: bool = False,
 ) -> list[Artist | None]:  # fmt: skip
     """One metric in each panel of a row, by place; the handles of what is drawn.
 
     Of many models the six of the highest mean success rate, then of the least error, have points, the others a band.
+    listed: places are no numbers, and stand from top to bottom; no line leads from one to the next.
     """
+    style = {model: look | {"linestyle": ""} for model, look in style.items()} if listed else style
+    along = "x" if listed else "y"  # the axis of the values
     table = part.assign(place=part[by].map(places)).dropna(subset="place")
     means = table.groupby(["model", "metric"])["value"].mean().unstack()
     means = means.reindex(columns=["success_rate", "relative_extrapolation"]).fillna({"success_rate": 0})
@@ -208,39 +229,47 @@ def _metrics(
         elif metric == "sparsity":
             of = of[~of["model"].str.startswith("mlp_")]
             of = of.assign(**of[["low", "value", "high"]].clip(lower=EXACT))
-        _points(axes, of, models, style, list(places.values()), logarithmic)
+        _points(axes, of, models, style, list(places.values()), logarithmic, listed)
         rest = of[~of["model"].isin(models)].pivot(index="place", columns="model", values="value")
-        handles.append(others(axes, rest.dropna(axis="columns", how="all")))
-        axes.set_ylabel(name)
+        handles.append(others(axes, rest.dropna(axis="columns", how="all"), listed))
+        axis = axes.xaxis if listed else axes.yaxis
+        if not listed:
+            axes.set_ylabel(name)
         if metric == "success_rate":
-            axes.set_ylim(-0.04, 1.04)
-            axes.yaxis.set_major_formatter(PercentFormatter(1))
+            axes.set(**{f"{along}lim": (-0.04, 1.04)})
+            axis.set_major_formatter(PercentFormatter(1))
+            axis.set_major_locator(MultipleLocator(0.5 if listed else 0.2))
         elif metric == "solved_at":
             highest = of[["value", "high"]].max(axis=None)
-            axes.set_ylim(0, 1.06 * highest if highest > 0 else 1)
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+            axes.set(**{f"{along}lim": (0, 1.06 * highest if highest > 0 else 1)})
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
         else:
-            log_axis(axes, power if metric == "sparsity" else share)
-            low, high = np.log10(axes.get_ylim())
-            axes.set_ylim(10.0 ** np.floor(low), 10.0 ** np.ceil(high))  # else a narrow axis has no number
+            log_axis(axes, power if metric == "sparsity" else share, along)
+            low, high = np.log10(axes.get_xlim() if listed else axes.get_ylim())
+            axes.set(**{f"{along}lim": (10.0 ** np.floor(low), 10.0 ** np.ceil(high))})  # or it may have no number
+        if listed and metric != "success_rate":  # numbers beside each other need more room than below
+            axis.set_major_locator(MaxNLocator(4) if metric == "solved_at" else LogLocator(numticks=4))
         if of["value"].isna().all():
             axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", color="0.4")
     return handles
 
 
 def _points(
-    axes: Axes, table: pd.DataFrame, models: list[str], style: dict[str, dict], places: list[float], logarithmic: bool
-) -> None:
-    """A point with its interval for each model and place, the models of a place side by side."""
+    axes: Axes, table: pd.DataFrame, models: list[str], style: dict[str, dict], places: list[float], logarithmic: bool,
+    listed: bool,
+) -> None:  # fmt: skip
+    """A point with its interval for each model and place, the models of a place side by side, or below each other."""
     gaps = np.diff(np.log(places) if logarithmic else places)
     gap = gaps.min() if len(gaps) else 1.0
     for i, model in enumerate(models):
         line = table[table["model"] == model]
         low, value, high = line[["low", "value", "high"]].to_numpy(float).T
-        shift = 0.5 * gap * ((i + 0.5) / len(models) - 0.5)
+        shift = (0.7 if listed else 0.5) * gap * ((i + 0.5) / len(models) - 0.5)
         x = line["place"] * np.exp(shift) if logarithmic else line["place"] + shift
-        look = style[model] | {"elinewidth": 0.8, "linewidth": 0.6}
-        axes.errorbar(x, value, ((value - low).clip(0), (high - value).clip(0)), **look)
+        bars = ((value - low).clip(0), (high - value).clip(0))
+        look = style[model] | {"elinewidth": 0.8, "linewidth": 0.6, "xerr" if listed else "yerr": bars}
+        points = [value, x] if listed else [x, value]
+        axes.errorbar(*points, **look)
         if line["metric"].eq("relative_extrapolation").all():
-            for place, height, lost in zip(x, value, line.get("not_finite", 0 * line["value"]), strict=True):
-                axes.annotate(not_finite(lost), (place, height), fontsize=6, color=look["color"], annotation_clip=True)
+            for place, lost in zip(zip(*points, strict=True), line.get("not_finite", 0 * line["value"]), strict=True):
+                axes.annotate(not_finite(lost), place, fontsize=6, color=look["color"], annotation_clip=True)

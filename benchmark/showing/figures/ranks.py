@@ -15,7 +15,7 @@ from benchmark.results.intervals import success_rate
 from benchmark.results.ranking import METRICS, is_pool
 from benchmark.showing.figures.layout import grid, legend, pages
 from benchmark.showing.figures.look import HATCH, as_text, looks, paper, range_titles, wrapped
-from benchmark.showing.names import TASKS, ordered
+from benchmark.showing.names import TASKS, ordered, setting
 from benchmark.showing.ranks import entrant_label
 
 MOST = 16  # entrants of a panel
@@ -112,8 +112,8 @@ def _page(
             tick.set_fontweight("bold" if row["entrant"] in own else "normal")
         ranges = part["range"].unique()
         where = f"{len(ranges)} ranges" if len(ranges) > 1 else range_titles(cells, ranges[0], key[0])
-        setting = [key[1] if len(protocols) > 1 else "", key[2].replace("protocol.", "").replace(";", ", ")]
-        title = [f"{TASKS.get(key[0], key[0])}, {where}", *filter(None, setting)]
+        asked = [key[1] if len(protocols) > 1 else "", key[2] and setting(key[2])]
+        title = [f"{TASKS.get(key[0], key[0])}, {where}", *filter(None, asked)]
         left = [f"{len(known) - len(rows)} more below" if len(known) > len(rows) else ""]
         left.append(f"{len(table) - len(known)} not on every range" if len(table) > len(known) else "")
         axes.set_title(wrapped("; ".join([" · ".join(title), *filter(None, left)]), 2.2), loc="left")

@@ -12,8 +12,9 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
 from benchmark.showing.figures.layout import WIDTH, legend, name_lines
-from benchmark.showing.figures.look import FAMILIES, FEW, family, log_axis, looks, models_of, paper, share
+from benchmark.showing.figures.look import FAMILIES, FEW, family, log_axis, looks, mark_of, models_of, paper, share
 from benchmark.showing.figures.verdicts import LOOKS, MEANINGS, shares, stack
+from benchmark.showing.findings import CLOSE
 from benchmark.showing.names import label
 
 ENDS = 1e-6, 1.0  # relative errors between which networks are told apart
@@ -30,17 +31,18 @@ def summary(outcomes: pd.DataFrame, cells: pd.DataFrame) -> Iterator[Figure]:
     """
     models = models_of(outcomes)
     groups = {model: label(model) for model in models}
-    colors = {groups[model]: look["color"] for model, look in looks(models).items()}
+    colors, marks = ({groups[model]: look[of] for model, look in looks(models).items()} for of in ("color", "marker"))
     if len(models) > FEW:
         families = {model: family(model)[0] for model in models}
         members = pd.Series(families).value_counts()
         groups = {model: label(model) if members[name] == 1 else name for model, name in families.items()}
         colors = {groups[model]: family(model)[1] for model in models}
-    yield _page(outcomes.assign(model=outcomes["model"].map(groups)), colors)
+        marks = {name: mark_of(hue) for name, hue in colors.items()}
+    yield _page(outcomes.assign(model=outcomes["model"].map(groups)), colors, marks)
 
 
 @paper()
-def _page(outcomes: pd.DataFrame, colors: dict[str, str]) -> Figure:
+def _page(outcomes: pd.DataFrame, colors: dict[str, str], marks: dict[str, str]) -> Figure:
     apart = ConstrainedLayoutEngine(wspace=0.06)  # names of lines stand beside names of bars
     figure = Figure((WIDTH, HEIGHT + 1.1), layout=apart)
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
@@ -54,14 +56,15 @@ def _page(outcomes: pd.DataFrame, colors: dict[str, str]) -> Figure:
         for side, dash in SIDES.items():
             errors = np.sort(outcomes.loc[outcomes["model"] == name, side].fillna(np.inf))
             y = np.searchsorted(errors, x, side="right") / len(errors)
-            left.plot(x, y, color=colors[name], linestyle=dash, linewidth=1.3)
+            left.plot(x, y, color=colors[name], linestyle=dash, linewidth=1.3, marker=marks[name], markevery=(8, 32))
         ends[name] = float(y[-1])
+    left.axvline(CLOSE, color="0.4", linewidth=0.8, linestyle=":")  # of which the finding tells
     log_axis(left, share, "x")
     left.set_xticks([1e-6, 1e-4, 1e-2, 1.0])  # matplotlib below 3.11 would take every power, which overlap
     left.set(xlim=ENDS, ylim=(0, 1.02), title="as near to the truth as this, or nearer")
     left.set(xlabel="relative error", ylabel="share of the networks")
     left.yaxis.set_major_formatter(PercentFormatter(1))
-    name_lines(left, ends, {name: {"color": colors[name]} for name in names}, HEIGHT - 0.5)
+    name_lines(left, ends, {name: {"color": colors[name], "marker": marks[name]} for name in names}, HEIGHT - 0.5)
     stack(right, shares(outcomes, list(colors)))
     right.set_yticks(range(len(colors)), [f"{name} ({counts[name]:,})" for name in colors])
     right.set(title="what became of them", xlabel="share of the networks")

@@ -12,11 +12,11 @@ from benchmark.showing.figures.agreement import rates_and_scores
 from benchmark.showing.figures.distance import by_distance
 from benchmark.showing.figures.heatmaps import reached
 from benchmark.showing.figures.inputs import at_the_ends, errors
-from benchmark.showing.figures.look import amount, by_task_and_range, models_of, range_title, settings, share
+from benchmark.showing.figures.look import amount, by_task_and_range, models_of, range_title, ranges_of, settings, share
 from benchmark.showing.figures.plane import largest_target
 from benchmark.showing.figures.speed import beside_loops
 from benchmark.showing.findings import CLOSE, FEW, MOST, all_outside, few, near
-from benchmark.showing.names import MODELS, TASKS, label, listed, natural, ordered, verb
+from benchmark.showing.names import MODELS, TASKS, label, listed, natural, ordered, setting, spaced, verb
 
 BECAME = {
     "solved": "solve their task", "near_miss": "miss it by little", "inexact": "come below the limit of fitting",
@@ -24,6 +24,11 @@ BECAME = {
     "interpolates": "fit inside and fail outside", "not_learned": "do not even fit inside",
     "cannot_represent": "cannot represent it", "diverged": "diverge",
 }  # fmt: skip
+
+
+def ranges(cells: pd.DataFrame) -> dict[str, str]:
+    """Where each range trains and judges, as the panels of figures say it."""
+    return {name: range_title(cells, name) for name in ranges_of(cells, cells)}
 
 
 def summary(outcomes: pd.DataFrame, cells: pd.DataFrame) -> str:
@@ -118,8 +123,8 @@ def _setting(overrides: str, among: list[str]) -> str:
     """A setting as a sentence names it: the swept number where there is one."""
     swept, numbers, _ = settings(among)
     if swept:
-        return f"{swept} = {numbers[overrides]:g}"
-    return overrides.replace("protocol.", "").replace(";", ", ") or "nothing changed"
+        return f"{spaced(swept)} = {numbers[overrides]:g}"
+    return setting(overrides)
 
 
 def distance(profile: pd.DataFrame, cells: pd.DataFrame) -> str:

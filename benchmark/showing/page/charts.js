@@ -155,6 +155,18 @@ function names(lines, at, width, height, space, style) {
   };
 }
 
+/** What charts with the names of their lines to the right share: the lines' styles, the frame, and the names' layer. */
+function framed(lines, width, height, look, at) {
+  const space = width < 520 ? 136 : 180,
+    inner = width - 62 - space,
+    style = styles(lines);
+  return {
+    style,
+    frame: {...look.base, width: inner, height, padding: 4},
+    named: names(lines, at, inner, height, space - 8, style),
+  };
+}
+
 /** How far the response chart reaches, by the names of its signals: the slider moves them and draws nothing anew. */
 function reach(window, panels) {
   const right = panels[0].truth.filter(point => within(point.x, window)).map(point => point.y);
@@ -241,22 +253,16 @@ function responseChart({panels, ends, trained, operand, width, look}) {
 
 /** The relative error of each model against the distance from the training range, or the input. */
 function distanceChart({lines, others, window, trained, title, width, look}) {
-  const height = width < 520 ? 280 : 340,
-    space = width < 520 ? 136 : 180,
-    inner = width - 62 - space,
-    style = styles(lines);
+  const height = width < 520 ? 280 : 340;
+  const {style, frame, named} = framed(lines, width, height, look, error => heightOf(error, LEAST, MOST, height));
   const x = quantitative("x", {scale: {domain: window, nice: false}, axis: {title, grid: false}}),
     y = quantitative("y", ERRORS);
   const every = Math.max(1, Math.ceil(Math.max(...lines.map(line => line.points.length)) / 9));
   const points = lines.flatMap((line, number) =>
     line.points.map((point, i) => ({line: number, ...point, marked: i % every === 0})),
   );
-  const at = error => heightOf(error, LEAST, MOST, height);
   return {
-    ...look.base,
-    width: inner,
-    height,
-    padding: 4,
+    ...frame,
     layer: [
       {
         ...rows([{low: trained[0], high: trained[1]}]),
@@ -293,7 +299,7 @@ function distanceChart({lines, others, window, trained, title, width, look}) {
           tooltip: [{field: "text", title: "model"}, quantitative("x", {title}), {field: "told", title: "error"}],
         },
       },
-      names(lines, at, inner, height, space - 8, style),
+      named,
     ],
   };
 }
@@ -368,10 +374,7 @@ function planeChart({panels, extent, width, look}) {
 
 /** Errors inside (dashed) and outside (solid) by training step. */
 function curveChart({lines, threshold, width, look}) {
-  const height = 300,
-    space = width < 520 ? 136 : 180,
-    inner = width - 62 - space,
-    style = styles(lines);
+  const height = 300;
   const seen = lines
     .flatMap(line => line.points)
     .map(point => point.y)
@@ -385,12 +388,9 @@ function curveChart({lines, threshold, width, look}) {
     axis: {title: "mean squared error", tickCount: 5, format: "~e", minExtent: 52},
   });
   const points = lines.flatMap((line, number) => line.points.map(point => ({line: number, ...point})));
-  const at = error => heightOf(error, least, most, height);
+  const {style, frame, named} = framed(lines, width, height, look, error => heightOf(error, least, most, height));
   return {
-    ...look.base,
-    width: inner,
-    height,
-    padding: 4,
+    ...frame,
     layer: [
       ...(threshold
         ? [{...rows([{y: threshold}]), mark: {type: "rule", strokeDash: [2, 3], color: look.ink}, encoding: {y}}]
@@ -430,17 +430,15 @@ function curveChart({lines, threshold, width, look}) {
           ],
         },
       },
-      names(lines, at, inner, height, space - 8, style),
+      named,
     ],
   };
 }
 
 /** The share of the networks that solve their task, by training step. */
 function learnedChart({lines, width, look}) {
-  const height = 240,
-    space = width < 520 ? 136 : 180,
-    inner = width - 62 - space,
-    style = styles(lines);
+  const height = 240;
+  const {style, frame, named} = framed(lines, width, height, look, share => height * (1 - share));
   const x = quantitative("x", {axis: {title: "training step", grid: false, tickCount: width < 520 ? 2 : 5}, scale: {nice: false}});
   const y = quantitative("y", {
     scale: {domain: [0, 1]},
@@ -448,10 +446,7 @@ function learnedChart({lines, width, look}) {
   });
   const points = lines.flatMap((line, number) => line.points.map(point => ({line: number, ...point})));
   return {
-    ...look.base,
-    width: inner,
-    height,
-    padding: 4,
+    ...frame,
     layer: [
       {
         ...rows(points),
@@ -471,7 +466,7 @@ function learnedChart({lines, width, look}) {
           ],
         },
       },
-      names(lines, share => height * (1 - share), inner, height, space - 8, style),
+      named,
     ],
   };
 }
