@@ -184,22 +184,25 @@ def amount(value: float) -> str:
     """
     size = abs(value)
     told = share(size, long=True).removeprefix("× ") if size >= 9.995 else f"{size:.2g}"
-    if "e" in told:
-        part, _, exponent = told.partition("e")
-        told = f"{part} × 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
-    return f"−{told}" if value < 0 else told
+    return _without_e(f"−{told}" if value < 0 else told)
+
+
+def _without_e(number: str) -> str:
+    """A number as people write it: 5 × 10⁻⁹, not 5e-09."""
+    part, e, exponent = number.partition("e")
+    return f"{part} × 10{str(int(exponent)).translate(SUPERSCRIPTS)}" if e else number
 
 
 def brief(value: float) -> str:
     """A number as an axis has room for it.
 
-    >>> brief(-5e8), brief(125_000.0), brief(9995.0), brief(2.5), brief(0.001)
-    ('−500M', '125k', '9,995', '2.5', '0.001')
+    >>> brief(-5e8), brief(125_000.0), brief(9995.0), brief(2.5), brief(0.001), brief(2.5e-9)
+    ('−500M', '125k', '9,995', '2.5', '0.001', '2.5 × 10⁻⁹')
     """
     size = abs(value)
     unit, short = next(((scale, short) for scale, short, _ in SCALES if 1e16 > size >= max(1e4, scale)), (1.0, ""))
     told = f"{size / unit:,g}{short}"
-    return f"−{told}" if value < 0 else told
+    return _without_e(f"−{told}" if value < 0 else told)
 
 
 def power(value: float) -> str:
