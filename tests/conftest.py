@@ -1,17 +1,12 @@
-"""Small grids that train in a moment."""
+"""Small grids that train in a moment. What takes long to load, the process that deals out the tests need not load."""
 
 import os
 import sys
 
-import pandas as pd
 import pytest
 
 from benchmark import __main__ as cli
-from benchmark.asked.configs import compose
-from benchmark.results.references import REFERENCES
-from benchmark.showing import figures
-from benchmark.training.fused import build
-from benchmark.training.fused.build import CannotBuild, check
+from benchmark.asked.conf_files import CONF
 
 QUICK = [
     "protocol.seeds=3",
@@ -22,29 +17,33 @@ QUICK = [
 ]
 
 
-def works() -> bool:
-    """Whether programs can be compiled here."""
-    try:
-        check()
-    except CannotBuild:
-        return False
-    return True
-
-
 posix = pytest.mark.skipif(os.name != "posix", reason="Windows has neither pipes among files nor signals that kill")
 needs_references = pytest.mark.skipif(
-    not list(REFERENCES.glob("headline/outcomes.csv*")),
+    not list(CONF.parent.glob("results/reference/headline/outcomes.csv*")),
     reason="needs results/reference whole, of which the source distribution has the summaries",
 )
-needs_compiler = pytest.mark.skipif(not works(), reason="needs a C++ compiler")
+needs_compiler = pytest.mark.usefixtures("can_compile")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def quickly_compiled():
     """Programs are optimised less, which takes the compiler less time and changes no bit (test_fused shows it)."""
+    from benchmark.training.fused import build
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "FLAGS", tuple("-Og" if flag == "-O2" else flag for flag in build.FLAGS))
         yield
+
+
+@pytest.fixture(scope="session")
+def can_compile():
+    """Skip what needs programs where none can be compiled."""
+    from benchmark.training.fused.build import CannotBuild, check
+
+    try:
+        check()
+    except CannotBuild:
+        pytest.skip("needs a C++ compiler")
 
 
 class Memory:
@@ -60,7 +59,12 @@ class Memory:
         self.saved.append({name: values.copy() for name, values in arrays.items()})
 
 
-DRAW = figures.draw
+@pytest.fixture(scope="session")
+def draw():
+    """`figures.draw`, whatever stands in its place meanwhile."""
+    from benchmark.showing import figures
+
+    return figures.draw
 
 
 def sketch(figure, stem, formats=("png",)):
@@ -80,21 +84,25 @@ def sketch(figure, stem, formats=("png",)):
 
 
 @pytest.fixture
-def sketched():
+def sketched(draw):
     """Figures are made but not drawn, which is faster; how they look is of test_figures."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(figures, "draw", DRAW)
-        patch.setattr(figures, "save", sketch)
+        patch.setattr("benchmark.showing.figures.draw", draw)
+        patch.setattr("benchmark.showing.figures.save", sketch)
         yield
 
 
 def outlines(tables):
     """Of each figure, in place of its pages, the tables that it shows."""
+    from benchmark.showing import figures
+
     return ((drawing.stem, drawing.pages.args) for drawing in figures.drawings(tables) if not drawing.nothing)
 
 
 def outline(shown, stem, formats=("png",)):
     """A figure's files, which hold what follows from those tables."""
+    import pandas as pd
+
     told = [int(pd.util.hash_pandas_object(table).sum()) for table in shown]
     paths = [stem.with_name(f"{stem.name}.{form}") for form in formats]
     for path in paths:
@@ -103,11 +111,11 @@ def outline(shown, stem, formats=("png",)):
 
 
 @pytest.fixture(scope="module")
-def outlined():
+def outlined(draw):
     """Figures are not even made."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(figures, "draw", outlines)
-        patch.setattr(figures, "save", outline)
+        patch.setattr("benchmark.showing.figures.draw", outlines)
+        patch.setattr("benchmark.showing.figures.save", outline)
         yield
 
 
@@ -149,6 +157,7 @@ def checkpoint(monkeypatch):
 @pytest.fixture(scope="session")
 def quick():
     """A request for a grid of three seeds and six steps; further names and overrides as for `configs.compose`."""
+    from benchmark.asked.configs import compose
 
     def request(models=("nalu",), tasks=("mul",), ranges=("positive",), overrides=(), **names):
         return compose(list(models), list(tasks), list(ranges), overrides=[*QUICK, *overrides], **names)

@@ -10,7 +10,7 @@ from benchmark.compare import main, stems
 from benchmark.run import run
 
 GRID = {"tasks": ["add", "mul"], "ranges": ["positive"]}
-SHORT = ["protocol.steps=150", "protocol.batch=32", "protocol.evaluation_size=500", "engine.workers=1"]
+SHORT = ["protocol.steps=60", "protocol.batch=32", "protocol.evaluation_size=500", "engine.workers=1"]
 
 
 pytestmark = pytest.mark.usefixtures("sketched")
@@ -168,7 +168,7 @@ def test_other_semantics_other_configurations_and_foreign_files_are_refused(comm
 
 
 def test_tables_whose_protocols_differ_on_purpose_are_joined_by_the_rest(command, folders, tmp_path):
-    run(models=["nac"], results=folders / "longer", overrides=[*SHORT, "protocol.steps=500"], **GRID)
+    run(models=["nac"], results=folders / "longer", overrides=[*SHORT, "protocol.steps=20"], **GRID)
     assert command("nac", "longer")[0] == 2
     assert command("nac", "longer", "--on", "model,task,range", "--output", "here")[0] == 0
     assert len(pd.read_csv(tmp_path / "here/differences.csv")) == 4

@@ -15,11 +15,13 @@ import pandas as pd
 import pytest
 from conftest import posix
 
+from benchmark.results import shards
 from benchmark.results.statistics import OUTCOMES, PROFILE, SUMMARY
 from benchmark.results.store import Store
 from benchmark.run import run
 from benchmark.showing.figures.responses import responses
 from benchmark.showing.names import listed
+from benchmark.training import engine
 
 VOLATILE = ["seconds", "device", "engine", "torch", "benchmark"]
 
@@ -163,6 +165,13 @@ def finish(folder, workers=1):
     return run(**ASKED, results=folder, overrides=[*LONG, f"engine.workers={workers}"])
 
 
+def forked(work, *arguments):
+    """Another process that does this, which has torch already, too."""
+    process = multiprocessing.get_context("fork").Process(target=work, args=arguments)
+    process.start()
+    return process
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """What is there when nothing interrupts it."""
@@ -176,7 +185,7 @@ def assert_whole(folder, whole):
         assert (folder / name).read_bytes() == (whole / name).read_bytes()
 
 
-def shards(folder):
+def finished(folder):
     return list((folder / "shards").glob("*.npz"))
 
 
@@ -195,13 +204,12 @@ def alive(pid):
 def test_after_kill_9_the_workers_end_and_the_same_command_finishes_with_the_same_table(whole, tmp_path):
     process = start(tmp_path, tmp_path / "killed", workers=2)
     deadline = time.monotonic() + 60
-    while len(shards(tmp_path / "killed")) < 2 and time.monotonic() < deadline:
+    while len(finished(tmp_path / "killed")) < 2 and time.monotonic() < deadline:
         time.sleep(0.02)
     workers = children(process.pid)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    finished = len(shards(tmp_path / "killed"))
-    assert 2 <= finished < 12
+    assert 2 <= len(finished(tmp_path / "killed")) < 12
     deadline = time.monotonic() + 10
     while any(map(alive, workers)) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -211,25 +219,24 @@ def test_after_kill_9_the_workers_end_and_the_same_command_finishes_with_the_sam
     assert_whole(tmp_path / "killed", whole)
 
 
-SUICIDE = """
-import os, signal
-from benchmark.training import engine
-from benchmark.results import shards
-engine.KEPT_EVERY = 0.0
-save = shards.Checkpoint.save
-def save_and_die(self, arrays):
-    save(self, arrays)
-    if arrays["curves"].shape[1] == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-shards.Checkpoint.save = save_and_die
-"""
+def die_half_way(folder):
+    """Finish, with a checkpoint at every evaluation, and be killed when the third one is kept."""
+    save = shards.Checkpoint.save
+
+    def save_and_die(self, arrays):
+        save(self, arrays)
+        if arrays["curves"].shape[1] == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    engine.KEPT_EVERY, shards.Checkpoint.save = 0.0, save_and_die
+    finish(folder)
 
 
 @posix
 def test_a_tile_killed_half_way_goes_on_from_its_checkpoint(whole, tmp_path):
-    (tmp_path / "suicide.py").write_text(SUICIDE + SCRIPT)
-    command = [sys.executable, tmp_path / "suicide.py", str(tmp_path / "killed"), "1"]
-    assert subprocess.run(command, cwd=tmp_path).returncode == -signal.SIGKILL
+    process = forked(die_half_way, tmp_path / "killed")
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     (checkpoint,) = (tmp_path / "killed" / "checkpoints").iterdir()
     assert not list((tmp_path / "killed" / "shards").iterdir())
     finish(tmp_path / "killed")
@@ -237,14 +244,16 @@ def test_a_tile_killed_half_way_goes_on_from_its_checkpoint(whole, tmp_path):
     assert_whole(tmp_path / "killed", whole)
 
 
+@posix
 def test_two_processes_share_a_grid_train_each_replica_once_and_give_the_tables_of_one(whole, tmp_path):
-    process = start(tmp_path, tmp_path / "shared", workers=1)
+    process = forked(finish, tmp_path / "shared")
     deadline = time.monotonic() + 60
-    while not shards(tmp_path / "shared") and time.monotonic() < deadline:
+    while not finished(tmp_path / "shared") and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert process.poll() is None
+    assert process.is_alive()
     assert finish(tmp_path / "shared").trained < 96
-    assert process.wait() == 0
+    process.join()
+    assert process.exitcode == 0
     held = [identity for shard in Store(tmp_path / "shared").shards() for identity in shard.identities]
     assert len(held) == len(set(held)) == 96
     assert_whole(tmp_path / "shared", whole)
@@ -256,7 +265,7 @@ def test_two_workers_give_the_table_of_one_and_one_that_dies_costs_nothing_but_t
 
     def kill():
         deadline = time.monotonic() + 60
-        while not shards(tmp_path) and time.monotonic() < deadline:
+        while not finished(tmp_path) and time.monotonic() < deadline:
             time.sleep(0.02)
         victims.append(multiprocessing.active_children()[0])
         os.kill(victims[0].pid, signal.SIGKILL)

@@ -39,10 +39,11 @@ def trained(cells):
 
 
 def showing(cells):
-    """As many of these cells as show every model, task and range."""
+    """As many of these cells as show every recipe, task and range."""
     seen = set()
     for cell in cells:
-        shown = {*enumerate((cell.model, cell.task, cell.range))}
+        recipe = dataclasses.replace(cell.specification.model.recipe, learning_rate=1.0)
+        shown = {*enumerate((repr(recipe), cell.specification.protocol.optimizer, cell.task, cell.range))}
         if not seen >= shown:
             seen |= shown
             yield cell
