@@ -2,12 +2,14 @@
 
 import os
 import sys
+from functools import cache
 
 import pytest
 
 from benchmark import __main__ as cli
 from benchmark.asked.conf_files import CONF
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # there is a process for each core
 QUICK = [
     "protocol.seeds=3",
     "protocol.steps=6",
@@ -159,7 +161,11 @@ def quick():
     """A request for a grid of three seeds and six steps; further names and overrides as for `configs.compose`."""
     from benchmark.asked.configs import compose
 
+    @cache
+    def composed(models, tasks, ranges, overrides, names):
+        return compose(models, tasks, ranges, overrides=[*QUICK, *overrides], **dict(names))
+
     def request(models=("nalu",), tasks=("mul",), ranges=("positive",), overrides=(), **names):
-        return compose(list(models), list(tasks), list(ranges), overrides=[*QUICK, *overrides], **names)
+        return composed(*map(tuple, (models, tasks, ranges, overrides, names.items())))
 
     return request

@@ -140,9 +140,9 @@ def test_our_error_stands_at_each_published_input(tmp_path):
 @pytest.mark.parametrize(
     ("experiment", "names"),
     [
-        ("trask2018_figure1_adam", {"tasks": ["square"]}),
+        ("trask2018_figure1_adam", {"tasks": ["square"], "models": ["mlp_tanh"]}),
         ("trask2018_figure1_adam", {"models": ["nalu"]}),
-        ("trask2018_figure1_adam", {"ranges": ["positive"]}),
+        ("trask2018_figure1_adam", {"ranges": ["positive"], "models": ["mlp_tanh"]}),
         ("tutorial_addition", {"tasks": ["mul"]}),
         ("tutorial_addition", {"models": ["nalu"]}),
         ("tutorial_addition", {"ranges": ["positive"], "tasks": ["sqrt"]}),
