@@ -404,7 +404,7 @@ def test_a_fused_program_trains_what_torch_does(model, monkeypatch):
     monkeypatch.setattr("benchmark.asked.data.PROFILE_POINTS", 64)  # of fewer, rounding errors are not averaged out
     like = cell("mlp_relu" if model == EachItsOwn.__name__ else model, "mul")
     usual = like.specification
-    protocol = dataclasses.replace(usual.protocol, steps=40, evaluate_every=20, batch=24)
+    protocol = dataclasses.replace(usual.protocol, steps=200, evaluate_every=100, batch=24)
     recipe = dataclasses.replace(usual.model.recipe, rows=None)
     # One hidden layer has all that three have, and is compiled in a fraction of the time.
     kind = dataclasses.replace(usual.model, hidden=[3] if usual.model.hidden else [], recipe=recipe)
