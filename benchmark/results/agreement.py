@@ -10,14 +10,13 @@ from benchmark.asked.conf_files import members_of
 from benchmark.asked.replicas import CELL
 from benchmark.errors import UsageError, unknown
 from benchmark.results.intervals import bootstrap, difference_of_rates, holm, minus, rates_test, success_rate
-from benchmark.results.statistics import OUTPUT_ERRORS, by_cell
+from benchmark.results.statistics import OF_SOLVED, OUTPUT_ERRORS, by_cell
 from benchmark.results.tables import COUNT
 
 RATES = ("success_rate", "success_rate_relative")
 ERRORS = ("interpolation", "extrapolation", "relative_extrapolation", "solved_at", "sparsity")
 # No row of outcomes has one: shown side by side.
 UNTESTED = ("score", "score_interpolation", "solved_at_mean", "sparsity_mean", *OUTPUT_ERRORS)
-OF_SOLVED = ("solved_at", "sparsity")  # measured on the solved seeds only
 SIGNIFICANCE = 0.05
 RATE_MARGIN = 0.25  # success rates closer than this are the same
 ERROR_MARGIN = float(np.log10(2))  # and errors within a factor of 2
@@ -63,9 +62,8 @@ def differences(a: Table, b: Table, on: Sequence[str], metrics: Sequence[str]) -
             raise UsageError(f"{a.name} and {b.name} do not both hold the metric {metric}")
     if joined.empty:
         raise UsageError(_nothing_in_common(a, b, on))
-    seeds = [_Seeds.of(table, on) for table in (a, b)]
-    tested = [_tested(row, seeds, on) for row in joined.to_dict("records")]
-    table = joined.assign(**pd.DataFrame(tested, columns=["difference", "low", "high", "p"]).to_dict("list"))
+    tested = _tested(joined, [_Seeds.of(table, on) for table in (a, b)], on)
+    table = joined.assign(**dict(zip(("difference", "low", "high", "p"), tested.T, strict=True)))
     table["p_adjusted"] = table.groupby("metric")["p"].transform(lambda p: holm(p.to_numpy()))
     table["verdict"] = [_verdict(row) for row in table.to_dict("records")]
     order = [f"{name}_{side}" for side in "ab" for name in COMPARISON]
@@ -127,43 +125,65 @@ def _few(names: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class _Seeds:
-    """A table's outcomes, and the places of each cell's rows there."""
+    """The columns of a table's outcomes, and the places of each cell's rows there, by seed."""
 
-    outcomes: pd.DataFrame
+    columns: dict[str, np.ndarray]
     places: dict[tuple, np.ndarray]
 
     @classmethod
     def of(cls, table: Table, on: Sequence[str]) -> "_Seeds":
-        outcomes = pd.DataFrame(columns=on) if table.outcomes is None else table.outcomes
-        return cls(outcomes, by_cell(outcomes, on))
+        if table.outcomes is None:
+            return cls({}, {})
+        outcomes = table.outcomes.sort_values("seed", kind="stable")
+        return cls({name: outcomes[name].to_numpy() for name in outcomes}, by_cell(outcomes, on))
 
-    def values(self, cell: tuple, metric: str) -> pd.Series | None:
-        """The metric of each seed of a cell, by seed; None where the table has no outcomes or no such column."""
-        if metric not in self.outcomes:
+    def values(self, cell: tuple, metric: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """The seeds of a cell and their values of a metric; None where the table has no such column."""
+        if metric not in self.columns:
             return None
-        rows = self.outcomes.iloc[self.places.get(cell, [])]
-        rows = rows[rows["solved"]] if metric in OF_SOLVED else rows
-        return rows.set_index("seed")[metric]
+        rows = self.places.get(cell, np.array([], dtype=int))
+        rows = rows[self.columns["solved"][rows]] if metric in OF_SOLVED else rows
+        return self.columns["seed"][rows], self.columns[metric][rows]
 
 
-def _tested(row: dict, seeds: Sequence[_Seeds], on: Sequence[str]) -> tuple[float, float, float, float]:
-    """(difference, low, high, p) of one cell and metric."""
-    if row["metric"] in RATES:
-        if not row["seeds_a"] > 0 or not row["seeds_b"] > 0:
-            return row["value_a"] - row["value_b"], np.nan, np.nan, np.nan
-        counts = [(round(row[f"value_{side}"] * row[f"seeds_{side}"]), int(row[f"seeds_{side}"])) for side in "ab"]
-        return *difference_of_rates(*counts[0], *counts[1]), rates_test(*counts[0], *counts[1])
-    cell = tuple(str(row[name]) for name in (*on, "metric"))
-    ours, theirs = (side.values(tuple(row[name] for name in on), row["metric"]) for side in seeds)
-    if ours is None or theirs is None or min(len(ours), len(theirs)) < 2:
-        return float(minus(*_log10([row["value_a"], row["value_b"]]))), np.nan, np.nan, np.nan
-    paired = set(ours.index) == set(theirs.index)
-    x, y = (_log10(side.sort_index()) for side in (ours, theirs))
-    samples = (_unless_rounding(minus(x, y)),) if paired else (x, y)
-    with np.errstate(invalid="ignore"):
-        medians = [np.median(sample) for sample in samples]
-    low, high = bootstrap(samples, cell)
-    return float(medians[0] if paired else minus(*medians)), float(low), float(high), _rank_test(*samples)
+def _tested(joined: pd.DataFrame, seeds: Sequence[_Seeds], on: Sequence[str]) -> np.ndarray:
+    """(difference, low, high, p) of each cell and metric."""
+    found = np.full((len(joined), 4), np.nan)
+    found[:, 0] = joined["value_a"] - joined["value_b"]
+    alike: dict[tuple[int, ...], dict[int, tuple[np.ndarray, ...]]] = {}  # sizes of samples -> row -> samples
+    rows = joined.to_dict("records")
+    for number, row in enumerate(rows):
+        if row["metric"] in RATES:
+            if row["seeds_a"] > 0 and row["seeds_b"] > 0:
+                counts = [int(row[f"seeds_{side}"]) for side in "ab"]
+                solved = [round(row[f"value_{side}"] * row[f"seeds_{side}"]) for side in "ab"]
+                four = solved[0], counts[0], solved[1], counts[1]
+                found[number] = *difference_of_rates(*four), rates_test(*four)
+        elif samples := _samples([side.values(tuple(row[name] for name in on), row["metric"]) for side in seeds]):
+            alike.setdefault(tuple(map(len, samples)), {})[number] = samples
+        else:
+            found[number, 0] = minus(*_log10([row["value_a"], row["value_b"]]))
+    for same in alike.values():
+        numbers, every = [*same], [np.stack(sample) for sample in zip(*same.values(), strict=True)]
+        with np.errstate(invalid="ignore"):
+            medians = [np.median(sample, axis=1) for sample in every]
+        found[numbers, 0] = medians[0] if len(medians) == 1 else minus(*medians)
+        cells = [tuple(str(rows[number][name]) for name in (*on, "metric")) for number in numbers]
+        found[numbers, 1:3] = bootstrap(every, np.arange(len(cells)), cells)
+        found[numbers, 3] = [_rank_test(*samples) for samples in same.values()]
+    return found
+
+
+def _samples(sides: Sequence[tuple[np.ndarray, np.ndarray] | None]) -> tuple[np.ndarray, ...]:
+    """What is tested: the differences of the logarithms where both sides have the same seeds, else those of each side.
+
+    Nothing where a side has no two values.
+    """
+    known = [side for side in sides if side is not None and len(side[0]) > 1]
+    if len(known) < 2:
+        return ()
+    x, y = (_log10(values) for _, values in known)
+    return (_unless_rounding(minus(x, y)),) if np.array_equal(known[0][0], known[1][0]) else (x, y)
 
 
 def _log10(values: Sequence[float] | pd.Series) -> np.ndarray:

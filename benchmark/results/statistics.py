@@ -40,6 +40,7 @@ VERDICTS = [
 RELATIVE_THRESHOLD = 1e-3  # solved_relative: RMS error over RMS target
 HORIZON_ERROR = 0.01  # the horizon ends where the median relative error reaches this
 ERRORS = ["interpolation", "extrapolation", "relative_extrapolation"]
+OF_SOLVED = ("solved_at", "sparsity")  # measured on the solved seeds only
 CURVE_STEPS = 200
 OUTPUT_ERRORS = tuple(f"error_{name}" for name in OPERATIONS)  # of networks with several outputs
 
@@ -261,12 +262,6 @@ def _halfway(values: np.ndarray) -> np.ndarray:
     return (below + above) / 2
 
 
-def _middle(values: np.ndarray) -> float:
-    """The median of those that are finite, nan where none is."""
-    finite = values[np.isfinite(values)]
-    return float(np.median(finite)) if len(finite) else np.nan
-
-
 def _quartiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """(low, median, high) over the seeds of [cell, seed, point], of what is finite; and how much is not.
 
@@ -318,85 +313,111 @@ def summary(
     not_finite is the least count along the profile. Where networks have several outputs, error_add, …: the
     mean over the seeds, of what is finite, of each output's mean absolute error, with Student's interval.
     """
-    rows: list[tuple] = []
-    profiles = by_cell(profile)
-    facts = {tuple(row[name] for name in CELL): row for row in cells.to_dict("records")}
-    along = {name: profile[name].to_numpy() for name in PROFILE[len(CELL) :]}
-    before = initialisation.set_index(CELL)["untrained"].to_dict()
-    of_outputs = {} if outputs is None else _of_outputs(outputs)
+    places, profiles = by_cell(outcomes), by_cell(profile)
+    keys, parts = [*places], []
+    facts = cells.set_index(CELL)[["inputs", "middle", "half_width"]].reindex(keys)
+    before = initialisation.set_index(CELL)["untrained"].reindex(keys).to_numpy()
     names = ("solved", "solved_relative", "solved_at", "sparsity", "threshold", "untrained", *ERRORS)
     columns = {name: outcomes[name].to_numpy() for name in names}
-    for cell, places in by_cell(outcomes).items():
-        group = {name: values[places] for name, values in columns.items()}
-        solved = group["solved"].astype(bool)
-        of_solved = np.stack([group[name] for name in ("solved_at", "sparsity")])
-        judged = np.isfinite(group["threshold"])
-        untrained = {"extrapolation": _middle(group["untrained"]), "interpolation": before[cell]}
+
+    def add(metric: str, of: np.ndarray, values: np.ndarray, seeds: np.ndarray, lost: np.ndarray | int = 0) -> None:
+        told = dict(zip(("value", "low", "high"), values.T, strict=True))
+        parts.append(pd.DataFrame({"cell": of, "metric": metric, **told, "seeds": seeds, "not_finite": lost}))
+
+    for of, rows in _alike(places):
+        group = {name: values[rows] for name, values in columns.items()}  # [cell, seed]
+        solved, judged = group["solved"].astype(bool), np.isfinite(group["threshold"])
+        untrained = {"extrapolation": _halfway(group["untrained"][..., None]), "interpolation": before[of, None]}
         with np.errstate(invalid="ignore"):  # inf / inf, where every network diverges or starts so
-            scores = [100 * group[name] / (error or np.nan) for name, error in untrained.items()]
-        of_all = np.vstack([*(group[name] for name in ERRORS), *scores])
-        *medians, solved_at, sparsity = estimate(np.vstack([of_all, np.where(solved, of_solved, np.nan)]), cell)
-        of_solved, lost = of_solved[:, solved], np.count_nonzero(~np.isfinite(of_all), axis=1)
-        seeds, count, unknown = len(places), int(solved.sum()), int(np.count_nonzero(~np.isfinite(of_solved[1])))
-        own = {name: values[profiles[cell]] for name, values in along.items()}
-        nowhere = own["not_finite"].min()
-        metrics = {
-            **{name: (*medians[i], seeds, lost[i]) for i, name in enumerate((*ERRORS, "score", "score_interpolation"))},
-            "success_rate": (*success_rate(int((solved & judged).sum()), int(judged.sum())), int(judged.sum()), 0),
-            "success_rate_relative": (*success_rate(int(group["solved_relative"].sum()), seeds), seeds, 0),
-            "solved_at": (*solved_at, count, 0),
-            "solved_at_mean": (*mean_solved_at(of_solved[0]), count, 0),
-            "sparsity": (*sparsity, count, unknown),
-            "sparsity_mean": (*mean_sparsity(of_solved[1]), count, unknown),
-            "horizon": (*horizon(own, facts[cell]), seeds, nowhere),
-        }
-        metrics |= {f"error_{name}": values for name, values in of_outputs.get(cell, {}).items()}
-        rows += [(*cell, metric, *metrics[metric]) for metric in sorted(metrics)]
-    return typed(pd.DataFrame(rows, columns=SUMMARY))
+            scores = [100 * group[name] / np.where(error, error, np.nan) for name, error in untrained.items()]
+        of_all = np.stack([*(group[name] for name in ERRORS), *scores], axis=1)
+        of_solved = np.stack([np.where(solved, group[name], np.nan) for name in OF_SOLVED], axis=1)
+        medians = estimate(np.concatenate([of_all, of_solved], axis=1), [keys[number] for number in of])
+        seeds, lost = np.full(len(of), rows.shape[1]), np.count_nonzero(~np.isfinite(of_all), axis=2)
+        for number, name in enumerate((*ERRORS, "score", "score_interpolation")):
+            add(name, of, medians[:, number], seeds, lost[:, number])
+        for name, good, asked in (
+            ("success_rate", solved & judged, judged.sum(1)),
+            ("success_rate_relative", group["solved_relative"].astype(bool), seeds),
+        ):
+            add(name, of, np.array([*map(success_rate, good.sum(1).tolist(), asked.tolist())]), asked)
+        count, which = solved.sum(1), np.nonzero(solved)[0]
+        unknown = np.count_nonzero(solved & ~np.isfinite(group["sparsity"]), axis=1)
+        for number, (name, mean, lost_of) in enumerate(
+            (("solved_at", mean_solved_at, 0), ("sparsity", mean_sparsity, unknown))
+        ):
+            add(name, of, medians[:, len(ERRORS) + 2 + number], count, lost_of)
+            add(f"{name}_mean", of, mean(group[name][solved].astype(float), which, len(of)), count, lost_of)
+    seeds = np.array([len(own) for own in places.values()])
+    along = {name: profile[name].to_numpy() for name in PROFILE[len(CELL) :]}
+    for of, rows in _alike({key: profiles[key] for key in keys}):
+        own = {name: values[rows] for name, values in along.items()}  # [cell, point]
+        add("horizon", of, horizon(own, facts.iloc[of]), seeds[of], own["not_finite"].min(1))
+    place = {key: number for number, key in enumerate(keys)}
+    if outputs is not None:
+        for operation, errors in outputs.groupby("operation"):
+            add(f"error_{operation}", *_of_outputs(errors, place))
+    table = pd.concat(parts, ignore_index=True).sort_values(["cell", "metric"], ignore_index=True)
+    of_cell = pd.DataFrame(keys, columns=CELL).take(table["cell"]).reset_index(drop=True)
+    return typed(pd.concat([of_cell, table.drop(columns="cell")], axis=1)[SUMMARY])
 
 
-def _of_outputs(outputs: pd.DataFrame) -> dict[tuple, dict[str, tuple]]:
-    """Of each cell the estimate, interval, seeds and lost seeds of each output's error."""
-    found: dict[tuple, dict[str, tuple]] = {}
-    for (*cell, name), places in by_cell(outputs, [*CELL, "operation"]).items():
-        errors = outputs["error"].to_numpy()[places]
-        finite = errors[np.isfinite(errors)]
-        told = student(finite, 0.0, np.inf) if len(finite) else (np.inf, np.nan, np.nan)
-        found.setdefault(tuple(cell), {})[name] = (*told, len(errors), len(errors) - len(finite))
-    return found
+def _alike(places: Mapping[tuple, np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The numbers of cells with as many rows, and the places of these as [cell, row]."""
+    sizes = np.array([len(own) for own in places.values()])
+    every = [*places.values()]
+    for size in np.unique(sizes):
+        of = np.flatnonzero(sizes == size)
+        yield of, np.stack([every[number] for number in of])
 
 
-def horizon(profile: Mapping[str, Any], cell: Mapping[str, Any] | pd.Series) -> tuple[float, float, float]:
+def _of_outputs(errors: pd.DataFrame, place: Mapping[tuple, int]) -> tuple[np.ndarray, ...]:
+    """The numbers of the cells that have one output, and its error's estimate and interval, seeds and lost seeds."""
+    own = by_cell(errors)
+    of = np.repeat(np.arange(len(own)), [len(rows) for rows in own.values()])
+    values = errors["error"].to_numpy()[np.concatenate([*own.values()])]
+    finite = np.isfinite(values)
+    seeds, known = np.bincount(of), np.bincount(of[finite], minlength=len(own))
+    told = student(values[finite], of[finite], len(own))
+    told[known == 0] = np.inf, np.nan, np.nan
+    return np.array([place[cell] for cell in own]), told, seeds, seeds - known
+
+
+def horizon(profile: Mapping[str, Any], cells: Mapping[str, Any]) -> np.ndarray:
     """Largest distance from the training range's middle, in half-widths, up to which the relative error stays < 1%
     from the range's edge on: inside, where targets may pass 0, the interpolation error judges.
 
-    Of the median seed, of the upper and of the lower quartile; 0 where it fails at the edge already. What is not finite
-    counts as beyond any limit: the horizon of the median ends where it is not finite for half the seeds, those of the
-    quartiles where it is not for a quarter and for three; a profile that does not tell it has infinite ones there. Of
-    one input the worse side counts, in shares of the root mean square target of both.
+    Of the median seed, of the upper and of the lower quartile, [cell, 3]; 0 where it fails at the edge already. What is
+    not finite counts as beyond any limit: the horizon of the median ends where it is not finite for half the seeds,
+    those of the quartiles where it is not for a quarter and for three; a profile that does not tell it has infinite
+    ones there. Of one input the worse side counts, in shares of the root mean square target of both.
+
+    profile: its columns as [cell, point]. cells: inputs, middle and half_width of each.
     """
     x, relative, median = (np.asarray(profile[name]) for name in ("x", "relative", "median"))
     lost = np.nan_to_num(np.asarray(profile["not_finite"], dtype=float)) / np.asarray(profile["seeds"])
-    distance = np.abs(x - cell["middle"]) / cell["half_width"] if cell["inputs"] == 1 else x
+    one, middle, half_width = (np.asarray(cells[name])[:, None] for name in ("inputs", "middle", "half_width"))
+    one = one == 1
+    distance = np.where(one, np.abs(x - middle) / half_width, x)
     outside = distance > 1 - 1e-9
     # The two sides of a range that is not the middle of its profile meet at the nearest multiple of the spacing.
-    spacing = np.diff(x).min() / (cell["half_width"] if cell["inputs"] == 1 else 1)
-    at = np.unique((distance / spacing).round(), return_inverse=True)[1]
+    spacing = np.diff(x).min(axis=1, keepdims=True) / np.where(one, half_width, 1)
+    multiples, at = np.unique((distance / spacing).round(), return_inverse=True)
+    at = at.reshape(x.shape) + np.arange(len(x))[:, None] * len(multiples)
     with np.errstate(divide="ignore", invalid="ignore"):
         target = np.where(np.isnan(relative), 0, median / relative)  # nan where it is 0 / 0: not told
-    scale = np.sqrt(np.bincount(at, weights=target**2) / np.bincount(at))[at]
+        scale = np.sqrt(np.bincount(at.ravel(), weights=target.ravel() ** 2) / np.bincount(at.ravel()))[at]
 
-    def reach(errors: np.ndarray, most_lost: float) -> float:
+    def reach(errors: np.ndarray, most_lost: float) -> np.ndarray:
         with np.errstate(divide="ignore", invalid="ignore"):
             good = ((errors < HORIZON_ERROR * scale) | (errors == 0)) & (lost < most_lost)
         # Where the median is 0, the table does not tell what share of the target another error is.
         told = outside & (good | (scale > 0) | np.isinf(errors) | (lost >= most_lost))
-        failed = distance[told & ~good]
-        within = distance[told & (distance < failed.min())] if len(failed) else distance[told]
-        return float(within.max()) if len(within) else 0.0
+        failed = np.where(told & ~good, distance, np.inf).min(axis=1, keepdims=True)
+        return np.where(told & (distance < failed), distance, 0.0).max(axis=1)
 
     worse, better = np.asarray(profile["high"]), np.asarray(profile["low"])
-    return reach(median, 1 / 2), reach(worse, 1 / 4), reach(better, 3 / 4)
+    return np.stack([reach(median, 1 / 2), reach(worse, 1 / 4), reach(better, 3 / 4)], axis=1)
 
 
 def finite_medians(table: pd.DataFrame, by: Sequence[str], columns: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -1,31 +1,37 @@
 """Intervals are those of their papers: the published ones where these are right, and honest at the edges."""
 
 import hashlib
-import math
 
 import numpy as np
 import pytest
-from scipy import optimize, special, stats
+from scipy import special, stats
+from scipy.optimize.elementwise import find_root
 
 from benchmark.results import intervals
+
+ROUGHLY = {"xatol": 1e-6}
+
+
+def of_each(mean, samples):
+    """A mean with its interval of each sample: [sample, 3]."""
+    of = np.repeat(np.arange(len(samples)), [len(sample) for sample in samples])
+    return mean(np.concatenate(samples), of, len(samples))
 
 
 def test_bootstrap_intervals_cover_the_true_median_about_as_often_as_they_say():
     rng = np.random.default_rng(0)
-    hits = 0
-    for trial in range(200):
-        low, high = intervals.estimate(rng.exponential(size=(1, 40)), (str(trial),))[0, 1:]
-        hits += low <= np.log(2) <= high
-    assert 0.88 <= hits / 200 <= 0.99
+    _, low, high = intervals.estimate(rng.exponential(size=(200, 1, 40)), [(str(cell),) for cell in range(200)])[:, 0].T
+    assert 0.88 <= np.mean((low <= np.log(2)) & (np.log(2) <= high)) <= 0.99
 
 
 def test_infinite_and_single_and_absent_values_have_honest_estimates():
-    some, whole, none = intervals.estimate(np.array([[1.0, 2, 3, np.inf], [1, 2, 3, 4], [np.inf] * 4]), ("c",))
-    assert some.tolist() == intervals.estimate(np.array([[1.0, 2, 3]]), ("c",))[0].tolist()
+    values = np.array([[1.0, 2, 3, np.inf], [1, 2, 3, 4], [np.inf] * 4])
+    some, whole, none = intervals.estimate(values[None], [("c",)])[0]
+    assert some.tolist() == intervals.estimate(np.array([[[1.0, 2, 3]]]), [("c",)])[0, 0].tolist()
     assert whole[0] == 2.5 and np.isfinite(whole).all()
     assert np.isinf(none[0]) and np.isnan(none[1:]).all()
-    assert np.isnan(intervals.estimate(np.array([[3.0]]), ("c",))[0]).tolist() == [False, True, True]
-    assert np.isnan(intervals.estimate(np.empty((1, 0)), ("c",))).all()
+    assert np.isnan(intervals.estimate(np.array([[[3.0]]]), [("c",)])[0, 0]).tolist() == [False, True, True]
+    assert np.isnan(intervals.estimate(np.empty((1, 1, 0)), [("c",)])).all()
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 25, 100])
@@ -33,13 +39,22 @@ def test_rates_have_wilsons_interval_and_means_students_to_the_last_bit_of_scipy
     for solved in range(seeds + 1):
         theirs = stats.binomtest(solved, seeds).proportion_ci(0.95, "wilson")
         assert intervals.success_rate(solved, seeds) == (solved / seeds, theirs.low, theirs.high)
-    assert intervals._t(seeds) == stats.t.ppf(0.975, seeds)
+    assert special.stdtrit(seeds, 0.975) == stats.t.ppf(0.975, seeds)
     assert stats.chi2.ppf(0.95, 1) == 2 * intervals.HALF_DROP
 
 
-def test_estimates_repeat_exactly():
-    values = np.random.default_rng(1).normal(size=(2, 25))
-    assert np.array_equal(intervals.estimate(values, ("a", "b")), intervals.estimate(values, ("a", "b")))
+@pytest.mark.parametrize("seeds", [25, 130])
+def test_an_estimate_is_the_same_whatever_cells_and_metrics_are_taken_together(seeds, monkeypatch):
+    values = np.random.default_rng(1).normal(size=(3, 3, seeds))
+    values[:, 1] = np.exp(values[:, 0])  # of the same order
+    values[2, 2, :5] = np.inf
+    cells = [("a", str(number)) for number in range(3)]
+    together = intervals.estimate(values, cells)
+    monkeypatch.setattr(intervals, "AT_ONCE", 200 * seeds)
+    for number, cell in enumerate(cells):
+        for metric in range(3):
+            alone = intervals.estimate(values[[number], metric : metric + 1], [cell])[0, 0]
+            assert np.array_equal(together[number, metric], alone)
 
 
 # Madsen & Johansen 2020, table 1 and the appendix's table of all models: (solved seeds, mean, low, high) of the
@@ -59,18 +74,19 @@ PUBLISHED_SPARSITY = {
 }
 
 
-@pytest.mark.parametrize("row", PUBLISHED_SPARSITY)
-def test_the_interval_of_the_mean_sparsity_is_the_published_one(row):
+def test_the_intervals_of_the_mean_sparsity_are_the_published_ones():
     """A beta fit has two sufficient statistics. Those that give the published mean and low end give the high end."""
-    seeds, *published = PUBLISHED_SPARSITY[row]
-    mean, low, high = (2 * value for value in published)
+    seeds, mean, low, high = np.array([*PUBLISHED_SPARSITY.values()]).T * [[1], [2], [2], [2]]
 
-    def fit(log_concentration):
-        a, b = mean * math.exp(log_concentration), (1 - mean) * math.exp(log_concentration)
+    def fit(log_concentration, seeds, mean):
+        a, b = mean * np.exp(log_concentration), (1 - mean) * np.exp(log_concentration)
         logs = special.digamma([a, b]) - special.digamma(a + b)
         return intervals.beta_mean(seeds, *logs)
 
-    ours = fit(optimize.brentq(lambda c: fit(c)[1] - low, -1, 15))
+    off = lambda c, seeds, mean, low: fit(c, seeds, mean)[1] - low
+    bracket = np.full(len(low), -1.0), np.full(len(low), 15.0)
+    c = find_root(off, bracket, args=(seeds, mean, low), tolerances=ROUGHLY).x
+    ours = fit(c, seeds, mean)
     assert ours[0] == pytest.approx(mean, rel=1e-5)
     assert ours[2] - mean == pytest.approx(high - mean, rel=0.01)
 
@@ -85,72 +101,82 @@ PUBLISHED_SOLVED_AT = {
 }
 
 
-@pytest.mark.parametrize("row", PUBLISHED_SOLVED_AT)
-def test_the_interval_of_the_mean_solved_at_is_the_published_one(row):
-    seeds, mean, low, high = PUBLISHED_SOLVED_AT[row]
-    fit = lambda c: intervals.gamma_mean(seeds, mean, -math.exp(c))
-    ours = fit(optimize.brentq(lambda c: fit(c)[1] - low, -15, 1))
-    assert ours[2] - mean == pytest.approx(high - mean, rel=0.06)
+def test_the_intervals_of_the_mean_solved_at_are_the_published_ones():
+    seeds, mean, low, high = np.array([*PUBLISHED_SOLVED_AT.values()]).T
+    fit = lambda c, seeds, mean: intervals.gamma_mean(seeds, mean, -np.exp(c))
+    off = lambda c, seeds, mean, low: fit(c, seeds, mean)[1] - low
+    bracket = np.full(len(low), -15.0), np.full(len(low), 1.0)
+    c = find_root(off, bracket, args=(seeds, mean, low), tolerances=ROUGHLY).x
+    assert fit(c, seeds, mean)[2] - mean == pytest.approx(high - mean, rel=0.06)
 
 
 def test_the_mean_of_a_gamma_fit_is_the_samples_mean_as_the_published_ones_should_have_been():
     steps = np.random.default_rng(0).gamma(0.5, 4e5, size=100) + 1000
-    mean, low, high = intervals.mean_solved_at(steps)
-    assert mean == steps.mean()
+    mean, low, high = of_each(intervals.mean_solved_at, [steps])[0]
+    assert mean == pytest.approx(steps.mean(), rel=1e-14)
     assert low < mean < high
 
 
 @pytest.mark.parametrize(("shape", "seeds"), [(0.7, 30), (5.0, 20), (400.0, 100)])
 def test_profile_intervals_of_gamma_means_cover_as_often_as_they_say(shape, seeds):
-    rng = np.random.default_rng(1)
-    hits = 0
-    for _ in range(300):
-        _, low, high = intervals.mean_solved_at(rng.gamma(shape, 1000 / shape, size=seeds))
-        hits += low <= 1000 <= high
-    assert 0.91 <= hits / 300 <= 0.985
+    samples = np.random.default_rng(1).gamma(shape, 1000 / shape, size=(300, seeds))
+    _, low, high = of_each(intervals.mean_solved_at, samples).T
+    assert 0.91 <= np.mean((low <= 1000) & (high >= 1000)) <= 0.985
 
 
 @pytest.mark.parametrize(("a", "b"), [(2, 40), (0.5, 3), (30, 2)])
 def test_profile_intervals_of_beta_means_cover_as_often_as_they_say(a, b):
-    rng = np.random.default_rng(2)
-    hits = 0
-    for _ in range(300):
-        mean, low, high = intervals.mean_sparsity(rng.beta(a, b, size=30) / 2)
-        assert low < mean < high
-        hits += low <= a / (a + b) / 2 <= high
-    assert 0.91 <= hits / 300 <= 0.985
+    mean, low, high = of_each(intervals.mean_sparsity, np.random.default_rng(2).beta(a, b, size=(300, 30)) / 2).T
+    assert ((low < mean) & (mean < high)).all()
+    true = a / (a + b) / 2
+    assert 0.91 <= np.mean((low <= true) & (true <= high)) <= 0.985
 
 
 def test_a_beta_fit_is_scipys():
     errors = np.random.default_rng(3).beta(2, 9, size=50) / 2
     a, b, _, _ = stats.beta.fit(2 * errors, floc=0, fscale=1)
-    assert intervals.mean_sparsity(errors)[0] == pytest.approx(a / (a + b) / 2, rel=1e-5)
+    assert of_each(intervals.mean_sparsity, [errors])[0, 0] == pytest.approx(a / (a + b) / 2, rel=1e-5)
+
+
+# (mean, low, high) in 40 digits, rounded.
+EXACT = {
+    1: (0.07436867383963777, 0.033021802124789904, 0.1675421597389858),
+    1e-08: (7.739285709593313e-10, 3.151313328716791e-10, 2.7810937132192485e-09),
+    1000000.0: (0.2000005, 0.20000024301846112, 0.20000075698168565),
+}
+
+
+@pytest.mark.parametrize("scale", EXACT)
+def test_profile_intervals_are_right_to_nine_digits_whether_errors_are_large_tiny_or_hardly_vary(scale):
+    errors = np.linspace(0.1, 1, 8) ** 3 / 4 * scale if scale <= 1 else 0.2 + np.linspace(0, 1 / scale, 8)
+    assert of_each(intervals.mean_sparsity, [errors])[0] == pytest.approx(EXACT[scale], rel=1e-9)
 
 
 def test_tiny_and_extreme_sparsity_errors_have_finite_intervals():
-    for errors in (np.linspace(0, 1e-6, 30), np.array([0.0] * 9 + [0.5]), 0.5 - np.linspace(0, 1e-5, 10)):
-        mean, low, high = intervals.mean_sparsity(errors)
-        assert 0 <= low < mean < high <= 0.5
+    samples = [np.linspace(0, 1e-6, 30), np.array([0.0] * 9 + [0.5]), 0.5 - np.linspace(0, 1e-5, 10)]
+    mean, low, high = of_each(intervals.mean_sparsity, samples).T
+    assert ((low >= 0) & (low < mean) & (mean < high) & (high <= 0.5)).all()
 
 
 def test_values_that_do_not_vary_and_weights_beyond_one_get_students_t():
-    assert intervals.mean_solved_at(np.full(3, 1.003e6)) == (1.003e6, 1.003e6, 1.003e6)  # as published for NAC• NMU, √
-    assert intervals.mean_sparsity(np.full(5, 0.2)) == pytest.approx((0.2, 0.2, 0.2))
+    same = of_each(intervals.mean_solved_at, [np.full(3, 1.003e6)])  # as published for NAC• NMU, √
+    assert same.tolist() == [[1.003e6, 1.003e6, 1.003e6]]
     errors = np.array([0.1, 0.9, 1.2])
     reach = stats.t.ppf(0.975, 2) * stats.sem(errors)
-    assert intervals.mean_sparsity(errors) == pytest.approx((errors.mean(), 0.0, errors.mean() + reach))
+    found = of_each(intervals.mean_sparsity, [np.full(5, 0.2), errors])
+    assert found == pytest.approx(np.array([[0.2] * 3, [errors.mean(), 0.0, errors.mean() + reach]]))
 
 
 def test_seeds_that_were_solved_before_they_were_trained_get_students_t():
-    steps = np.array([0.0, 100.0, 200.0])
-    assert intervals.mean_solved_at(steps) == intervals.student(steps, 0, np.inf)
+    samples = [np.array([100.0, 300.0]), np.array([0.0, 100.0, 200.0])]
+    gammas, students = (of_each(mean, samples) for mean in (intervals.mean_solved_at, intervals.student))
+    assert (gammas == students).all(axis=1).tolist() == [False, True]
 
 
 def test_one_value_has_no_interval_and_none_no_mean():
     for function in (intervals.mean_solved_at, intervals.mean_sparsity):
-        value, low, high = function(np.array([0.25]))
-        assert (value, math.isnan(low), math.isnan(high)) == (0.25, True, True)
-        assert all(map(math.isnan, function(np.array([]))))
+        one, none = of_each(function, [np.array([0.25]), np.array([])])
+        assert one[0] == 0.25 and np.isnan(one[1:]).all() and np.isnan(none).all()
 
 
 @pytest.mark.filterwarnings("ignore:The BCa confidence interval")
@@ -169,8 +195,8 @@ def test_the_bootstrap_of_medians_is_scipys(sizes):
     with np.errstate(invalid="ignore"):
         result = stats.bootstrap(samples, statistic, rng=np.random.default_rng(seed), **options)
     scipys = result.bootstrap_distribution
-    low, high = (np.sort(scipys)[:, place] for place in (49, 1950))
-    assert np.array_equal(intervals.bootstrap(samples, ("a", "b")), (low, high))
+    ends = np.sort(scipys)[:, [49, 1950]]
+    assert np.array_equal(intervals.bootstrap(samples, np.zeros(3, dtype=int), [("a", "b")]), ends)
 
 
 def test_boschloo_is_scipys_and_sees_no_difference_where_all_or_none_are_solved():

@@ -129,6 +129,14 @@ def test_cells_of_other_numbers_of_seeds_and_points_stand_in_order_each_with_its
     assert table["seeds"].tolist() == [2] * 3 + [1] * 2 + [2] * 3 + [1] * 3
 
 
+def horizon(profile, **facts):
+    """That of the profile's cell, beside those of a cell that fails and of one that never does."""
+    columns = profile.select_dtypes("number")
+    three = {name: np.stack([values, values, values]) for name, values in columns.items()}
+    three["median"][0], three["median"][2] = np.inf, 0
+    return statistics.horizon(three, pd.DataFrame([FACTS | facts] * 3))[1].tolist()
+
+
 @pytest.mark.parametrize(
     ("medians", "expected"),
     [
@@ -141,27 +149,26 @@ def test_cells_of_other_numbers_of_seeds_and_points_stand_in_order_each_with_its
     ],
 )
 def test_the_horizon_ends_where_the_median_seed_first_errs_by_one_per_cent(medians, expected):
-    cell = pd.Series(FACTS)
-    assert statistics.horizon(profiled([medians] * 3), cell)[0] == expected
+    assert horizon(profiled([medians] * 3))[0] == expected
 
 
 def test_the_horizon_of_the_worse_quartile_passes_where_the_median_is_exact():
     profile = profiled([[0, 0.001, 0.001, 0.001], [0, 0.002, 0.002, 0.02], [1e-6, 0.003, 0.003, 0.03]])
-    assert statistics.horizon(profile, pd.Series(FACTS)) == (2.0, 2.0, 2.0)
+    assert horizon(profile) == [2.0, 2.0, 2.0]
     run_out = profiled([[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, np.inf, np.inf]])
-    assert statistics.horizon(run_out, pd.Series(FACTS)) == (3.0, 1.0, 3.0)
+    assert horizon(run_out) == [3.0, 1.0, 3.0]
 
 
 def test_the_horizon_of_one_input_is_measured_from_the_middle_of_the_training_range():
     profile = profiled([[1, 0, 0, 0.001, 1]], x=(-2.0, 1.0, 1.5, 2.5, 6.0))
-    assert statistics.horizon(profile, pd.Series(FACTS | {"inputs": 1}))[0] == pytest.approx(2.0)
+    assert horizon(profile, inputs=1)[0] == pytest.approx(2.0)
 
 
 def test_a_target_that_passes_zero_does_not_end_the_horizon_of_one_input():
     x = np.linspace(-6, 6, 13)
-    facts = pd.Series(FACTS | {"inputs": 1, "middle": 1.0, "half_width": 1.0})
     profile = profiled([0.001 + 0 * x] * 3, target=np.abs(x), x=x)
-    assert statistics.horizon(profile, facts)[0] == 7  # at 0, one half-width below the middle, the target is 0
+    # At 0, one half-width below the middle, the target is 0.
+    assert horizon(profile, inputs=1, middle=1.0, half_width=1.0)[0] == 7
 
 
 def test_a_summary_has_every_metric_with_its_interval_and_seed_count():
