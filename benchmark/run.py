@@ -216,21 +216,33 @@ def derived(
 ) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """What `derive` derives, but for the numbers beside published ones; alone: of the cells asked for only."""
     measured, notes = store.measurements(asked, alone)
-    if not measured:
+    parts = [_of_cells(some) for some in measured]
+    if not parts:
         return {}, notes
+    tables = parts[0] | {  # a table without rows does not know its columns' kinds
+        name: pd.concat(own, ignore_index=True)
+        for name in {name: None for part in parts for name in part}
+        if (own := [part[name] for part in parts if len(part.get(name, ()))])
+    }
+    known = (tables.get(name) for name in ("profile", "cells", "initialisation", "outputs"))
+    tables["summary"] = statistics.summary(tables["outcomes"], *known)
+    return tables, notes
+
+
+def _of_cells(measured: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The tables of some cells, but for the summary."""
     runs, curves = measured["runs"], measured["curves"]
     outcomes = statistics.outcomes(runs, curves)
+    diverged = outcomes["verdict"] == "diverged"
     tables = {
         "outcomes": outcomes,
-        "profile": statistics.profile(runs, measured["profiles"], outcomes["verdict"] == "diverged"),
+        "profile": statistics.profile(runs, measured["profiles"], diverged),
         "cells": statistics.cells(runs),
-        "plane": statistics.plane(runs, measured["planes"], outcomes["verdict"] == "diverged", plane_points()),
+        "plane": statistics.plane(runs, measured["planes"], diverged, plane_points()),
         "responses": statistics.responses(runs, measured["responses"]),
         "initialisation": statistics.initialisation(runs, curves),
         "curves": statistics.thin(runs, curves),
     }
     if len(measured["outputs"]):
-        tables["outputs"] = statistics.outputs(runs, measured["outputs"], outcomes["verdict"] == "diverged")
-    known = (tables.get(name) for name in ("profile", "cells", "initialisation", "outputs"))
-    tables["summary"] = statistics.summary(outcomes, *known)
-    return tables, notes
+        tables["outputs"] = statistics.outputs(runs, measured["outputs"], diverged)
+    return tables

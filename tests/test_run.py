@@ -18,7 +18,7 @@ from conftest import posix
 from benchmark.results import shards
 from benchmark.results.statistics import OUTCOMES, PROFILE, SUMMARY
 from benchmark.results.store import Store
-from benchmark.run import run
+from benchmark.run import derived, run
 from benchmark.showing.figures.responses import responses
 from benchmark.showing.names import listed
 from benchmark.training import engine
@@ -149,7 +149,7 @@ LONG = ["protocol.seeds=8", "protocol.steps=40", "protocol.evaluate_every=10", "
         "engine.tile=32"]  # fmt: skip
 SCRIPT = f"""
 import sys
-from benchmark.run import run
+from benchmark.run import derived, run
 if __name__ == "__main__":
     run(**{ASKED}, results=sys.argv[1], overrides=[*{LONG}, f"engine.workers={{sys.argv[2]}}"])
 """
@@ -276,3 +276,13 @@ def test_two_workers_give_the_table_of_one_and_one_that_dies_costs_nothing_but_t
     killer.join()
     assert victims[0].exitcode == -signal.SIGKILL
     assert_whole(tmp_path, whole)
+
+
+def test_tables_are_the_same_however_many_rows_are_derived_at_once(quick, tmp_path, monkeypatch):
+    store = Store(run(quick(tasks=["add", "mul", "sqrt"], results=tmp_path)).folder)
+    together, _ = derived(store)
+    monkeypatch.setattr("benchmark.results.store.AT_ONCE", 1)
+    apart, _ = derived(store)
+    assert apart.keys() == together.keys() and len(together["cells"]) == 3
+    for name, table in together.items():
+        pd.testing.assert_frame_equal(apart[name], table, rtol=1e-12)

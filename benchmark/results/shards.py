@@ -7,23 +7,26 @@ killed at any moment leaves whole files or none.
 import hashlib
 import io
 import json
+import math
 import os
 import re
 import secrets
 import socket
+import struct
 import sys
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.lib.format import read_array
+from numpy.lib.format import read_array_header_1_0, read_array_header_2_0, read_magic
 
 from benchmark.asked.protocol import Engine
 from benchmark.asked.replicas import CELL, SEMANTICS, Replica
@@ -107,6 +110,14 @@ class Shard:
     meta: dict[str, Any]
     arrays: dict[str, np.ndarray]
 
+    def lean(self) -> "Shard":
+        """Without the parameters, and with one row of an array where all are alike: what tables follow from."""
+        arrays = {name: array for name, array in self.arrays.items() if not name.startswith(PARAMETER)}
+        for name, array in arrays.items():
+            if array.ndim > 1 and len(array) > 1 and (array[1:] == array[0]).all():
+                arrays[name] = np.broadcast_to(array[0].copy(), array.shape)
+        return Shard(self.path, self.meta, arrays)
+
     @cached_property
     def identities(self) -> list[tuple]:
         """(*key, digest) of each row."""
@@ -126,18 +137,20 @@ def read(path: Path, form: str = FORMAT) -> Shard:
     advice = "move it away and run again: what is missing is trained anew"
     try:
         with path.open("rb") as file:
-            archive = zipfile.ZipFile(file)
-            sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+            entries = {entry.filename: entry for entry in zipfile.ZipFile(file).infolist()}
+            sizes = {name: entry.file_size for name, entry in entries.items()}
             if (size := sum(sizes.values())) > LARGEST or sizes.get("meta.npy", 0) > LARGEST_META:
                 raise ValueError(f"it would unpack to {size:,} bytes")
-            # What `numpy.load` does, which reads the directory again, and each array piece by piece.
-            array = lambda name: read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
-            meta = json.loads(str(array("meta.npy")))
-            if not isinstance(meta, dict) or meta.get("format") != form:
-                raise UsageError(f"{path} is no shard of this version of the benchmark; {advice}")
-            arrays = {name.removesuffix(".npy"): array(name) for name in sizes if name != "meta.npy"}
-            if form == FORMAT and "output_error" not in arrays:  # from before tasks had several outputs
-                arrays["output_error"] = np.zeros((len(meta["replicas"]), 0))
+            file.seek(0)
+            content = file.read(LARGEST)
+        meta = json.loads(str(_array(content, entries["meta.npy"])))
+        if not isinstance(meta, dict) or meta.get("format") != form:
+            raise UsageError(f"{path} is no shard of this version of the benchmark; {advice}")
+        arrays = {
+            name.removesuffix(".npy"): _array(content, entry) for name, entry in entries.items() if name != "meta.npy"
+        }
+        if form == FORMAT and "output_error" not in arrays:  # from before tasks had several outputs
+            arrays["output_error"] = np.zeros((len(meta["replicas"]), 0))
         shard = Shard(path, meta, arrays)
         wrong = wrong_keys(meta) or (_wrong_arrays if form == FORMAT else _wrong_sum)(shard)
     except (UsageError, FileNotFoundError):
@@ -150,6 +163,30 @@ def read(path: Path, form: str = FORMAT) -> Shard:
     if wrong:
         raise UsageError(f"{path} is damaged ({wrong}); {advice}")
     return shard
+
+
+def _array(content: bytes, entry: zipfile.ZipInfo) -> np.ndarray:
+    """An array of an archive: what `numpy.load` reads piece by piece, and with a header of its own each time."""
+    names, extra = struct.unpack("<HH", content[entry.header_offset + 26 : entry.header_offset + 30])
+    begin = entry.header_offset + 30 + names + extra
+    packed = content[begin : begin + entry.compress_size]
+    if entry.compress_type == zipfile.ZIP_DEFLATED:
+        packed = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, entry.file_size + 1)
+    if len(packed) != entry.file_size or zlib.crc32(packed) != entry.CRC:
+        raise ValueError(f"{entry.filename} is not what was written")
+    width = 2 if packed[6:7] == b"\1" else 4  # bytes of its header's length, by the format's version
+    begin = 8 + width + int.from_bytes(packed[8 : 8 + width], "little")
+    shape, in_columns, kind = _layout(packed[:begin])
+    array = np.frombuffer(packed, kind, math.prod(shape), begin) if kind.itemsize else np.zeros(shape, kind)
+    return array.reshape(shape, order="F" if in_columns else "C").copy()
+
+
+@lru_cache(1 << 12)
+def _layout(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """What an array's header says: its shape, whether its first axis is the fastest, and its type."""
+    file = io.BytesIO(header)
+    reader = {(1, 0): read_array_header_1_0, (2, 0): read_array_header_2_0}
+    return reader[read_magic(file)](file)
 
 
 def _holds(content: Any, name: str, kinds: tuple[type, ...]) -> bool:

@@ -9,6 +9,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from benchmark.asked.replicas import CELL, KEY, SEMANTICS, Replica, decisive
 from benchmark.errors import UsageError, outlet
 from benchmark.results.shards import PARAMETER, UNFINISHED, Checkpoint, Shard, identity_of, read, write_shard
 from benchmark.results.tables import measurements, read_table, sweep, table_path, to_csv, write_text
+
+AT_ONCE = 4096  # rows of which tables are derived at once
 
 
 def refuse_foreign(folder: Path) -> None:
@@ -127,10 +130,10 @@ class Store:
             self._lock.release()
 
     def shards(self) -> list[Shard]:
-        """All shards in the order they were finished; each is read once."""
+        """All shards, lean, in the order they were finished; each is read once."""
         for path in sorted(self.shard_folder.glob("*.npz")) if self.shard_folder.is_dir() else []:
             if path.name not in self._seen and not path.name.startswith(".") and not path.is_fifo():
-                self._seen[path.name] = read(path)
+                self._seen[path.name] = read(path).lean()
                 self._identities.update(self._seen[path.name].identities)
         return [self._seen[name] for name in sorted(self._seen)]
 
@@ -210,10 +213,18 @@ class Store:
 
     def measurements(
         self, asked: Mapping[tuple, str] | None = None, alone: bool = False
-    ) -> tuple[dict[str, pd.DataFrame], list[str]]:
-        """What `rows` chooses as `tables.measurements`, sorted by key, and sentences about what is left out."""
+    ) -> tuple[Iterator[dict[str, pd.DataFrame]], list[str]]:
+        """What `rows` chooses as `tables.measurements`, sorted by key, and sentences about what is left out.
+
+        Of some AT_ONCE rows at a time, so that memory holds no more: all of a cell together.
+        """
         rows, notes = self.rows(asked, alone)
-        return measurements(rows) if rows else {}, notes
+        cells = [shard.identities[row][: len(CELL)] for shard, row in rows]
+        starts, ends = [i for i in range(len(cells)) if not i or cells[i] != cells[i - 1]], [0]
+        for start in [*starts[1:], len(rows)]:
+            if start - ends[-1] >= AT_ONCE or start == len(rows) > 0:
+                ends.append(start)
+        return (measurements(rows[begin:end]) for begin, end in pairwise(ends)), notes
 
     def specification(self, digest: str) -> dict[str, Any]:
         """The specification of this digest, as plain data."""
@@ -225,7 +236,7 @@ class Store:
         for shard in self.shards():
             if wanted in shard.places:
                 row = shard.places[wanted]
-                own = {name: array for name, array in shard.arrays.items() if name.startswith(PARAMETER)}
+                own = {name: array for name, array in read(shard.path).arrays.items() if name.startswith(PARAMETER)}
                 return {name.removeprefix(PARAMETER): array[row] for name, array in own.items()}
         raise KeyError(wanted)
 
