@@ -150,7 +150,18 @@ def outputs(runs: pd.DataFrame, errors: pd.DataFrame, diverged: pd.Series) -> pd
 def _single(values: np.ndarray) -> np.ndarray:
     """As many digits as float32 has: the numbers are the same before they are written and after they are read."""
     with np.errstate(over="ignore"):
-        return values.astype(np.float32).astype(str).astype(float)
+        single = values.astype(np.float32)
+    size = np.abs(single.astype(float))
+    plain = (size > 1e-12) & (size < 1e12)  # where the powers of ten below are exact
+    places, told = np.floor(np.log10(np.where(plain, size, 1))), single.astype(float)
+    for digits in (9, 8, 7, 6):  # the fewest that tell the number from its neighbours
+        scale, small = 10.0 ** np.abs(digits - 1 - places), places < digits
+        whole = np.rint(np.where(small, single * scale, single / scale))
+        fewer = np.where(small, whole / scale, whole * scale)
+        told = np.where(plain & (fewer.astype(np.float32) == single), fewer, told)
+    odd = ~plain & (size > 0)
+    told[odd] = single[odd].astype(str).astype(float)
+    return told
 
 
 def _spread(values: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -230,10 +230,12 @@ def _fields(column: pd.Series) -> Iterable[str]:
         return map(repr, column.tolist())
     if pd.api.types.is_numeric_dtype(column):
         # By their bits, of which 0 and -0 have others. Many values are the same, and to write one takes a while.
-        places, bits = pd.factorize(column.to_numpy().view("int64"))
-        values = bits.view(column.dtype).tolist()
-        told = ["" if value != value else repr(value) for value in values]
-        return map(told.__getitem__, places.tolist())
+        bits = column.to_numpy().view("int64")
+        some, places = bits[:: max(1, len(bits) // 1000)], None
+        if 2 * len(np.unique(some)) < len(some):
+            places, bits = pd.factorize(bits)
+        told = ["" if value != value else repr(value) for value in bits.view(column.dtype).tolist()]
+        return told if places is None else map(told.__getitem__, places.tolist())
     texts = {value: "" if pd.isna(value) else _field(value) for value in column.unique()}
     return map(texts.__getitem__, column.tolist())
 
