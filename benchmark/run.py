@@ -219,10 +219,10 @@ def derived(
     parts = [_of_cells(some) for some in measured]
     if not parts:
         return {}, notes
-    tables = parts[0] | {  # a table without rows does not know its columns' kinds
+    tables = dict(parts[0]) | {  # a table without rows does not know its columns' kinds
         name: pd.concat(own, ignore_index=True)
         for name in {name: None for part in parts for name in part}
-        if (own := [part[name] for part in parts if len(part.get(name, ()))])
+        if (own := [part.pop(name) for part in parts if len(part.get(name, ()))])
     }
     known = (tables.get(name) for name in ("profile", "cells", "initialisation", "outputs"))
     tables["summary"] = statistics.summary(tables["outcomes"], *known)
