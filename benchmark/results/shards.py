@@ -49,6 +49,8 @@ ARRAYS = {
     "best": ("i", ()),
     "output_error": ("f", ("output",)),
 }
+# Those that are alike for the replicas of a cell, as far as the cell tells them.
+OF_CELLS = ("profile_x", "profile_target", "plane_target", "response_x", "response_target")
 # How long the axes are that are as long in every shard.
 LENGTHS = {
     "x": (PROFILE_SIZE,),
@@ -110,13 +112,19 @@ class Shard:
     meta: dict[str, Any]
     arrays: dict[str, np.ndarray]
 
-    def lean(self) -> "Shard":
-        """Without the parameters, and with one row of an array where all are alike: what tables follow from."""
+    def lean(self, known: dict[bytes, np.ndarray]) -> "Shard":
+        """What tables follow from: without the parameters, and a row of OF_CELLS that is `known` only once."""
         arrays = {name: array for name, array in self.arrays.items() if not name.startswith(PARAMETER)}
-        for name, array in arrays.items():
-            if array.ndim > 1 and len(array) > 1 and (array[1:] == array[0]).all():
-                arrays[name] = np.broadcast_to(array[0].copy(), array.shape)
+        for name in OF_CELLS:
+            array = np.empty(len(arrays[name]), dtype=object)
+            array[:] = [known.setdefault(row.dtype.char.encode() + row.tobytes(), row.copy()) for row in arrays[name]]
+            arrays[name] = array
         return Shard(self.path, self.meta, arrays)
+
+    def of(self, name: str, rows: Sequence[int]) -> np.ndarray:
+        """An array's values of these rows."""
+        values = self.arrays[name][rows]
+        return np.stack([*values]) if values.dtype == object else values
 
     @cached_property
     def identities(self) -> list[tuple]:

@@ -60,6 +60,7 @@ class Store:
         self.folder = Path(folder)
         self.shard_folder, self.checkpoint_folder = self.folder / "shards", self.folder / "checkpoints"
         self._seen: dict[str, Shard] = {}
+        self._rows: dict[bytes, np.ndarray] = {}  # of `Shard.lean`
         self._identities: set[tuple] = set()
         self._lock, self._warned = FileLock(self.folder / ".lock"), False
         outlet("results", self.folder)
@@ -133,7 +134,7 @@ class Store:
         """All shards, lean, in the order they were finished; each is read once."""
         for path in sorted(self.shard_folder.glob("*.npz")) if self.shard_folder.is_dir() else []:
             if path.name not in self._seen and not path.name.startswith(".") and not path.is_fifo():
-                self._seen[path.name] = read(path).lean()
+                self._seen[path.name] = read(path).lean(self._rows)
                 self._identities.update(self._seen[path.name].identities)
         return [self._seen[name] for name in sorted(self._seen)]
 

@@ -64,7 +64,7 @@ def measurements(rows: Sequence[tuple[Shard, int]]) -> dict[str, pd.DataFrame]:
     run = np.concatenate([own for _, own, _ in parts])
 
     def one_each(name: str) -> np.ndarray:
-        values = np.concatenate([shard.arrays[name][own] for shard, _, own in parts])
+        values = np.concatenate([shard.of(name, own) for shard, _, own in parts])
         return values[np.argsort(run)]
 
     def below_each_other(**columns: Callable[[Shard, list[int]], np.ndarray]) -> pd.DataFrame:
@@ -75,7 +75,7 @@ def measurements(rows: Sequence[tuple[Shard, int]]) -> dict[str, pd.DataFrame]:
         return pd.DataFrame({"run": np.concatenate(of_run)} | joined)
 
     def arrays(name: str) -> Callable[[Shard, list[int]], np.ndarray]:
-        return lambda shard, own: shard.arrays[name][own]
+        return lambda shard, own: shard.of(name, own)
 
     identities = [shard.identities[row] for shard, row in rows]
     place = {key: number for number, key in enumerate(facts)}
