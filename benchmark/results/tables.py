@@ -161,6 +161,8 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         )
         if not isinstance(table.index, pd.RangeIndex):  # as pandas reads them then
             raise ValueError("its rows hold more values than its header")
+        if table.empty:  # pandas takes columns without values for texts, which no numbers can be joined to
+            table = table.astype({name: "float64" for name in header if name not in TEXTS})
         for name in (name for name in header if name in TEXTS):
             shielded = [text for text in table[name].unique() if text[:1] == "'" and FORMULA.match(text[1:])]
             table[name] = table[name].replace({text: text[1:] for text in shielded})

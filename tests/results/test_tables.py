@@ -30,6 +30,12 @@ def test_tables_keep_every_digit_infinity_and_every_name(tmp_path):
     pd.testing.assert_frame_equal(read_table(tmp_path / "table.csv", ["x"]), table)
 
 
+def test_a_table_without_rows_can_be_joined_to_one_with_rows(tmp_path):
+    write_text(tmp_path / "table.csv", f"{HEADER},a\n")
+    table = read_table(tmp_path / "table.csv", KEY)
+    assert table.merge(pd.DataFrame({"model": ["nac"], "a": [1.5]}), on=["model", "a"]).empty
+
+
 def test_numbers_are_written_as_pandas_writes_them_the_two_zeros_apart():
     numbers = [0.0, -0.0, np.nan, 0.1 + 0.2, np.inf, -np.inf, 1e-320, 0.0, np.nan, 1e22]
     table = pd.DataFrame({"x": numbers, "seed": range(10), "solved": [True, False] * 5})
