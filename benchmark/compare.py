@@ -9,7 +9,7 @@ import pandas as pd
 
 from benchmark.asked.conf_files import published_tables
 from benchmark.asked.replicas import CELL
-from benchmark.errors import UsageError, guarded, outlet, say, unknown
+from benchmark.errors import Parser, UsageError, guarded, outlet, say, unknown
 from benchmark.results.agreement import (
     COMPARISON,
     COUNT,
@@ -160,7 +160,7 @@ def table_of(rows: pd.DataFrame, on: Sequence[str]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0; 1 where --fail-on found its verdict, 2 for tables that cannot be compared."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m benchmark.compare",
         description="Compare two results cell by cell: values, difference, 95% intervals, and whether A is better, "
         "worse or the same.",

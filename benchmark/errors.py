@@ -1,5 +1,6 @@
 """The one exception for whoever asks for something impossible, and what any other tells its reader."""
 
+import argparse
 import difflib
 import errno
 import math
@@ -10,7 +11,7 @@ import unicodedata
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 # What is wrong with a file that somebody has named, rather than with the machine.
 NAMED = {
@@ -89,6 +90,14 @@ def plain(text: str) -> str:
     """
     shown = lambda character: character.isprintable() or unicodedata.category(character) == "Zs"
     return "".join(c if shown(c) else c.encode("unicode_escape").decode() for c in text)
+
+
+class Parser(argparse.ArgumentParser):
+    """That of a command's arguments, which repeats what it refuses as plain text."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say it and exit with 2."""
+        super().error(plain(message))
 
 
 def say(text: str) -> None:

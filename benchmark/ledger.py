@@ -3,7 +3,6 @@
 The claims are data, `results/published/claims.yaml`, which says how one is written; every number told is a table's.
 """
 
-import argparse
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from omegaconf import OmegaConf
 
 from benchmark.asked.conf_files import PUBLISHED
 from benchmark.asked.replicas import SEMANTICS
-from benchmark.errors import UsageError, guarded, outlet, say
+from benchmark.errors import Parser, UsageError, guarded, outlet, say
 from benchmark.results.papers import AGREE, DIFFER, UNTOLD, VERDICTS, Claim, absent, evaluated, is_rate, read, rival
 from benchmark.results.references import REFERENCES, references
 from benchmark.results.tables import table_path, write_text
@@ -197,7 +196,7 @@ def is_whole() -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0, or 2 where there is nothing to tell from, or no place to write it."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m benchmark.ledger", description="Tell what papers claim and what the references say of it."
     )
     parser.add_argument("--into", metavar="FILE", help="write it there, in the place of the one that is there")

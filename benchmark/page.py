@@ -1,13 +1,12 @@
 """`python -m benchmark.page [FOLDERS]`: results as one HTML page to explore, which needs no network."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from benchmark import ledger
-from benchmark.errors import UsageError, guarded, outlet, say, to_stderr
+from benchmark.errors import Parser, UsageError, guarded, outlet, say, to_stderr
 from benchmark.report import COLUMNS
 from benchmark.results.references import REFERENCES, references
 from benchmark.results.tables import check_together, read_table, table_path, write_text
@@ -52,7 +51,7 @@ def tables(folder: Path) -> dict[str, pd.DataFrame]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0, or 2 where there is nothing to show."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m benchmark.page",
         description="Write one HTML file in which results are explored. It opens from disk and needs no network.",
     )

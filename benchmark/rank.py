@@ -11,7 +11,7 @@ import pandas as pd
 
 from benchmark.asked.conf_files import published_of, published_tables
 from benchmark.compare import load, stems
-from benchmark.errors import UsageError, guarded, outlet, say, to_stderr, unknown
+from benchmark.errors import Parser, UsageError, guarded, outlet, say, to_stderr, unknown
 from benchmark.results.agreement import Table
 from benchmark.results.ranking import METRICS, RANKING, Source, ranking, verdicts
 from benchmark.results.references import REFERENCES, models_of_references, reference_of, references
@@ -139,7 +139,7 @@ def _among(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0, or 2 for tables that cannot be ranked."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m benchmark.rank",
         description="Rank models task by task and range by range, and tell against whom one's own is better or worse.",
         epilog=ranks.EXPLANATION,

@@ -1,6 +1,5 @@
 """`python -m benchmark.report DIR`: a results folder's tables, figures and REPORT.md again, without training."""
 
-import argparse
 import hashlib
 import os
 import re
@@ -14,7 +13,7 @@ import pandas as pd
 
 from benchmark import rank
 from benchmark.asked.replicas import CELL, KEY
-from benchmark.errors import UsageError, guarded, say, to_stderr, unexpected, unknown
+from benchmark.errors import Parser, UsageError, guarded, say, to_stderr, unexpected, unknown
 from benchmark.results import statistics
 from benchmark.results.store import Store
 from benchmark.results.tables import check_together, read_table, sweep, table_path, to_csv, write_text
@@ -282,7 +281,7 @@ def cost(found: dict[str, pd.DataFrame]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0, or 2 where there is nothing to report on."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m benchmark.report",
         description="Derive a results folder's tables again, draw its figures and write REPORT.md and summary.tex, "
         "without training. A summary.csv alone is printed as Markdown and LaTeX.",

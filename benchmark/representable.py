@@ -13,7 +13,7 @@ from benchmark.asked.configs import compose
 from benchmark.asked.data import EvaluationSet
 from benchmark.asked.replicas import Cell, Replica
 from benchmark.asked.tasks import OPERATIONS, threshold
-from benchmark.errors import guarded, outlet, say
+from benchmark.errors import Parser, guarded, outlet, say
 from benchmark.results.tables import to_csv, write_text
 from benchmark.showing import figures
 from benchmark.showing.names import MODELS, TASKS, label, ordered
@@ -77,7 +77,7 @@ def floor(cells: Sequence[Cell]) -> pd.DataFrame:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write representable.csv, floor.csv and their heatmap, and print the first as a table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmark.representable", description=__doc__)
+    parser = Parser(prog="python -m benchmark.representable", description=__doc__)
     parser.add_argument("results", nargs="?", default="results/representable", help="(%(default)s)")
     parser.add_argument("--models", default="all", help="model names or presets with commas between (%(default)s)")
     options = parser.parse_args(arguments)

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.errors import UsageError, guarded, number, outlet, say
+from benchmark.errors import Parser, UsageError, guarded, number, outlet, say
 
 WORKLOADS: dict[str, dict[str, Any]] = {  # as for `configs.compose`
     "nalu": {"models": ["nalu"], "tasks": ["mul"], "ranges": ["positive"]},
@@ -289,7 +289,7 @@ def _write(folder: Path, rows: list[dict], shares: list[dict]) -> tuple[Any, Any
 
 def command_line(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the table, write speed.csv, blocks.csv, parts.csv and speed.png."""
-    parser = argparse.ArgumentParser(prog="python -m benchmark.speed", description=__doc__)
+    parser = Parser(prog="python -m benchmark.speed", description=__doc__)
     parser.add_argument("results", nargs="?", default="results/speed", help="folder (%(default)s)")
     parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), help="which (all)")
     parser.add_argument("--engines", nargs="+", choices=ENGINES, help="which (both)")

@@ -13,7 +13,7 @@ import pandas as pd
 from benchmark.asked.configs import Request
 from benchmark.asked.protocol import Engine
 from benchmark.asked.replicas import CELL, KEY, SEMANTICS, Cell, Replica
-from benchmark.errors import UsageError, guarded, say, to_stderr
+from benchmark.errors import Parser, UsageError, guarded, say, to_stderr
 from benchmark.results import statistics
 from benchmark.results.configured import cells_of
 from benchmark.results.tables import COUNT, read_table, table_path
@@ -96,7 +96,7 @@ def retrain(rows: pd.DataFrame, cells: dict[tuple, Cell], folder: Path) -> list[
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0; 1 where a number differs; 2 where a row cannot be trained here, or there are none."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m benchmark.verify",
         description="Draw rows of a results folder, train them anew here and compare every number. The folder is only "
         "read, and its tables suffice: configurations follow from the names in them.",

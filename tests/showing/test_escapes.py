@@ -1,5 +1,6 @@
 """A name from a stranger's folder stays text in every output, and our own tables are read back to the same names."""
 
+import importlib
 import re
 
 import pandas as pd
@@ -48,6 +49,14 @@ def test_the_terminal_shows_control_characters_as_escapes(name, capsys):
     out, err = capsys.readouterr()
     assert all(character.isprintable() or character == "\n" for character in out + err)
     assert len(out.splitlines()) == 3
+
+
+@pytest.mark.parametrize("command", ["compare", "ledger", "page", "rank", "report", "representable", "verify"])
+def test_an_argument_that_a_command_does_not_know_is_repeated_as_escapes(command, capsys):
+    with pytest.raises(SystemExit):
+        importlib.import_module(f"benchmark.{command}").main(["a", "b", "c", "--no\x1b[2J"])
+    told = capsys.readouterr().err
+    assert "\x1b" not in told and "error: " in told
 
 
 @pytest.mark.parametrize("name", HOSTILE)
