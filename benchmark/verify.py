@@ -18,7 +18,7 @@ from benchmark.results import statistics
 from benchmark.results.configured import cells_of
 from benchmark.results.tables import COUNT, read_table, table_path
 from benchmark.run import run, workers_for
-from benchmark.training.cost import seconds
+from benchmark.training.cost import seconds, to_compile
 
 # What does not decide a number, or says who computed it.
 APART = {*KEY, "digest", "seconds", "device", "engine", "torch", "benchmark"}
@@ -130,10 +130,9 @@ def _verify(options: argparse.Namespace) -> int:
     if rows.empty:
         return 2
     replicas = [Replica(cells[tuple(names)], seed) for *names, seed in rows[KEY].itertuples(index=False, name=None)]
-    say(
-        f"{len(rows)} of {len(outcomes):,} rows are trained anew: about "
-        f"{max(1, seconds(replicas) / workers_for(replicas, Engine())):,.0f} s on this machine, and a few to compile"
-    )
+    took, compiling = (each(replicas) / workers_for(replicas, Engine()) for each in (seconds, to_compile))
+    more = f", and {max(1, compiling):,.0f} for what is not compiled yet" if compiling else ""
+    say(f"{len(rows)} of {len(outcomes):,} rows are trained anew: about {max(1, took):,.0f} s on this machine{more}")
     with tempfile.TemporaryDirectory(prefix="verify-") as scratch:
         told, numbers = [], 0
         for here in retrain(rows, cells, Path(scratch)):

@@ -7,6 +7,7 @@ from benchmark.asked.replicas import Replica, Specification, architecture
 
 USUAL_SEEDS = 25  # the default protocol's
 WORTH_COMPILING = 1.5  # seconds of eager training that a compilation, 0.5 to 3 s, has to replace
+COMPILATION = 3.0  # seconds of one core that it takes at most, but for large networks
 WORTH_A_GPU = 5.0  # seconds of compiled training on one core; a GPU needs two to start and to compile
 WORTH_WORKERS = 3.0  # seconds of training for which worker processes, that load torch anew, are started
 
@@ -45,6 +46,11 @@ def worth_a_gpu(members: Sequence[Replica]) -> bool:
 def compiled(specification: Specification, replicas: int) -> float:
     """Of one core. Measured: a compiled step takes 0.8 µs and 0.4 ns a product."""
     return replicas * (8e-7 + 4e-10 * products(specification)) * specification.protocol.steps
+
+
+def to_compile(replicas: Sequence[Replica]) -> float:
+    """Seconds of one core until their programs are there, where none was compiled before."""
+    return COMPILATION * sum(map(is_long, by_architecture(replicas).values()))
 
 
 def seconds(replicas: Sequence[Replica]) -> float:
