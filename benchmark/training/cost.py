@@ -7,7 +7,7 @@ from benchmark.asked.replicas import Replica, Specification, architecture
 
 USUAL_SEEDS = 25  # the default protocol's
 WORTH_COMPILING = 1.5  # seconds of eager training that a compilation, 0.5 to 3 s, has to replace
-COMPILATION = 3.0  # seconds of one core that it takes at most, but for large networks
+COMPILATION = 5.0  # seconds of one core that it takes, tracing included, or more for large networks
 WORTH_A_GPU = 5.0  # seconds of compiled training on one core; a GPU needs two to start and to compile
 WORTH_WORKERS = 3.0  # seconds of training for which worker processes, that load torch anew, are started
 
