@@ -212,8 +212,8 @@ def normalise(arguments: list[str]) -> list[str]:
 def quoted(text: str) -> str:
     r"""A text as Hydra reads it whatever is in it.
 
-    >>> print(quoted("/home/o'brien"), quoted("C:\\here"))
-    '/home/o\'brien' 'C:\here'
+    >>> print(quoted("/shared/o'brien"), quoted("C:\\here"))
+    '/shared/o\'brien' 'C:\here'
     """
     escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + (found[2] and "\\'"), text)
     return f"'{escaped}'"

@@ -73,7 +73,7 @@ def test_a_list_is_one_grid_and_overrides_become_part_of_the_row(command, tmp_pa
     assert set(table["overrides"]) == {"protocol.evaluation_size=200;protocol.learning_rate=0.1;protocol.steps=20"}
 
 
-@pytest.mark.parametrize("folder", ["/home/o'brien", r"C:\here", "D:\\", r"a\'b\\'"])
+@pytest.mark.parametrize("folder", ["/shared/o'brien", r"C:\here", "D:\\", r"a\'b\\'"])
 def test_hydra_reads_the_folder_of_a_sweep_as_it_is_called(folder):
     from hydra.core.override_parser.overrides_parser import OverridesParser
 

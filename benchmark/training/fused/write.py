@@ -300,11 +300,12 @@ class Writer:
                 self._make_room([number])
                 self.block.append(f"st(LANE({self.lanes[number]}, at@), {text});")
 
-    def _make_room(self, numbers: list[Number]) -> int:
-        """For numbers that are kept for all examples, side by side: where the first is."""
-        first = self.room
+    def _make_room(self, numbers: list[Number], first: int | None = None) -> int:
+        """For numbers that are kept side by side for all examples, if there is none yet: where the first is."""
+        if first is None:
+            first = self.room
+            self.room += len(numbers)
         self.lanes |= {number: first + i for i, number in enumerate(numbers)}
-        self.room += len(numbers)
         return first
 
     def _rows(self, term: Number) -> str:
@@ -431,7 +432,8 @@ class Writer:
             self.beside |= {number: first + i for i, number in enumerate(numbers)}
             done = first
             for run, change in found:
-                if self.groups.get(run[0]) == run and not {run[0]} & (self.lanes.keys() | self.products.keys()):
+                new = run[0] not in self.lanes and run[0] not in self.products
+                if new and self.groups.get(run[0]) == run:
                     self._fill(run, done)
                 elif change is None:
                     self.block.append(f"st(LANE({done}, at@), {self._need(run[0])});")
@@ -468,8 +470,7 @@ class Writer:
         change = self._structure(run[0], run[1])
         assert change is not None
         args = [self._repeated(arg, own, "k") for arg, own in zip(run[0].args, change[1], strict=True)]
-        first = self._make_room(run) if first is None else first
-        self.lanes |= {number: first + i for i, number in enumerate(run)}
+        first = self._make_room(run, first)
         line = f"st(LANE({first} + k, at@), {TEXT[run[0].op].format(*args)});"
         self.block.append(Repeated(len(run), 1, [line]))
 
