@@ -141,7 +141,8 @@ static float peak_of(long rounds) {
     const F a = all(0.999f), b = all(0.001f);
     for (long n = 0; n < rounds; n++)
 #pragma GCC unroll 12
-        for (int i = 0; i < 12; i++) sums[i] = fma(sums[i], a, b);
+        for (int i = 0; i < 12; i++)
+            sums[i] = i % 3 == 0 ? fma(sums[i], a, b) : i % 3 == 1 ? sums[i] + b : number(bits(sums[i]) ^ bits(a));
 #pragma GCC unroll 12
     for (int i = 1; i < 12; i++) sums[0] = sums[0] + sums[i];
     return any_of(sums[0]);
@@ -164,7 +165,7 @@ PEAKS = {
 def limit() -> float:
     """Microseconds of this worker's replica-step if its machine did nothing but the step's own operations.
 
-    That is: as fast as it does independent multiplications and additions of whole registers.
+    That is: as fast as it does independent operations of whole registers, products, sums and words in turn.
     """
     import torch
 
@@ -181,7 +182,7 @@ def limit() -> float:
 
 
 def _operations_per_second(device: str) -> float:
-    """Independent multiplications with an addition, of single numbers."""
+    """Independent ones of single numbers: a third each fma, addition and exclusive or, of several units."""
     import ctypes
 
     import torch

@@ -62,6 +62,14 @@ def test_an_error_agrees_where_its_interval_lies_within_the_bounds(given, low, h
     assert verdicts({"in": "a", "metric": "score", **bound}) == {(): verdict}
 
 
+def test_an_error_does_not_differ_where_the_printed_interval_reaches_it(given):
+    given["a"] = errors(("nmu", 0.1, 0.05, 0.1, 0.3)).assign(published_low=[0.09], published_high=0.5)
+    given["b"] = errors(("nmu", 0.1, 0.05, 0.1, 0.3)).assign(published_low=[0.2], published_high=0.5)
+    given["c"] = errors(("nmu", 0.1, 0.05, 0.1, 0.3)).assign(published_low=[float("nan")], published_high=float("nan"))
+    found = [evaluated({"in": name, "metric": "score", "near": "published"})[()][1] for name in given]
+    assert found == [UNTOLD, DIFFER, DIFFER]
+
+
 def test_every_row_of_a_reading_and_one_of_several_readings_has_to_agree(given):
     given["a"] = errors(("nmu", 1, 1, 1, 1), ("nmu", 9, 9, 9, 1))
     given["b"] = errors(("nmu", 1, 1, 1, 1), ("nmu", 1, 1, 3, 1))
