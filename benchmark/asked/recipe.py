@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from benchmark.errors import UsageError, number, unknown, whole
 
+LONGEST_TURN = 1000  # steps; memory holds what each step of a round of turns updates
+
 
 def in_steps(time: float, steps: int) -> float:
     """A time in a run of `steps`: fractions of the run up to 1, steps above it."""
@@ -65,7 +67,8 @@ class Regularizer:
         if self.until is not None and step >= in_steps(self.until, steps):
             return 0.0
         if self.initial is not None and self.every is not None:
-            tenfolds = math.floor(max(0.0, step - start) / in_steps(self.every, steps))
+            times = max(0.0, step - start) / in_steps(self.every, steps)
+            tenfolds = math.floor(min(times, 1000.0))  # beyond any number; what is infinite has no floor
             # Read from its digits: a libm's power need not be exact.
             return min(self.weight, self.initial * float(f"1e{tenfolds}")) * (step >= start)
         if end <= start:
@@ -113,7 +116,7 @@ class Turn:
     parameters: list[str]
 
     def __post_init__(self) -> None:
-        number("a turn's steps", self.steps, least=1)
+        whole("a turn's steps", self.steps, 1, LONGEST_TURN)
         if not self.parameters:
             raise UsageError("a turn must name the parameters that are updated in it")
 
@@ -144,5 +147,7 @@ class Recipe:
         for name in ("clip_value", "clip_norm"):
             if getattr(self, name) is not None:
                 number(name, getattr(self, name), above=0)
+        if self.turns == []:
+            raise UsageError("turns must hold at least one turn; without turns all parameters are always updated")
         if self.rows is not None:
             whole("rows", self.rows, 1, 1 << 20)

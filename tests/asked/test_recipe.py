@@ -95,6 +95,8 @@ def test_a_regularizer_grows_tenfold_after_each_every_up_to_its_weight():
     in_steps = Regularizer(1e-5, initial=1e-7, every=10_000)
     assert [in_steps.strength(step, 10**6) for step in (9_999, 25_000)] == pytest.approx([1e-7, 1e-5])
     assert Regularizer(1.0, start=0.5, end=0.5, initial=0.1, every=0.1).strength(4, 10) == 0
+    at_once = Regularizer(1.0, initial=0.1, every=1e-320)
+    assert [at_once.strength(step, 10) for step in (0, 1)] == [0.1, 1.0]
 
 
 @pytest.mark.parametrize("wrong", [{"initial": 0.1}, {"every": 0.1}, {"initial": -1.0, "every": 1.0}, {"below": 0.0}])
@@ -109,9 +111,16 @@ def test_a_clip_that_is_not_positive_is_refused(wrong):
         Recipe(**wrong)
 
 
-def test_a_turn_takes_a_step():
+@pytest.mark.parametrize("steps", [0, 2.5, True, 10**9])
+def test_a_turn_takes_a_step_and_no_more_than_memory_holds(steps):
     with pytest.raises(UsageError, match="turn's steps"):
-        Turn(0, ["W"])
+        Turn(steps, ["W"])
+
+
+def test_no_turns_at_all_are_not_turns():
+    assert Recipe().turns is None
+    with pytest.raises(UsageError, match="at least one turn"):
+        Recipe(turns=[])
 
 
 def test_a_restart_needs_a_time_and_an_error():
