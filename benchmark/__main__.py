@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.asked.conf_files import CONF, GROUPS, VERSION_BASE, choices_of
-from benchmark.errors import RunError, UsageError, doing, plain_warnings, say, to_stderr, told
+from benchmark.errors import RunError, UsageError, doing, guarded, plain_warnings, say, speak, to_stderr, told
 
 EXAMPLES = """\
   python -m benchmark +model=nalu +task=mul
@@ -199,6 +199,11 @@ python -m benchmark.representable  what each model can compute at all, and how e
 python -m benchmark.speed        replica-steps per second, beside the loop of one network per process"""
 
 
+def _help() -> int:
+    say(help_text())
+    return 0
+
+
 def normalise(arguments: list[str]) -> list[str]:
     """`+model=x` and `model=x` mean the same, and Hydra reads `~` only in quotes.
 
@@ -280,9 +285,11 @@ def command_line() -> None:
     """Exit code 0; 2 for a request that cannot be met, 1 for a run that failed, 130 after Ctrl-C."""
     arguments = sys.argv[1:] = normalise(sys.argv[1:])
     if {"-h", "--help"} & set(arguments):
-        say(help_text())
+        if code := guarded(_help):
+            raise SystemExit(code)
         return
     code = 0
+    speak()
     stores.clear()
     plain_warnings()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing and exiting

@@ -9,7 +9,8 @@ import sys
 import traceback
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -100,6 +101,13 @@ class Parser(argparse.ArgumentParser):
         super().error(plain(message))
 
 
+def speak() -> None:
+    """A process may be started without standard output or errors (`>&-`): what is said there then goes nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  until the process ends
+
+
 def say(text: str) -> None:
     """Print, as escapes what would steer the terminal or what it has no character for, as Windows' consoles may not.
 
@@ -108,20 +116,33 @@ def say(text: str) -> None:
     encoding = sys.stdout.encoding or "utf-8"
     shown = "\n".join(map(plain, text.split("\n")))
     try:
-        print(shown.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+        with naming("standard output"):
+            print(shown.encode(encoding, "backslashreplace").decode(encoding), flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def to_stderr(text: str) -> None:
-    """Print a sentence beside the results."""
-    print("\n".join(map(plain, text.split("\n"))), file=sys.stderr)
+    """Print a sentence beside the results, which are worth more: where nobody can be told, the work goes on."""
+    with suppress(OSError):
+        print("\n".join(map(plain, text.split("\n"))), file=sys.stderr)
 
 
 def doing(text: str) -> None:
     """Tell whoever sits at the terminal what a wait is for."""
     if sys.stderr.isatty():
         to_stderr(text)
+
+
+@contextmanager
+def naming(what: str | Path) -> Iterator[None]:
+    """An OSError on the way says what it is of, as it does not where the disk of an open file is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno and error.filename is None:
+            error.filename = str(what)
+        raise
 
 
 class RunError(Exception):
@@ -186,12 +207,13 @@ def plain_warnings() -> None:
 
 def guarded(command: Callable[[], int]) -> int:
     """A command's exit code, 130 after Ctrl-C; where it raises, what `told` says, printed."""
+    speak()
     with warnings.catch_warnings():  # as before for whoever calls a command from Python
         plain_warnings()
         try:
             return command()
         except KeyboardInterrupt:
-            print("\nInterrupted.", file=sys.stderr)
+            to_stderr("\nInterrupted.")
             return 130
         except Exception as error:
             code, text = told(error)

@@ -31,7 +31,7 @@ from numpy.lib.format import read_array_header_1_0, read_array_header_2_0, read_
 from benchmark.asked.protocol import Engine
 from benchmark.asked.replicas import CELL, SEMANTICS, Replica
 from benchmark.asked.tasks import EVERY, PROFILE_SIZE, RESPONSE_SIZE, Problem, has_variance, plane_points
-from benchmark.errors import UsageError
+from benchmark.errors import UsageError, naming
 
 FORMAT = "arithmetic-extrapolation shard 4"
 UNFINISHED = "arithmetic-extrapolation checkpoint 1"
@@ -402,8 +402,9 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}.{HOST}-{os.getpid()}-{secrets.token_hex(4)}")
     try:
-        yield temporary
-        patiently(lambda: temporary.replace(path))
+        with naming(path):
+            yield temporary
+            patiently(lambda: temporary.replace(path))
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

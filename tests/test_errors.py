@@ -1,0 +1,52 @@
+"""What is told, and that nothing is worth less than the telling."""
+
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import posix
+
+from benchmark.errors import naming, to_stderr, told
+
+needs_full_device = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's disk that is always full")
+
+
+@posix
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_commands_work_where_there_is_nowhere_to_speak(closed, tmp_path):
+    line = f'"{sys.executable}" -m benchmark.report "{tmp_path}" {closed}'
+    assert subprocess.run(["sh", "-c", line], capture_output=True).returncode == 2  # as aloud, of an empty folder
+    line = f'"{sys.executable}" -m benchmark --help {closed}'
+    ended = subprocess.run(["sh", "-c", line], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@needs_full_device
+@pytest.mark.parametrize("line", ["benchmark --help", "benchmark +model=nac +task=add --cfg job"])
+def test_a_full_disk_behind_standard_output_is_told_in_a_sentence(line):
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", *line.split()]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("No space left on device") and ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), OSError(errno.ENOSPC, "the disk is full")])
+def test_what_nobody_can_be_told_ends_no_work(error, monkeypatch):
+    class Ended:
+        def write(self, text):
+            raise error
+
+    monkeypatch.setattr(sys, "stderr", Ended())
+    to_stderr("note")
+
+
+def test_an_error_of_an_open_file_is_told_with_its_name():
+    with pytest.raises(OSError, match="full") as failed, naming("results/x"):
+        raise OSError(errno.ENOSPC, "the disk is full")
+    assert told(failed.value) == (1, "the disk is full: results/x")
+    with pytest.raises(OSError, match="its own words") as failed, naming("results/x"):
+        raise OSError("its own words")
+    assert told(failed.value) == (1, "its own words")
