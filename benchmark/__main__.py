@@ -113,7 +113,7 @@ def show(one: Any) -> None:
 def draw() -> None:
     """The tables, figures and reports of the folders that were worked on, and our numbers beside the published ones.
 
-    Figures that tell of these very tables stay as they are.
+    Figures that tell of these very tables stay as they are; where one was removed, all are drawn again.
     """
     from benchmark import rank, report
     from benchmark.showing import figures, published

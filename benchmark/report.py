@@ -122,7 +122,8 @@ def write(
 
     Of what else lies in `figures` only what was drawn there before is removed, as `figures/.shown` lists it.
 
-    anew: even if the figures show these very tables. asked: as for `tables`. formats: as for `figures.save`.
+    anew: even if the figures are there and show these very tables. asked: as for `tables`. formats: as for
+    `figures.save`.
 
     Nobody else draws there meanwhile, where files can be locked; what others have finished by the end is drawn too.
     """
@@ -148,7 +149,8 @@ def _draw(folder: Path, found: dict[str, pd.DataFrame], shown: str, anew: bool, 
     """The figures, REPORT.md and summary.tex of these tables, of which `shown` is the digest."""
     stamp = folder / "figures" / ".shown"
     before, *made = _shown(stamp)
-    if anew or before != shown:
+    there = all(os.path.isfile(stamp.parent / Path(name).name) for name in made)
+    if anew or before != shown or not there:
         stamp.parent.mkdir(exist_ok=True)
         drawn = []
         for stem, figure in figures.draw(found):

@@ -50,6 +50,18 @@ def test_reporting_twice_changes_nothing(folder):
     assert content(folder) == before
 
 
+def test_figures_of_the_same_tables_stay_unless_one_was_removed(folder, tmp_path, monkeypatch):
+    same = shutil.copytree(folder, tmp_path / "same")
+    gone = same / "figures" / "summary.png"
+    drawn = gone.read_bytes()
+    monkeypatch.setattr("benchmark.showing.figures.draw", lambda tables: pytest.fail("they are there"))
+    report.write(same, anew=False)
+    monkeypatch.undo()
+    gone.unlink()
+    report.write(same, anew=False)
+    assert gone.read_bytes() == drawn and "(figures/summary.png)" in (same / "REPORT.md").read_text(encoding="utf-8")
+
+
 def test_figures_are_drawn_by_one_at_a_time_and_once_more_where_others_finish_meanwhile(folder, tmp_path, monkeypatch):
     shared = tmp_path / "shared"
     shutil.copytree(folder / "shards", shared / "shards")
