@@ -94,6 +94,8 @@ def check_choices(arguments: Iterable[str], folders: Sequence[Path] = ()) -> Non
             continue
         chosen = _chosen(argument)
         if isinstance(chosen, Glob):
+            if not elsewhere and not chosen.filter(choices := choices_of(key, folders)):
+                raise UsageError(f"{short(argument)} finds no {key} among {', '.join(choices)}")
             continue
         names = [name for one in chosen for name in (one if isinstance(one, list) else [one])]
         choices = choices_of(key, folders)

@@ -505,6 +505,8 @@ HUGE = "1" + "0" * 400
             f"{b}: [{','.join([f'${{model.nalu.options.{a}}}'] * 9)}]" for a, b in pairwise("abcdefgh")
         ) + "}"], "references repeat others until there are"),
         (["protocol.steps=glob(*)"], "glob chooses files of a group"),
+        (["model=glob(zz*)"], r"finds no model among all, bilinear"),
+        (["task=glob([add,sub],exclude=*)"], r"finds no task among add"),
     ],
 )  # fmt: skip
 def test_a_request_that_cannot_be_met_is_refused_with_a_sentence_before_anything_is_imported_or_made(
