@@ -323,11 +323,12 @@ def check_precision(problem: Problem, dtype: str) -> None:
                 largest = max(map(abs, distribution.hull if len(ends) < 2 else ends))
                 if high - low < DISTINCT * max(float(np.spacing(kind(largest))), float(info.smallest_subnormal)):
                     told = f"fewer than {DISTINCT:,} numbers of {dtype}; widen it or set protocol.dtype=float64"
-                    raise UsageError(f"the {name} range {distribution} holds {told}")
+                    raise UsageError(f"the {name} range [{low!r}, {high!r}] holds {told}")
     if any(abs(end) > most for hull in problem.extent for end in hull):
         raise UsageError(f"the profile {problem.extent} leaves what {dtype} holds, ±{most:.2g}")
-    if problem.operation == "sub" and problem.subsets and problem.subsets.spans[0] == problem.subsets.spans[1]:
-        raise UsageError("sub of a subset from itself is 0 for all inputs; let the subsets overlap less")
+    constant = {"sub": "sub of a subset from itself is 0", "div": "div of a subset by itself is 1"}
+    if problem.operation in constant and problem.subsets and len({*problem.subsets.spans}) == 1:
+        raise UsageError(f"{constant[problem.operation]} for all inputs; let the subsets overlap less")
     largest = max(abs(end) for hull in problem.trained_hulls for end in hull)
     if problem.subsets:
         largest *= max(stop - start for start, stop in problem.subsets.spans)
