@@ -28,8 +28,8 @@ HOW = """Ours agrees where its 95% interval lies within what is claimed, differs
 tell. A published rate is compared by the rule of `compare`, over all networks of the line; beside another published
 number ours is to be within a factor of two (for Figure 1 with the quartiles of the networks), and does not differ
 where the interval printed with it reaches ours. Where a paper leaves its protocol open, one of our readings has to
-agree. Runs of fewer steps than the paper's cannot tell. Seeds are ours, published ones in brackets. The command trains
-a sample of the rows anew and compares them bit for bit, or trains the experiment."""
+agree. Runs of fewer steps than the paper's, or of fewer than six seeds, cannot tell. Seeds are ours, published ones in
+brackets. The command trains a sample of the rows anew and compares them bit for bit, or trains the experiment."""
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,12 @@ def test_an_error_does_not_differ_where_the_printed_interval_reaches_it(given):
     assert found == [UNTOLD, DIFFER, DIFFER]
 
 
+def test_few_seeds_cannot_tell(given):
+    given["a"] = errors(("nmu", 0.3, 0.3, 0.3, 0.3)).assign(seeds=5)
+    given["b"] = errors(("nmu", 0.3, 0.3, 0.3, 0.3)).assign(seeds=6)
+    assert [verdicts({"in": name, "metric": "score", "near": "published"})[()] for name in given] == [UNTOLD, AGREE]
+
+
 def test_every_row_of_a_reading_and_one_of_several_readings_has_to_agree(given):
     given["a"] = errors(("nmu", 1, 1, 1, 1), ("nmu", 9, 9, 9, 1))
     given["b"] = errors(("nmu", 1, 1, 1, 1), ("nmu", 1, 1, 3, 1))
