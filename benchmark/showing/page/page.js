@@ -388,6 +388,12 @@ function drawReach() {
   $("out").setAttribute("aria-valuetext", $("reach").textContent);
 }
 
+/** Why there is nothing of a cell; where both inputs are operands, it has several outputs. */
+function absent(what, cell, otherwise) {
+  const several = result.cells.inputs[cell] === 2 && result.cells.operands[cell] === 2;
+  return `No ${what} here: ${several ? "these networks have several outputs, of which errors alone are kept" : otherwise}.`;
+}
+
 function drawResponses(look, old) {
   const cells = state.models.map(cellOf),
     answers = cells.map(cell => of("responses", cell));
@@ -399,7 +405,7 @@ function drawResponses(look, old) {
       "responses",
       null,
       result.responses
-        ? "No answers here: the operands are sums of hidden inputs, none of which can be moved alone."
+        ? absent("answers", cells[0], "the operands are sums of hidden inputs, none of which can be moved alone")
         : "These results hold no responses.csv, the table of the networks' answers; results of the current version have one.",
     );
   }
@@ -518,7 +524,7 @@ function drawPlane(look) {
       "plane",
       null,
       result.plane
-        ? "No plane here: it takes two operands that are inputs."
+        ? absent("plane", cells[0], "it takes two operands that are inputs")
         : "These results hold no plane.csv, the table of the errors over both operands.",
     );
   }
