@@ -114,7 +114,7 @@ def plane(runs: pd.DataFrame, planes: pd.DataFrame, diverged: pd.Series, points:
     for cells, (error, target) in _measured(runs, planes, ["error", "target"], diverged):
         median, lost = _median(error)
         relative = np.divide(median, target[:, 0], out=np.full_like(median, np.nan), where=target[:, 0] > 0)
-        tables.append((cells, error.shape[1], [*points, median, relative], lost))
+        tables.append((cells, error.shape[1], [*points, _single(median), _single(relative)], lost))
     return _below_each_other(tables, PLANE)
 
 

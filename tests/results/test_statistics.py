@@ -254,6 +254,9 @@ def test_a_plane_holds_the_median_over_the_seeds_at_each_point_and_knows_no_rela
     assert table["error"].tolist() == [3, 2]
     assert table["relative"].iloc[0] == 1.5
     assert np.isnan(table["relative"].iloc[1])
+    thirds = planes.astype({"error": "float32", "target": "float32"}) / np.float32(3)
+    table = statistics.plane(runs, thirds.assign(run=planes["run"]), pd.Series([False] * 3), points)
+    assert table["error"].tolist() == [1, 0.6666667]  # as few digits as tell a number of single precision
     diverged = statistics.plane(runs, planes, pd.Series([True, True, False]), points)
     assert diverged["error"].tolist() == [8, 0]
     assert diverged["not_finite"].tolist() == [2, 2]
