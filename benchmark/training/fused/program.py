@@ -1,6 +1,9 @@
 """A specification's program: its source text, and where in memory that program expects what."""
 
+import gc
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -83,6 +86,19 @@ def source(specification: Specification, device: str = "cpu", machine: Machine |
     return _known[key]
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the search for cycles, which takes as long as tracing: a graph has none, and all of it is kept."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@_uncollected()
 def _source(specification: Specification, device: str, machine: Machine | None) -> Source:
     step = Step(specification, 1, torch.device("cpu"))
     problem, protocol = specification.problem, specification.protocol

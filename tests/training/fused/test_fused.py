@@ -2,6 +2,7 @@
 
 import ctypes
 import dataclasses
+import gc
 import inspect
 import itertools
 import re
@@ -282,6 +283,17 @@ def test_a_row_wise_module_of_ones_own_is_fused_like_any_other(quick):
     assert (fused.engine, eager.engine) == ("compiled", "eager")
     for name, value in eager.parameters.items():
         np.testing.assert_allclose(fused.parameters[name], value, atol=1e-4)
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_whoever_collects_garbage_or_does_not_goes_on_so_after_a_text_is_written(quick, enabled):
+    (replica,) = quick(["nalu"], ["mul"], ["positive"], ["protocol.seeds=1", "protocol.batch=23"]).replicas()
+    (gc.enable if enabled else gc.disable)()
+    try:
+        source(replica.cell.specification)
+        assert gc.isenabled() == enabled
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
