@@ -1,5 +1,6 @@
 """Small grids that train in a moment. What takes long to load, the process that deals out the tests need not load."""
 
+import gc
 import os
 import sys
 from functools import cache
@@ -10,6 +11,7 @@ from benchmark import __main__ as cli
 from benchmark.asked.conf_files import CONF
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # there is a process for each core
+gc.set_threshold(20_000, 50)  # what is loaded is large, and to search it for garbage again and again takes long
 QUICK = [
     "protocol.seeds=3",
     "protocol.steps=6",
