@@ -182,7 +182,7 @@ def limit() -> float:
 
 
 def _operations_per_second(device: str) -> float:
-    """Independent ones of single numbers: a third each fma, addition and exclusive or, of several units."""
+    """Of single numbers, independent ones: fma, addition and exclusive or in turn, which have units of their own."""
     import ctypes
 
     import torch

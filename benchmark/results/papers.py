@@ -126,12 +126,11 @@ def _verdicts(claim: Claim, rows: pd.DataFrame) -> list[str]:
         tested = differences(Table("ours", rows), Table("theirs", theirs), on, [RATE])
         found = rows[on].merge(tested, on=on)["verdict"]
         return [{"same": AGREE, "inconclusive": UNTOLD}.get(name, DIFFER) for name in found]
-    low, high, printed = rows["low"].to_numpy(float), rows["high"].to_numpy(float), []
+    low, high = rows["low"].to_numpy(float), rows["high"].to_numpy(float)
     least, most = np.full(len(rows), -np.inf), np.full(len(rows), np.inf)
     if "near" in claim:
         theirs = np.maximum(rows["published"].to_numpy(float), zero := claim.get("zero", 0.0))
         low, high, least, most = np.maximum(low, zero), np.maximum(high, zero), theirs / 2, theirs * 2
-        printed = [rows[name].to_numpy(float) for name in ("published_low", "published_high") if name in rows]
     for side, bound in (("above", least), ("below", most)):
         if side in claim:
             bound[:] = claim["times"] * rows["published"] if claim[side] == "published" else claim[side]
@@ -141,8 +140,8 @@ def _verdicts(claim: Claim, rows: pd.DataFrame) -> list[str]:
         low, high = np.array([difference_of_rates(*one, *counts[-1])[1:] for one in counts[:-1]]).T
         least[:] = 0
     agrees, differs = (least <= low) & (high <= most), (high < least) | (low > most)
-    if len(printed) == 2:  # nan where nothing is printed beside a number
-        differs &= ~((low <= printed[1]) & (printed[0] <= high))
+    if "near" in claim and {"published_low", "published_high"} <= {*rows}:  # nan where none is printed
+        differs &= ~((low <= rows["published_high"]) & (rows["published_low"] <= high)).to_numpy()
     if claim.get("some") and agrees.any():
         return [AGREE] * len(rows)
     return list(np.where(agrees, AGREE, np.where(differs, DIFFER, UNTOLD)))
