@@ -239,11 +239,13 @@ def check_size(name: str, model: Model, task: Task, protocol: Protocol) -> None:
 
 
 def check_names(config: Config, protocol: Protocol) -> None:
-    """UsageError where the protocol speaks of models or tasks that there are not."""
+    """UsageError where the protocol speaks of models, tasks or ranges that there are not."""
     models, tasks = {*choices_of("model"), *config.model}, {*choices_of("task"), *config.task}
-    for name in protocol.tasks:
-        if name not in tasks:
-            raise unknown("task", str(name), tasks)
+    ranges = {*choices_of("range"), *config.range}
+    for kind, named, known in (("task", protocol.tasks, tasks), ("range", protocol.ranges, ranges)):
+        for name in named:
+            if name not in known:
+                raise unknown(kind, str(name), known)
     for name in (name for named in (protocol.models, *protocol.tasks.values()) for name in named or ()):
         if name not in models:
             raise unknown("model", str(name), models)

@@ -173,19 +173,18 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str], stood: str 
     for changed in config.protocol.varied(_under("protocol", given)):
         protocol = _variant(config.protocol, changed) if changed else config.protocol
         check_names(config, protocol)
-        own = {name: getattr(protocol, name) for name in changed if name not in ("models", "tasks")}
+        own = {name: getattr(protocol, name) for name in changed if name not in ("models", "tasks", "ranges")}
         whole = given | {f"protocol.{name}": value for name, value in own.items()}
         chosen = any(f"protocol.{name}" in given for name in own)
+        ranges = _ranges(config.protocol, protocol, config.range)
         for model in config.model:
             tasks = [task for task in config.task if _is_trained(config.protocol, protocol, model, task, chosen)]
-            cells += _cells(config, protocol_name, protocol, model, tasks, whole, cfg, adapted)
+            cells += _cells(config, protocol_name, protocol, model, tasks, ranges, whole, cfg, adapted)
             if rest := tuple(task for task in config.task if task not in tasks):
                 told = ", ".join(f"{name}={spell(value)}" for name, value in own.items())
                 left_out.setdefault((told, rest), []).append(model)
     if not cells:
-        its_own = {task: models for task, models in config.protocol.tasks.items() if models}
-        published = ", ".join(f"{task} with {' '.join(map(str, models))}" for task, models in its_own.items())
-        raise UsageError(f"Protocol {protocol_name} trains none of these models on these tasks; it has {published}")
+        raise UsageError(f"Protocol {protocol_name} trains none of this; it has {_own(config.protocol)}")
     results = f"results/{experiment or protocol_name}" if config.results is None else config.results
     folder = located("results", results, stood)
     first = config.protocol.first_seed
@@ -193,10 +192,19 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str], stood: str 
     if len(cells) * len(seeds) > MOST:
         raise UsageError(f"{len(cells):,} cells × {len(seeds):,} seeds are more than {MOST:,} networks; ask for fewer")
     asked = {key.partition("=")[0].lstrip("+") for key in overrides}
-    if not {"model", "task"} & asked:  # who asks for an experiment alone asks for no more than it has
-        left_out = {}
+    trained = {cell.names[:2] for cell in cells}
+    named = choices_of("model") if "model" in asked else ()  # but for the experiment's own, which nobody can ask for
+    left_out = {  # in one variant, or in all; who asks for an experiment alone asks for no more than it has
+        (told, rest): missing
+        for (told, rest), models in (left_out.items() if {"model", "task"} & asked else ())
+        if (missing := [m for m in models if (told and m in named) or any((m, task) not in trained for task in rest)])
+    }
     cells, alike = _distinct(cells)
+    where = {cell.names[1:3] for cell in cells}
+    apart = [f"{task} on {name}" for task in config.task for name in config.range if (task, name) not in where]
     excluded = _sentences(protocol_name, left_out, len(config.task))
+    if apart and "range" in asked:
+        excluded.append(f"{protocol_name} has its own ranges for each task, and leaves out: {', '.join(apart)}")
     notes = [*repeated(overrides), *idle(given, cells), *excluded, *alike]
     return Request(cells, seeds, config.engine, folder, config.published, notes)
 
@@ -210,6 +218,18 @@ def _sentences(protocol_name: str, left_out: Mapping[tuple[str, tuple[str, ...]]
     return [f"{protocol_name} says who is trained on what, and leaves out: {'; '.join(told)}"] if told else []
 
 
+def _own(protocol: Protocol) -> str:
+    """Who is trained on what, as the protocol says, in words."""
+    told = []
+    for variant in protocol.variants or [{}]:
+        ranges = variant.get("ranges") or protocol.ranges
+        where = f" on {' '.join(ranges)}" if ranges else ""
+        for task, models in (variant.get("tasks") or protocol.tasks).items():
+            if models:
+                told.append(f"{task} with {' '.join(map(str, models))}{where}")
+    return ", ".join(dict.fromkeys(told))
+
+
 def _is_known(protocol: Protocol, model: str) -> bool:
     """Whether a protocol that says who is trained on which task speaks of this model."""
     each = [variant.get("tasks") or {} for variant in protocol.variants]
@@ -220,13 +240,20 @@ def _is_known(protocol: Protocol, model: str) -> bool:
 def _is_trained(whole: Protocol, protocol: Protocol, model: str, task: str, chosen: bool) -> bool:
     """Whether a protocol, or the variant of it that `protocol` is, trains a model on a task.
 
-    One that it knows where it says so. One that it does not know always, but for variants which it has for some of its
-    models alone, unless the variant was chosen by its settings.
+    One that it knows where it says so. One that it does not know wherever it trains any, but for variants which it has
+    for some of its models alone, unless the variant was chosen by its settings.
     """
     named = protocol.tasks.get(task)
     if named is None or model in named:
         return True
-    return not _is_known(whole, model) and (chosen or set(whole.tasks.get(task) or ()) <= set(named))
+    return bool(named) and not _is_known(whole, model) and (chosen or set(whole.tasks.get(task) or ()) <= set(named))
+
+
+def _ranges(whole: Protocol, protocol: Protocol, ranges: Iterable[str]) -> list[str]:
+    """On which of these ranges a protocol, or the variant of it that `protocol` is, trains."""
+    named = {name for variant in whole.variants for name in variant.get("ranges") or ()}
+    own = protocol.ranges
+    return [name for name in ranges if not own or name in own or (named and name not in named)]
 
 
 def restored(content: Mapping[str, Any]) -> Specification:
@@ -301,11 +328,12 @@ def _cells(
     protocol: Protocol,
     model_name: str,
     tasks: Sequence[str],
+    ranges: Sequence[str],
     given: Mapping[str, Any],
     cfg: DictConfig,
     adapted: dict[str, Model],
 ) -> list[Cell]:
-    """A model on these tasks and every range. given: what the command line and the variant set.
+    """A model on these tasks and ranges. given: what the command line and the variant set.
 
     adapted: models as they are trained, by all that `adapt` makes them of.
     """
@@ -322,8 +350,8 @@ def _cells(
         trained = adapted.get(key) or adapt(model_name, model, protocol, changes, own_settings)
         adapted[key] = trained
         check_size(model_name, trained, task, protocol)
-        for range_name, ranges in config.range.items():
-            specification = Specification(trained, task, ranges, protocol)
+        for range_name in ranges:
+            specification = Specification(trained, task, config.range[range_name], protocol)
             try:
                 check_precision(specification.problem, protocol.dtype)
             except UsageError as error:

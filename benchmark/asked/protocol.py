@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmark.errors import UsageError, number, short, unknown, whole
 
-OPTIMIZERS = ("adam", "rmsprop", "rmsprop_tensorflow", "sgd", "schedule_free")
+OPTIMIZERS = ("adam", "rmsprop", "rmsprop_tensorflow", "rmsprop_flux", "sgd", "schedule_free")
 LIMITS = {  # of whole numbers: the least and the most
     "seeds": (1, 1_000_000), "first_seed": (0, 1 << 62), "data_seed": (0, 1 << 62), "steps": (1, 10**10),
     "batch": (1, 1 << 20), "evaluate_every": (1, 10**10), "evaluation_size": (2, 1 << 20), "inputs": (1, 1 << 12),
@@ -48,9 +48,10 @@ class Protocol:
     inputs, subset, overlap, spans: the arithmetic data set's, see `tasks.pose`. threshold: how it follows from epsilon,
     or what it is, see `tasks.threshold`. models: a model's name -> what this protocol changes of its configuration.
     tasks: a task's name -> the models that are trained on it, each -> what is changed of it for this task; every model
-    is if a task is not named, and a model that is named nowhere here is trained on every task. variants: settings of
-    this protocol that are tried one after the other, each as a mapping from names to values; one run with what stands
-    here if there are none.
+    is if a task is not named, and a model that is named nowhere here is trained on every task. ranges: the names of
+    those on which it trains, a variant mostly; all if empty, and a variant also on those that none names. variants:
+    settings of this protocol that are tried one after the other, each as a mapping from names to values; one run with
+    what stands here if there are none.
     """
 
     seeds: int = 25
@@ -75,6 +76,7 @@ class Protocol:
     threshold: Any = None
     models: dict[str, Any] = field(default_factory=dict)
     tasks: dict[str, Any] = field(default_factory=dict)
+    ranges: list[str] = field(default_factory=list)
     variants: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:

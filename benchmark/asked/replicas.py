@@ -13,7 +13,7 @@ from benchmark.asked.ranges import Grid, Ranges
 from benchmark.asked.tasks import Problem, Task, pose, together
 
 SEMANTICS = 2  # raised whenever the same configuration would give other numbers
-UNDECISIVE = ("seeds", "first_seed", "models", "tasks", "variants")  # of a protocol
+UNDECISIVE = ("seeds", "first_seed", "models", "tasks", "ranges", "variants")  # of a protocol
 TRAINED = "trained range"  # of an option: see `Specification.layers`
 CELL = ["model", "task", "range", "protocol", "overrides"]
 KEY = [*CELL, "seed"]
@@ -31,7 +31,8 @@ class Specification:
     @cached_property
     def digest(self) -> str:
         """64 bits over the specification without its names and its choice of seeds, the semantics and users' code."""
-        bare = replace(self, protocol=replace(self.protocol, models={}, tasks={}, variants=[]))  # which take long
+        protocol = replace(self.protocol, models={}, tasks={}, ranges=[], variants=[])  # which take long
+        bare = replace(self, protocol=protocol)
         content = [SEMANTICS, decisive(asdict(bare)), *([self.source] if self.source else [])]
         text = json.dumps(content, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

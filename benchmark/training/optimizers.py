@@ -40,6 +40,13 @@ def rmsprop_tensorflow(theta: Tensor, gradient: Tensor, slots: list[Tensor], rat
     theta.sub_((gradient * rate).div_((v + 1e-10).sqrt_()))
 
 
+def rmsprop_flux(theta: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, correction: Tensor) -> None:
+    """RMSprop as in Flux: decay 0.9, ε = 1e-8 outside the root. slots: mean square."""
+    (v,) = slots
+    v.mul_(0.9).add_((gradient * gradient).mul_(1 - 0.9))
+    theta.sub_((gradient * rate).div_(v.sqrt().add_(1e-8)))
+
+
 def sgd(theta: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, correction: Tensor) -> None:
     """Plain gradient descent."""
     theta.sub_(gradient * rate)
@@ -65,6 +72,7 @@ OPTIMIZERS: dict[str, tuple[tuple[float, ...], Update]] = {
     "adam": ((0.0, 0.0), adam),
     "rmsprop": ((0.0,), rmsprop),
     "rmsprop_tensorflow": ((1.0,), rmsprop_tensorflow),
+    "rmsprop_flux": ((0.0,), rmsprop_flux),
     "sgd": ((), sgd),
     "schedule_free": ((0.0, 0.0), schedule_free),
 }

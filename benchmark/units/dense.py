@@ -49,10 +49,11 @@ class Dense(Unit):
 
     initialisation: "torch", W and b from U(-1/√in, 1/√in), torch's default (Kaiming-uniform with a = √5), which
     kevinzakka's reproduction of Trask et al. 2018, Figure 1 uses as well; or "stable_nalu", W by its activation as in
-    Madsen & Johansen's code and b = 0.
+    Madsen & Johansen's code and b = 0; or "heim2020_large", W ~ U(0, 0.1) and b = 0, as in Heim et al.'s larger
+    experiment, whose sums are such layers without b.
     """
 
-    initialisations = ("torch", "stable_nalu")
+    initialisations = ("torch", "stable_nalu", "heim2020_large")
 
     def __init__(
         self,
@@ -81,10 +82,15 @@ class Dense(Unit):
 
     def initial(self, draw: Draw) -> dict[str, Tensor]:
         """W and b by the chosen initialisation, ¼ for PReLU's slope, leaky ReLU for the rational function."""
-        r, r_b = 1 / math.sqrt(self.inputs), 1 / math.sqrt(self.inputs)
-        if self.initialisation == "stable_nalu":
-            r, r_b = STABLE_NALU[self.activation](self.inputs, self.outputs), 0.0
-        start = {"W": draw.uniform((self.outputs, self.inputs), -r, r)}
+        r_b = 1 / math.sqrt(self.inputs) if self.initialisation == "torch" else 0.0
+        if self.initialisation == "heim2020_large":
+            low, high = 0.0, 0.1
+        elif self.initialisation == "stable_nalu":
+            high = STABLE_NALU[self.activation](self.inputs, self.outputs)
+            low = -high
+        else:
+            low, high = -r_b, r_b
+        start = {"W": draw.uniform((self.outputs, self.inputs), low, high)}
         if self.b is not None:
             start["b"] = draw.uniform((self.outputs, 1), -r_b, r_b)
         if self.slope is not None:

@@ -23,7 +23,8 @@ class NALU(NAC):
     represent no operation of two operands there, addition included. (The identity it can: x below 0, |x|
     above.) `gate_bias` adds one, g = σ(G x + b), as NeuralArithmetic.jl does. Initialisations as NAC's, for G as for
     Ŵ and M̂, but with "stable_nalu" G is Xavier-uniform and with `gate_bias` b starts at 0; and "schloer2020", as
-    its authors start an iNALU: Ŵ ~ N(1, 0.1²), M̂ ~ N(-1, 0.1²), all else N(0, 0.1²).
+    its authors start an iNALU: Ŵ ~ N(1, 0.1²), M̂ ~ N(-1, 0.1²), all else N(0, 0.1²); and
+    "heim2020_large", Ŵ, M̂, G ~ U(0, 0.1), of Heim et al.'s larger experiment.
 
     gate: "matrix"; "vector", one gate for all outputs; "scalar", σ of one number that depends on no input; "two", a
     gate for each path, y = σ(G x) ⊙ a + σ(G_m x) ⊙ m. logarithm: "plain"; "safe", log(|x - 1| + 1); "max_safe",
@@ -33,7 +34,7 @@ class NALU(NAC):
     """
 
     closed = False
-    initialisations = (*NAC.initialisations, "schloer2020")
+    initialisations = (*NAC.initialisations, "schloer2020", "heim2020_large")
 
     def __init__(
         self,
@@ -58,8 +59,10 @@ class NALU(NAC):
 
     def initial(self, draw: Draw) -> dict[str, Tensor]:
         """Ŵ, M̂ and the gates by the chosen initialisation, b = 0."""
+        parameters = [(name, tuple(p.shape[-2:])) for name, p in self.named_parameters()]
+        if self.initialisation == "heim2020_large":
+            return {name: draw.uniform(shape, 0.0, 0.0 if name == "b" else 0.1) for name, shape in parameters}
         if self.initialisation == "schloer2020":
-            parameters = [(name, tuple(p.shape[-2:])) for name, p in self.named_parameters()]
             return {name: draw.normal(shape, MEANS.get(name[:5], 0.0), 0.1) for name, shape in parameters}
         start = super().initial(draw)
         gates = {name: tuple(p.shape[-2:]) for name, p in (("G", self.G), ("G_m", self.G_m)) if p is not None}

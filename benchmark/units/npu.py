@@ -18,8 +18,11 @@ class NPU(Unit):
     ĝ = 1. `modified` is the RealNPU of Mistry et al. 2022, that clamps W_r to [-1, 1] and g to [0, 1] and whose
     regularizer "sparsity" is the mean of |1 - |W|| and that of min(|g|, |1 - g|).
 
-    W_r starts Xavier-uniform (modified: at most ±½), W_i at 0, g at ½. ε = 2^-23, the spacing of float32 at 1.
+    W_i starts at 0. initialisation: "xavier", W_r Xavier-uniform (modified: at most ±½) and g = ½; or "heim2020_large",
+    W_r ~ U(0, 0.1) and g = 1, as in the authors' larger experiment. ε = 2^-23, the spacing of float32 at 1.
     """
+
+    initialisations = ("xavier", "heim2020_large")
 
     def __init__(
         self,
@@ -29,8 +32,10 @@ class NPU(Unit):
         gate: bool = True,
         modified: bool = False,
         epsilon: float = EPSILON,
+        initialisation: str = "xavier",
     ):
         super().__init__(inputs, outputs)
+        self.initialisation = self.choose(initialisation, self.initialisations)
         self.modified, self.epsilon = modified, epsilon
         self.W_r = self.parameter()
         self.W_i = self.parameter() if imaginary else None
@@ -39,13 +44,16 @@ class NPU(Unit):
             self.bounds = {"W_r": (-1.0, 1.0), "g": (0.0, 1.0)}
 
     def initial(self, draw: Draw) -> dict[str, Tensor]:
-        """U(-r, r), r = √(6 / (in + out)) or at most ½; 0 and ½."""
-        r = math.sqrt(6 / (self.inputs + self.outputs))
-        r = min(0.5, r) if self.modified else r
-        start = {"W_r": draw.uniform((self.outputs, self.inputs), -r, r)}
+        """W_r and g by the chosen initialisation, W_i = 0."""
+        high = math.sqrt(6 / (self.inputs + self.outputs))
+        high = min(0.5, high) if self.modified else high
+        low, g = -high, 0.5
+        if self.initialisation == "heim2020_large":
+            low, high, g = 0.0, 0.1, 1.0
+        start = {"W_r": draw.uniform((self.outputs, self.inputs), low, high)}
         if self.W_i is not None:
             start["W_i"] = draw.constant((self.outputs, self.inputs), 0.0)
-        return start if self.g is None else start | {"g": draw.constant((self.inputs, 1), 0.5)}
+        return start if self.g is None else start | {"g": draw.constant((self.inputs, 1), g)}
 
     def effective_weights(self) -> tuple[Tensor, ...]:
         """W_r, and W_i where there is one."""

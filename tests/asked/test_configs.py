@@ -387,6 +387,35 @@ def test_a_protocol_may_change_a_recipe_for_one_task_and_name_who_is_trained_on_
     assert {cell.specification.model.recipe.regularizers["l1"].weight for cell in own} == {1.0}
 
 
+def test_a_variants_ranges_are_those_of_its_tasks_and_what_is_asked_besides_is_told():
+    large = compose(experiment="heim2020_large")
+    assert {(cell.task, cell.range) for cell in large.cells} == {
+        *(("add", "heim2020_sums"), ("mul", "heim2020_sums")),
+        *(("reciprocal", "heim2020_divisors"), ("sqrt", "heim2020_roots")),
+    }
+    assert len(large.cells) == 4 * 5 and not large.notes()
+    ranges = ["heim2020_sums", "heim2020_roots", "positive"]
+    narrowed = compose(tasks=["add", "sqrt"], ranges=ranges, experiment="heim2020_large")
+    assert {(cell.task, cell.range) for cell in narrowed.cells} == {
+        *(("add", "heim2020_sums"), ("add", "positive"), ("sqrt", "heim2020_roots"), ("sqrt", "positive")),
+    }
+    (note,) = narrowed.notes()  # and none on the variant for a × b alone
+    assert note.endswith("its own ranges for each task, and leaves out: add on heim2020_roots, sqrt on heim2020_sums")
+    own = compose(["mlp_relu"], experiment="heim2020_large").cells
+    assert {(cell.task, cell.range) for cell in own} == {(cell.task, cell.range) for cell in large.cells}
+    with pytest.raises(UsageError, match=r"none of this; it has add with npu_nau .* on heim2020_sums, mul with"):
+        compose(tasks=["add"], ranges=["heim2020_roots"], experiment="heim2020_large")
+    with pytest.raises(UsageError, match="no range 'positiv'"):
+        compose(["nac"], ["add"], overrides=["protocol.ranges=[positiv]"])
+    narrowed = compose(["nac"], ["add"], ["positive", "symmetric"], overrides=["protocol.ranges=[positive]"])
+    assert [cell.range for cell in narrowed.cells] == ["positive"]
+    assert narrowed.notes() == ["default has its own ranges for each task, and leaves out: add on symmetric"]
+
+
+def test_a_model_that_one_variant_leaves_to_another_is_not_left_out():
+    assert not [note for note in compose(["nalu"], experiment="heim2020_npu").notes() if "leaves out" in note]
+
+
 def test_a_model_that_a_protocol_does_not_know_is_trained_on_every_task_and_what_is_left_out_is_named():
     single = "mistry2022_single_module"
     request = compose(["mlp_relu", "nalu_separate", "nmu"], experiment=single)
@@ -458,7 +487,7 @@ HUGE = "1" + "0" * 400
         (["protocol.variants=[{stesp:3}]"], "did you mean steps"),
         (["+protocol.tasks.mull={}"], "did you mean mul"),
         (["+protocol.tasks.mul={nlau:{}}"], "did you mean na"),
-        (["+protocol.tasks={mul:{nac:{}},add:{nalu:{}}}"], "none of these models on these tasks; it has mul with nac"),
+        (["+protocol.tasks={mul:{nac:{}},add:{nalu:{}}}"], "trains none of this; it has mul with nac"),
         (["protocol=[default,smoke]"], "A job has one protocol"),
         (["model=[nalu"], "cannot read the argument 'model=[nalu'"),
         (["nalu"], "write key=value"),

@@ -29,7 +29,11 @@ def test_every_published_row_has_its_source_and_standing(path):
 
 
 @pytest.mark.parametrize(
-    "name", ["curry2025_dmu", "dujardin2025_hillspace", "heim2020_npu", "passo2024_nalu2mig", "sahoo2018_eql"]
+    "name",
+    [
+        *("curry2025_dmu", "dujardin2025_hillspace", "heim2020_large", "heim2020_npu", "passo2024_nalu2mig"),
+        "sahoo2018_eql",
+    ],
 )
 def test_what_is_published_of_an_experiment_is_of_what_it_trains(name):
     table, request = published.load(name), compose(experiment=name)

@@ -93,6 +93,19 @@ def test_the_schedule_free_optimizer_is_the_published_algorithm(gradients):
     assert late == pytest.approx([1 / risen, 1 / (risen + 1), 1 / (risen + 4901)])
 
 
+def test_fluxs_rmsprop_is_torchs_with_a_shorter_memory():
+    theta = torch.linspace(-1, 1, 40).double()
+    ours = run("rmsprop_flux", torch.float64, 0.01, noise(torch.float64, 1.0), theta)
+    parameter = torch.nn.Parameter(theta.clone())
+    optimizer = torch.optim.RMSprop([parameter], lr=0.01, alpha=0.9)
+    for number, gradient in enumerate(noise(torch.float64, 1.0)):
+        parameter.grad = gradient(parameter.detach())
+        optimizer.step()
+        assert torch.allclose(ours[number], parameter.detach(), rtol=1e-12, atol=1e-14)
+    first = run("rmsprop_flux", torch.float64, 0.01, [lambda theta: torch.ones_like(theta)] * STEPS, theta)[0]
+    assert torch.allclose(theta - first, torch.full_like(theta, 0.01 / 0.1**0.5), rtol=1e-7)
+
+
 def test_tensorflows_rmsprop_starts_its_mean_square_at_one_and_has_its_constant_inside_the_root():
     gradients, theta, square = [3.0, -0.2, 1e-6, 0.5], 1.0, 1.0
     path = []

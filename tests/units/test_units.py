@@ -664,6 +664,14 @@ INITIALISATIONS = [
     (lambda: NMRU(2, 1), {"W": stats.uniform(0.25, 0.5)}),
     (lambda: SNMU(2, 1), {"W": stats.uniform(0.25, 0.5)}),
     (lambda: NMU(2, 1), {"W": stats.uniform(0.25, 0.5)}),
+    (lambda: NMU(2, 1, "heim2020_simple"), {"W": stats.uniform(0, 1)}),
+    (lambda: NMU(2, 1, "heim2020_large"), {"W": stats.uniform(0, 0.1)}),
+    (lambda: NPU(2, 1, initialisation="heim2020_large"), {"W_r": stats.uniform(0, 0.1)}),
+    (lambda: Dense(2, 1, initialisation="heim2020_large"), {"W": stats.uniform(0, 0.1)}),
+    (
+        lambda: NALU(2, 1, "heim2020_large", gate_bias=True),
+        dict.fromkeys(["W_hat", "M_hat", "G"], stats.uniform(0, 0.1)),
+    ),
     (lambda: NAC(2, 1, "stable_nalu"), dict.fromkeys(["W_hat", "M_hat"], uniform(stable_bound(2, 1)))),
     (lambda: NACMul(10, 1, "stable_nalu"), dict.fromkeys(["W_hat", "M_hat"], uniform(stable_bound(10, 1)))),
     (
@@ -693,6 +701,22 @@ def test_the_parameters_of_a_unit_start_independently(make):
     first = np.array([value.flatten(1)[:, 0].numpy() for value in start.values() if value.std() > 0])
     r = np.corrcoef(first)[np.triu_indices(len(first), 1)]
     assert np.abs(r).max() < 4.5 / math.sqrt(3000)
+
+
+def test_an_npus_gates_start_half_open_or_open():
+    for initialisation, opened in (("xavier", 0.5), ("heim2020_large", 1.0)):
+        start = NPU(3, 1, initialisation=initialisation).initial(Draw(torch.arange(2)))
+        assert (start["g"] == opened).all() and (start["W_i"] == 0).all()
+
+
+def test_an_nmu_clamped_within_computes_with_clamped_weights_and_learns_none_of_those_beyond():
+    unit, x = NMU(3, 1, clamp_within=True), torch.tensor([[2.0], [3.0], [5.0]])
+    assert unit.bounds == {} and NMU(3, 1).bounds == {"W": (0.0, 1.0)}
+    unit.W.data = torch.tensor([[1.5, -0.5, 0.5]])
+    y = unit(x)
+    assert y.item() == 2.0 * 1.0 * 3.0
+    y.backward()
+    assert unit.W.grad.tolist() == [[0.0, 0.0, 2.0 * 4.0]]
 
 
 @pytest.mark.parametrize("initialisation", ["tutorial_normal", "tutorial_uniform", "stable_nalu"])

@@ -128,6 +128,7 @@ WIDE = ["protocol.inputs=70", "protocol.hidden=[2]", "protocol.steps=10"]
         ("nac_mul", "add", "positive", ["protocol.inputs=20", "protocol.hidden=[2]"]),
         ("nalu", "mul", "positive", WIDE),
         ("nmu", "mul", "positive", [*WIDE, "protocol.batch=24"]),
+        ("nmu", "mul", "positive", ["protocol.optimizer=rmsprop_flux", "+model.nmu.options.clamp_within=true"]),
         ("mlp_tanh", "add", "positive", WIDE),
     ],
 )
