@@ -62,7 +62,7 @@ def _job(cfg: Any, hydra: Any, share: int = 1, here: bool = True) -> None:
 
     try:
         overrides: Any = OmegaConf.to_container(hydra.overrides.task)
-        request = resolve(cfg, hydra.runtime.choices, overrides, hydra.runtime.cwd)
+        request = resolve(cfg, hydra.runtime, overrides, hydra.runtime.cwd)
         place = os.path.abspath(request.results)
         store = stores[place] = stores.get(place) or Store(request.results)
         try:

@@ -226,6 +226,19 @@ def test_a_misspelled_model_of_ones_own_is_refused_with_the_right_name(command, 
     assert "did you mean twice?" in err
 
 
+def test_an_experiments_own_model_can_be_chosen_alone_also_where_the_experiment_is_ones_own(command, tmp_path):
+    (tmp_path / "conf" / "experiment").mkdir(parents=True)
+    (tmp_path / "conf" / "experiment" / "mine.yaml").write_text(
+        "# @package _global_\ndefaults: [override /model: nac, override /task: add, override /protocol: smoke]\n"
+        "model: {quick_nac: {unit: benchmark.units.nac.NAC}, slow_nac: {unit: benchmark.units.nac.NAC}}\n"
+    )
+    for more in (["model=quick_nac"], ["-m", "model=quick_nac,slow_nac"]):
+        code, _, _ = command("--config-dir", "conf", "+experiment=mine", *more, *FEW)
+        assert code == 0
+        outcomes = pd.read_csv(tmp_path / "results/mine/outcomes.csv")
+        assert set(outcomes["model"]) == {"quick_nac", *(["slow_nac"] if "-m" in more else [])}
+
+
 def test_figures_follow_their_tables_even_after_a_run_that_could_not_draw(begun, tmp_path, monkeypatch):
     picture = tmp_path / "results/default/figures/error.png"
     before = picture.read_bytes()

@@ -3,13 +3,14 @@
 import dataclasses
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
+from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException, OverrideParseException
@@ -17,7 +18,7 @@ from omegaconf import BooleanNode, DictConfig, FloatNode, IntegerNode, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from benchmark.asked.classes import offer
-from benchmark.asked.conf_files import DIGITS, GROUPS, LONG, check_name, choices_of
+from benchmark.asked.conf_files import DIGITS, GROUPS, LONG, check_name, choices_of, own_models
 from benchmark.asked.models import Model
 from benchmark.asked.own_files import own_folder
 from benchmark.asked.protocol import Engine, Protocol
@@ -71,6 +72,7 @@ def check_choices(arguments: Iterable[str], folders: Sequence[Path] = ()) -> Non
     places = [place for a in arguments if re.match(r"\+*hydra\.searchpath=", a) for place in _places(a)]
     elsewhere = any("://" in place for place in places)  # in a package, say, which Hydra finds
     folders = [*folders, *(own_folder("hydra.searchpath", place) for place in places if "://" not in place)]
+    experiments = _names("experiment", arguments)
     for argument in arguments:
         key, equals, _ = argument.partition("=")
         if LONG.search(argument):
@@ -100,6 +102,12 @@ def check_choices(arguments: Iterable[str], folders: Sequence[Path] = ()) -> Non
         names = [name for one in chosen for name in (one if isinstance(one, list) else [one])]
         choices = choices_of(key, folders)
         if key == "model":
+            own = own_models(experiments, folders)
+            for name in [
+                name for name in own if name in names
+            ]:  # as options of their group, which the experiment fills
+                ConfigStore.instance().store(name, {}, group="model", package=f"model.{name}")
+            choices += own
             classes = {name for name in names if re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", str(name))} - {*choices}
             offer(sorted(classes), choices)
             choices += classes
@@ -141,6 +149,21 @@ def _chosen(argument: str) -> list[Any] | Glob:
         raise UsageError(f"{argument} chooses no names; write {parsed.key_or_group}=<name> or [several]") from None
     plain = lambda one: one if one is None or isinstance(one, list) else str(getattr(one, "text", one))
     return [[plain(inner) for inner in one] if isinstance(one, list) else plain(one) for one in chosen]
+
+
+def _names(group: str, arguments: Iterable[str]) -> list[str]:
+    """What these arguments choose from a group, by name."""
+    own = [argument for argument in arguments if argument.partition("=")[0].lstrip("+") == group and "=" in argument]
+    every = [one for argument in own if not isinstance(chosen := _chosen(argument), Glob) for one in chosen]
+    return [str(name) for one in every for name in (one if isinstance(one, list) else [one])]
+
+
+def without_others(content: Any, arguments: Sequence[str], own: Collection[str]) -> Any:
+    """Without those of an experiment's own models that the command line, which chooses models, does not choose."""
+    chosen = _names("model", arguments)
+    if chosen and isinstance(content.get("model"), dict):
+        content["model"] = {name: it for name, it in content["model"].items() if name in chosen or name not in own}
+    return content
 
 
 def _check_key(key: str) -> None:
@@ -238,9 +261,9 @@ def check_size(name: str, model: Model, task: Task, protocol: Protocol) -> None:
         raise UsageError(f"{name} minimises its regularizers separately, and it has none; leave separate out")
 
 
-def check_names(config: Config, protocol: Protocol) -> None:
-    """UsageError where the protocol speaks of models, tasks or ranges that there are not."""
-    models, tasks = {*choices_of("model"), *config.model}, {*choices_of("task"), *config.task}
+def check_names(config: Config, protocol: Protocol, own: Collection[str]) -> None:
+    """UsageError where the protocol speaks of models, tasks or ranges that there are not. own: the experiment's."""
+    models, tasks = {*choices_of("model"), *config.model, *own}, {*choices_of("task"), *config.task}
     ranges = {*choices_of("range"), *config.range}
     for kind, named, known in (("task", protocol.tasks, tasks), ("range", protocol.ranges, ranges)):
         for name in named:

@@ -3,6 +3,7 @@
 import gzip
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -47,6 +48,27 @@ def choices_of(group: str, folders: Iterable[str | Path] = ()) -> list[str]:
     roots = [CONF, *map(Path, folders)]
     files = {path.relative_to(root / group) for root in roots for path in (root / group).rglob("*.yaml")}
     return sorted(file.with_suffix("").as_posix() for file in files if not file.name.startswith(("_", ".")))
+
+
+def own_models(experiments: Iterable[str], folders: Iterable[str | Path] = ()) -> list[str]:
+    """The models that experiments bring themselves, which are no options of the group.
+
+    A file that cannot be read has none; Hydra says what is wrong with it.
+
+    >>> own_models(["learning_rate"])
+    ['nalu_normal', 'nalu_stable']
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    folders, found = [*folders], dict[str, Any]()
+    for path in (Path(root) / "experiment" / f"{name}.yaml" for root in (CONF, *folders) for name in experiments):
+        with suppress(OSError, ValueError, YAMLError, OmegaConfBaseException):
+            content: Any = OmegaConf.to_container(OmegaConf.load(path))
+            if isinstance(content, dict) and isinstance(content.get("model"), dict):
+                found |= content["model"]
+    return [str(name) for name in found if name not in choices_of("model", folders)]
 
 
 def members_of(group: str, name: str) -> list[str]:

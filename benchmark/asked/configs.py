@@ -23,9 +23,10 @@ from benchmark.asked.checks import (
     check_shape,
     check_size,
     sentence,
+    without_others,
 )
 from benchmark.asked.classes import class_name
-from benchmark.asked.conf_files import CONF, VERSION_BASE, check_name, choices_of, published_tables
+from benchmark.asked.conf_files import CONF, VERSION_BASE, check_name, choices_of, own_models, published_tables
 from benchmark.asked.effects import idle
 from benchmark.asked.labels import label, repeated, settings, spell
 from benchmark.asked.models import Model
@@ -112,7 +113,7 @@ def compose(
                 cfg = hydra_compose("config", overrides=arguments, return_hydra_config=True)
         except Exception as error:
             raise UsageError(sentence(error)) from error
-    request = resolve(cfg, cfg.hydra.runtime.choices, arguments)
+    request = resolve(cfg, cfg.hydra.runtime, arguments)
     return request if results is None else dataclasses.replace(request, results=located("results", results))
 
 
@@ -137,19 +138,21 @@ def _texts(name: str, value: Any) -> list[str]:
     return [class_name(one) for one in values]
 
 
-def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str], stood: str = "") -> Request:
+def resolve(cfg: DictConfig, runtime: Any, overrides: Iterable[str], stood: str = "") -> Request:
     """The request of a composed configuration; UsageError with one sentence for whatever is wrong in it.
 
-    choices: the options of the groups that Hydra composed. overrides: the command line's `key=value`. stood: where its
-    writer stood, from where relative paths lead; here, if empty.
+    runtime: Hydra's, with the options of the groups that it composed, and where it found them. overrides: the command
+    line's `key=value`. stood: where its writer stood, from where relative paths lead; here, if empty.
     """
-    overrides = list(overrides)
+    overrides, choices = list(overrides), runtime.choices
+    folders = [source.path for source in runtime.config_sources if source.schema == "file"]
     try:
         known = OmegaConf.create({name: cfg[name] for name in cfg if name != "hydra"})
         check_amount(known)
         content = OmegaConf.to_container(known, resolve=True)
         check_shape(content)
-        chosen = _without_changes_of_others(content, overrides)
+        own = own_models([str(choices.get("experiment"))], folders)
+        chosen = without_others(_without_changes_of_others(content, overrides), overrides, own)
         check_kinds("", chosen, Config)
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), chosen))
     except UNFIT as error:
@@ -172,16 +175,16 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str], stood: str 
     left_out: dict[tuple[str, tuple[str, ...]], list[str]] = {}  # (a variant's settings, tasks) -> models
     for changed in config.protocol.varied(_under("protocol", given)):
         protocol = _variant(config.protocol, changed) if changed else config.protocol
-        check_names(config, protocol)
-        own = {name: getattr(protocol, name) for name in changed if name not in ("models", "tasks", "ranges")}
-        whole = given | {f"protocol.{name}": value for name, value in own.items()}
-        chosen = any(f"protocol.{name}" in given for name in own)
+        check_names(config, protocol, own)
+        changes = {name: getattr(protocol, name) for name in changed if name not in ("models", "tasks", "ranges")}
+        whole = given | {f"protocol.{name}": value for name, value in changes.items()}
+        chosen = any(f"protocol.{name}" in given for name in changes)
         ranges = _ranges(config.protocol, protocol, config.range)
         for model in config.model:
             tasks = [task for task in config.task if _is_trained(config.protocol, protocol, model, task, chosen)]
             cells += _cells(config, protocol_name, protocol, model, tasks, ranges, whole, cfg, adapted)
             if rest := tuple(task for task in config.task if task not in tasks):
-                told = ", ".join(f"{name}={spell(value)}" for name, value in own.items())
+                told = ", ".join(f"{name}={spell(value)}" for name, value in changes.items())
                 left_out.setdefault((told, rest), []).append(model)
     if not cells:
         raise UsageError(f"Protocol {protocol_name} trains none of this; it has {_own(config.protocol)}")
@@ -193,11 +196,10 @@ def resolve(cfg: DictConfig, choices: Any, overrides: Iterable[str], stood: str 
         raise UsageError(f"{len(cells):,} cells × {len(seeds):,} seeds are more than {MOST:,} networks; ask for fewer")
     asked = {key.partition("=")[0].lstrip("+") for key in overrides}
     trained = {cell.names[:2] for cell in cells}
-    named = choices_of("model") if "model" in asked else ()  # but for the experiment's own, which nobody can ask for
     left_out = {  # in one variant, or in all; who asks for an experiment alone asks for no more than it has
         (told, rest): missing
         for (told, rest), models in (left_out.items() if {"model", "task"} & asked else ())
-        if (missing := [m for m in models if (told and m in named) or any((m, task) not in trained for task in rest)])
+        if (missing := [m for m in models if (told and "model" in asked) or {(m, t) for t in rest} - trained])
     }
     cells, alike = _distinct(cells)
     where = {cell.names[1:3] for cell in cells}

@@ -113,6 +113,26 @@ def test_an_experiment_can_be_narrowed_to_tasks_that_it_leaves_as_they_are():
         compose(experiment="schloer2020_minimal", tasks=["mul"], overrides=["task.div.margin=0.1"])
 
 
+@pytest.mark.parametrize(
+    ("experiment", "models"),
+    [
+        ("heim2020_npu", ["nmu_nau"]),
+        ("heim2020_npu", ["nalu", "npu_nau"]),
+        ("learning_rate", ["nac"]),
+        ("madsen2020_gate", ["nalu_after_nau"]),
+    ],
+)
+def test_an_experiments_own_models_are_chosen_like_any_other_and_none_else_is_trained(experiment, models):
+    chosen, whole = compose(models, experiment=experiment).cells, compose(experiment=experiment).cells
+    assert {cell.model for cell in chosen} == {*models}
+    digests = {cell.names: cell.specification.digest for cell in whole}
+    assert all(digests.get(cell.names, cell.specification.digest) == cell.specification.digest for cell in chosen)
+    with pytest.raises(UsageError, match=r"no model 'nmu_nab' \(did you mean nmu"):
+        compose(["nmu_nab"], experiment=experiment)
+    with pytest.raises(UsageError, match="no model 'nmu_nau'"):
+        compose(["nmu_nau"], ["add"])  # which is no experiment's here
+
+
 def test_a_results_folder_stays_where_its_name_was_written_and_a_tilde_is_home(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
