@@ -1,8 +1,8 @@
 """Is the repository light? At most 30 MiB of tracked files, of which results/reference 22.
 
 `--thin` makes the references so: of their figures those that say most (of answers where one shows them all), in few
-colours, which are all that REPORT.md then shows, and large tables gzipped. `python -m benchmark.report FOLDER` draws
-the others again.
+colours, which are all that REPORT.md then shows, and large tables gzipped by zopfli (`pip install zopfli`), a seventh
+smaller than by zlib. `python -m benchmark.report FOLDER` draws the others again.
 """
 
 import gzip
@@ -24,6 +24,7 @@ SHOWN = re.compile(  # of many pages three
 
 def thin(folder: Path) -> None:
     """Keep of a folder of results what is committed of it."""
+    import zopfli.gzip
     from PIL import Image
 
     from benchmark import report  # which takes seconds to load
@@ -41,7 +42,7 @@ def thin(folder: Path) -> None:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         if len(content) > LARGE and path.name.partition(".")[0] in report.COLUMNS:
             path.unlink()
-            path.with_name(f"{path.name.removesuffix('.gz')}.gz").write_bytes(gzip.compress(content, mtime=0))
+            path.with_name(f"{path.name.removesuffix('.gz')}.gz").write_bytes(zopfli.gzip.compress(content))
     if (folder / "REPORT.md").is_file() and table_path(folder, "cells").is_file():
         (folder / "REPORT.md").write_text(report.text(folder, report.tables(folder)[0]))
 
