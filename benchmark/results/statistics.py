@@ -339,7 +339,7 @@ def summary(
         group = {name: values[rows] for name, values in columns.items()}  # [cell, seed]
         solved, judged = group["solved"].astype(bool), np.isfinite(group["threshold"])
         untrained = {"extrapolation": _halfway(group["untrained"][..., None]), "interpolation": before[of, None]}
-        with np.errstate(invalid="ignore"):  # inf / inf, where every network diverges or starts so
+        with np.errstate(invalid="ignore", over="ignore"):  # where every network diverges or starts so
             scores = [100 * group[name] / np.where(error, error, np.nan) for name, error in untrained.items()]
         of_all = np.stack([*(group[name] for name in ERRORS), *scores], axis=1)
         of_solved = np.stack([np.where(solved, group[name], np.nan) for name in OF_SOLVED], axis=1)
