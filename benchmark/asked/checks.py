@@ -72,7 +72,7 @@ def check_choices(arguments: Iterable[str], folders: Sequence[Path] = ()) -> Non
     places = [place for a in arguments if re.match(r"\+*hydra\.searchpath=", a) for place in _places(a)]
     elsewhere = any("://" in place for place in places)  # in a package, say, which Hydra finds
     folders = [*folders, *(own_folder("hydra.searchpath", place) for place in places if "://" not in place)]
-    experiments = _names("experiment", arguments)
+    experiments = _names("experiment", [argument for argument in arguments if not LONG.search(argument)])
     for argument in arguments:
         key, equals, _ = argument.partition("=")
         if LONG.search(argument):
@@ -103,9 +103,7 @@ def check_choices(arguments: Iterable[str], folders: Sequence[Path] = ()) -> Non
         choices = choices_of(key, folders)
         if key == "model":
             own = own_models(experiments, folders)
-            for name in [
-                name for name in own if name in names
-            ]:  # as options of their group, which the experiment fills
+            for name in filter(names.__contains__, own):  # as options of their group, which the experiment fills
                 ConfigStore.instance().store(name, {}, group="model", package=f"model.{name}")
             choices += own
             classes = {name for name in names if re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", str(name))} - {*choices}
