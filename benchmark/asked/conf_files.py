@@ -68,7 +68,8 @@ def own_models(experiments: Iterable[str], folders: Iterable[str | Path] = ()) -
             content: Any = OmegaConf.to_container(OmegaConf.load(path))
             if isinstance(content, dict) and isinstance(content.get("model"), dict):
                 found |= content["model"]
-    return [str(name) for name in found if name not in choices_of("model", folders)]
+    options = choices_of("model", folders)
+    return [str(name) for name in found if name not in options]
 
 
 def members_of(group: str, name: str) -> list[str]:

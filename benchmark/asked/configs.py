@@ -173,8 +173,12 @@ def resolve(cfg: DictConfig, runtime: Any, overrides: Iterable[str], stood: str 
     cells: list[Cell] = []
     adapted: dict[str, Model] = {}  # a model trained alike on several tasks or in several variants is one
     left_out: dict[tuple[str, tuple[str, ...]], list[str]] = {}  # (a variant's settings, tasks) -> models
-    for changed in config.protocol.varied(_under("protocol", given)):
-        protocol = _variant(config.protocol, changed) if changed else config.protocol
+    varied = config.protocol.varied(_under("protocol", given))
+    protocols = [_variant(config.protocol, changed) if changed else config.protocol for changed in varied]
+    for variant in config.protocol.variants:
+        if variant not in varied:  # what is not trained is looked at, too
+            _variant(config.protocol, variant)
+    for changed, protocol in zip(varied, protocols, strict=True):
         check_names(config, protocol, own)
         changes = {name: getattr(protocol, name) for name in changed if name not in ("models", "tasks", "ranges")}
         whole = given | {f"protocol.{name}": value for name, value in changes.items()}

@@ -5,6 +5,7 @@ would depend on where in a tile it lies. Constants are torch's defaults, as the 
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import numpy as np
 from torch import Tensor
@@ -26,10 +27,12 @@ def adam(theta: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, cor
     theta.sub_((m / correction[0]).mul_(rate).div_(v.sqrt().div_(correction[1]).add_(1e-8)))
 
 
-def rmsprop(theta: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, correction: Tensor) -> None:
-    """Tieleman & Hinton 2012 as in torch: decay 0.99, ε = 1e-8 outside the root. slots: mean square."""
+def rmsprop(
+    theta: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, correction: Tensor, decay: float = 0.99
+) -> None:
+    """Tieleman & Hinton 2012 as in torch: decay 0.99 (in Flux 0.9), ε = 1e-8 outside the root. slots: mean square."""
     (v,) = slots
-    v.mul_(0.99).add_((gradient * gradient).mul_(1 - 0.99))
+    v.mul_(decay).add_((gradient * gradient).mul_(1 - decay))
     theta.sub_((gradient * rate).div_(v.sqrt().add_(1e-8)))
 
 
@@ -38,13 +41,6 @@ def rmsprop_tensorflow(theta: Tensor, gradient: Tensor, slots: list[Tensor], rat
     (v,) = slots
     v.mul_(0.9).add_((gradient * gradient).mul_(1 - 0.9))
     theta.sub_((gradient * rate).div_((v + 1e-10).sqrt_()))
-
-
-def rmsprop_flux(theta: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, correction: Tensor) -> None:
-    """RMSprop as in Flux: decay 0.9, ε = 1e-8 outside the root. slots: mean square."""
-    (v,) = slots
-    v.mul_(0.9).add_((gradient * gradient).mul_(1 - 0.9))
-    theta.sub_((gradient * rate).div_(v.sqrt().add_(1e-8)))
 
 
 def sgd(theta: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, correction: Tensor) -> None:
@@ -72,7 +68,7 @@ OPTIMIZERS: dict[str, tuple[tuple[float, ...], Update]] = {
     "adam": ((0.0, 0.0), adam),
     "rmsprop": ((0.0,), rmsprop),
     "rmsprop_tensorflow": ((1.0,), rmsprop_tensorflow),
-    "rmsprop_flux": ((0.0,), rmsprop_flux),
+    "rmsprop_flux": ((0.0,), partial(rmsprop, decay=0.9)),
     "sgd": ((), sgd),
     "schedule_free": ((0.0, 0.0), schedule_free),
 }

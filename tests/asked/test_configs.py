@@ -125,8 +125,9 @@ def test_an_experiment_can_be_narrowed_to_tasks_that_it_leaves_as_they_are():
 def test_an_experiments_own_models_are_chosen_like_any_other_and_none_else_is_trained(experiment, models):
     chosen, whole = compose(models, experiment=experiment).cells, compose(experiment=experiment).cells
     assert {cell.model for cell in chosen} == {*models}
-    digests = {cell.names: cell.specification.digest for cell in whole}
-    assert all(digests.get(cell.names, cell.specification.digest) == cell.specification.digest for cell in chosen)
+    if models != ["nac"]:  # which is not the experiment's
+        digests = {cell.names: cell.specification.digest for cell in whole}
+        assert all(digests[cell.names] == cell.specification.digest for cell in chosen)
     with pytest.raises(UsageError, match=r"no model 'nmu_nab' \(did you mean nmu"):
         compose(["nmu_nab"], experiment=experiment)
     with pytest.raises(UsageError, match="no model 'nmu_nau'"):
@@ -528,6 +529,9 @@ HUGE = "1" + "0" * 400
         (["protocol.variants=[abc]"], "'abc'"),
         (["protocol.variants=[[]]"], "are mappings"),
         (["protocol.variants=[{hidden: [[2]]}]"], "protocol.variants.hidden[0] ([2]) must be a whole number"),
+        (["protocol.variants=[{steps: 5},{ranges: 5}]"], "protocol.variants.ranges (5) must be a list"),
+        (["protocol.steps=5", "protocol.variants=[{steps: 5},{steps: 6, ranges: [[a]]}]"], "(['a']) must be a text"),
+        (["protocol.variants=[{tasks: {mul: {nac: {}}}},{tasks: {mul: 5}}]"], "tasks.mul (5) must be a mapping"),
         (["protocol.variants=[{batch: 2.5}]"], "protocol.variants.batch (2.5) must be a whole number"),
         (["protocol.variants=[{seeds: 5},{seeds: 7}]"], "no key of protocol in its variants 'seeds'"),
         (["protocol.variants=[{models: {nope: {}}}]"], "no model 'nope'"),

@@ -300,6 +300,15 @@ def test_a_cell_whose_inputs_are_no_operands_has_no_responses():
     assert statistics.responses(runs, none).empty
 
 
+def test_a_score_beyond_what_numbers_hold_is_infinite():
+    outcomes = judged([[(1, 9), (1e-6, 1.7e308)]] * 3)
+    cells = pd.DataFrame([dict.fromkeys(CELL, "c") | FACTS | {"threshold": 1e-4}])[statistics.CELLS]
+    before = pd.DataFrame([dict.fromkeys(CELL, "c") | {"untrained": 2.0}])
+    rows = statistics.summary(outcomes, profiled([[0, 0, 0, 0]] * 3), cells, before).set_index("metric")
+    assert rows.loc["extrapolation", ["value", "not_finite"]].tolist() == [1.7e308, 0]
+    assert rows.loc["score", ["value", "not_finite"]].tolist() == [np.inf, 3]
+
+
 def test_a_model_of_which_24_of_25_diverge_shows_so_beside_its_median():
     outcomes = judged([[(1, 9), (1e-6, 1e-5)]] + [[(1, 9), (np.inf, np.inf)]] * 24)
     cells = pd.DataFrame([dict.fromkeys(CELL, "c") | FACTS | {"threshold": 1e-4}])[statistics.CELLS]
