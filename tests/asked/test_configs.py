@@ -29,8 +29,8 @@ def trained(cells):
             cell.specification.protocol,
             steps=1,
             evaluate_every=1,
-            evaluation_size=50,
-            batch=min(cell.specification.protocol.batch, 64),
+            evaluation_size=8,
+            batch=min(cell.specification.protocol.batch, 8),
         )
         quick = dataclasses.replace(cell, specification=dataclasses.replace(cell.specification, protocol=protocol))
         replicas.append(Replica(quick, 0))
