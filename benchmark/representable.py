@@ -68,7 +68,7 @@ def floor(cells: Sequence[Cell]) -> pd.DataFrame:
         data = EvaluationSet.of_range("extrapolation", [Replica(cell, 0)], torch.float32)
         with torch.no_grad():
             squares = (network(data.x[0])[0].double() - data.t[0]).square()
-        error = float(squares.nan_to_num(nan=torch.inf).mean())
+        error = float(squares.nan_to_num(nan=torch.inf, posinf=torch.inf).mean())
         relative = float(np.sqrt(error / float(data.t.square().mean())))
         limit = threshold(problem, specification.protocol.epsilon, specification.protocol.threshold)
         rows.append([cell.model, cell.task, cell.range, problem.sign_judged, error, relative, limit])

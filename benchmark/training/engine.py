@@ -288,9 +288,10 @@ class Training:
         """Record where the replicas are."""
         theta = self.run.rows()[:, 0]
         finite = np.isfinite(theta).all(-1)
-        judge = lambda data: np.where(finite, np.nan_to_num(self.run.mean_squares(data), nan=np.inf), np.inf)
+        errors = (self.run.mean_squares(data) for data in (self.inside, self.outside))
+        inside, outside = (np.where(finite & ~np.isnan(error), error, np.inf) for error in errors)
         select = self.protocol.select if self.recipe.rows is None else "last"  # the solution, however good the start
-        self.state.record((judge(self.inside), judge(self.outside), self.run.sparsity()), theta, select)
+        self.state.record((inside, outside, self.run.sparsity()), theta, select)
 
     @property
     def solved(self) -> int:
@@ -342,7 +343,7 @@ class Training:
         if restart is None or end == steps:
             return
         if watched is not None:
-            self.state.losses.append(np.nan_to_num(watched / (end - begin), nan=np.inf))
+            self.state.losses.append(np.where(np.isnan(watched), np.inf, watched / (end - begin)))
         if restart.every is None or end % in_steps(restart.every, steps) == 0:
             self._start_anew(restart)
 
