@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
+from textwrap import fill
 from typing import Any
 
 import pandas as pd
@@ -18,7 +19,7 @@ from benchmark.errors import Parser, UsageError, guarded, outlet, say
 from benchmark.results.papers import AGREE, DIFFER, UNTOLD, VERDICTS, Claim, absent, evaluated, is_rate, read, rival
 from benchmark.results.references import REFERENCES, references
 from benchmark.results.tables import table_path, write_text
-from benchmark.showing.names import MODELS, TASKS, label, ordered
+from benchmark.showing.names import MODELS, TASKS, label, not_finite, ordered
 from benchmark.showing.texts import in_code, in_markdown, number
 
 UNTRAINED = "not trained here"
@@ -29,7 +30,8 @@ tell. A published rate is compared by the rule of `compare`, over all networks o
 number ours is to be within a factor of two (for Figure 1 with the quartiles of the networks), and does not differ
 where the interval printed with it reaches ours. Where a paper leaves its protocol open, one of our readings has to
 agree. Runs of fewer steps than the paper's, or of fewer than six seeds, cannot tell. Seeds are ours, published ones in
-brackets. The command trains a sample of the rows anew and compares them bit for bit, or trains the experiment."""
+brackets; (2 of 25 ∞) stands for those whose error is not finite, which a median leaves out. The command trains a
+sample of the rows anew and compares them bit for bit, or trains the experiment."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,23 @@ class Line:
     many: int = 1
 
 
+def _claims() -> list[tuple[str, Claim]]:
+    """Each claim and its paper, in the order of their file."""
+    content: Any = OmegaConf.to_container(OmegaConf.load(PUBLISHED / "claims.yaml"))
+    return [(paper["paper"], claim) for paper in content for claim in paper["claims"]]
+
+
 def lines() -> list[Line]:
     """Every claim, in the order of its file."""
-    content: Any = OmegaConf.to_container(OmegaConf.load(PUBLISHED / "claims.yaml"))
-    return [line for paper in content for claim in paper["claims"] for line in _lines(paper["paper"], claim)]
+    return [line for paper, claim in _claims() for line in _lines(paper, claim)]
+
+
+def how() -> str:
+    """What the verdicts mean."""
+    floored = [(paper, claim) for paper, claim in _claims() if "zero" in claim]
+    floors = dict.fromkeys(f"{paper}, {claim['where']}, {number(claim['zero'])}" for paper, claim in floored)
+    told = "What is below a floor, where printed digits, noise or precision end, counts as the floor"
+    return fill(f"{HOW} {told}: {'; '.join(floors)}.", 120)
 
 
 def _lines(paper: str, claim: Claim) -> list[Line]:
@@ -103,7 +118,8 @@ def _ours(claim: Claim, rows: pd.DataFrame) -> str:
 
 def _with_interval(row: pd.DataFrame) -> str:
     value, low, high = (_value(row, name) for name in ("value", "low", "high"))
-    return value if low == high else f"{value} [{low}, {high}]"
+    told = value if low == high else f"{value} [{low}, {high}]"
+    return told + not_finite(*row[["not_finite", "seeds"]].iloc[0]) if "not_finite" in row else told
 
 
 def _value(rows: pd.DataFrame, column: str) -> str:
@@ -141,12 +157,11 @@ def command(rows: pd.DataFrame) -> str:
 
 
 def counts(told: Sequence[Line]) -> pd.DataFrame:
-    """How many claims of each paper agree, differ or cannot tell, and how many of these were not trained."""
-    rows = [(line.paper, line.verdict, line.many, line.many * (line.found == UNTRAINED)) for line in told if line.paper]
-    found = pd.DataFrame(rows, columns=["paper", "verdict", "many", UNTRAINED])
+    """How many claims of each paper agree, differ, cannot tell, or are of what was not trained."""
+    rows = [(line.paper, UNTRAINED if line.found == UNTRAINED else line.verdict, line.many) for line in told]
+    found = pd.DataFrame(rows, columns=["paper", "verdict", "many"]).query("paper != ''")
     table = found.pivot_table(index="paper", columns="verdict", values="many", aggfunc="sum", fill_value=0, sort=False)
-    table = table.reindex(columns=list(VERDICTS), fill_value=0)
-    table[UNTRAINED] = found.groupby("paper")[UNTRAINED].sum()
+    table = table.reindex(columns=[*VERDICTS, UNTRAINED], fill_value=0)
     table.loc["all"] = table.sum()
     return table.rename_axis("claims of").reset_index().astype(str)
 
@@ -163,7 +178,7 @@ def tables(told: Sequence[Line]) -> dict[str, pd.DataFrame]:
 
 def text(told: Sequence[Line]) -> str:
     """The ledger as Markdown: what is ours first, then what each paper claims."""
-    parts = [BEGIN, f"## {TITLE}", HOW, _markdown(counts(told))]
+    parts = [BEGIN, f"## {TITLE}", how(), _markdown(counts(told))]
     for paper, frame in tables(told).items():
         folded = f"<details><summary>{escape(paper)}</summary>\n\n{_markdown(frame)}\n\n</details>"
         parts.append(folded if paper else f"### {FINDINGS}\n\n{_markdown(frame)}")
@@ -180,8 +195,11 @@ def _markdown(frame: pd.DataFrame) -> str:
 def html(told: Sequence[Line]) -> str:
     """The ledger for the page, folded to a sentence."""
     number_of = counts(told).iloc[-1]
-    said = ", ".join(f"{number_of[name]} {name}" for name in VERDICTS)
-    parts = [f'<details id="ledger"><summary>{TITLE}: of the papers\' claims {said}</summary>', f"<p>{escape(HOW)}</p>"]
+    said = ", ".join(f"{number_of[name]} {name}" for name in (*VERDICTS, UNTRAINED))
+    parts = [
+        f'<details id="ledger"><summary>{TITLE}: of the papers\' claims {said}</summary>',
+        f"<p>{escape(how())}</p>",
+    ]
     for paper, frame in tables(told).items():
         written = f'<div class="wide">{frame.to_html(index=False, border=0)}</div>'
         folded = f"<details><summary>{escape(paper)}</summary>{written}</details>"

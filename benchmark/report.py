@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from itertools import groupby
 from pathlib import Path
@@ -182,14 +182,14 @@ def text(folder: Path, found: dict[str, pd.DataFrame]) -> str:
     ours.sort(key=lambda path: (_kind(path.stem)[0], natural(path.stem)))
     first = [path for path in ours if path.stem in FIRST]
     drawings = list(figures.drawings(found))
-    titles = {drawing.stem: drawing.claim for drawing in drawings}
+    drawn = {drawing.stem: drawing for drawing in drawings}
     parts = []
     if {"outcomes", "cells"} <= set(found):
         sentences = [*findings(found["outcomes"], found["cells"]), few(found["outcomes"])]
         if "profile" in found:
             sentences += texts.beyond(found["profile"], found["cells"], found.get("responses"))
         parts += ["## Finding", *map(texts.in_markdown, sentences)]
-        parts += [_pictures(first, titles)]
+        parts += [_pictures(first, drawn)]
     parts += ["## What was run", what_was_run(found)]
     ranges = figures.titles.ranges(found["cells"]) if "cells" in found else None
     parts += ["## Results", texts.markdown_tables(found["summary"], ranges)]
@@ -207,7 +207,7 @@ def text(folder: Path, found: dict[str, pd.DataFrame]) -> str:
         parts += ["## Among the published units", texts.code_block(told)]
     parts += ["## Figures"]
     for _, same in groupby((path for path in ours if path not in first), key=lambda path: _kind(path.stem)):
-        parts += [_pictures([*same], titles)]
+        parts += [_pictures([*same], drawn)]
     without = figures.left_out(drawings) + ([] if "responses" in found else [NO_ANSWERS])
     parts += ["\n".join(f"* {texts.in_markdown(sentence)}" for sentence in without)]
     parts += ["## Versions, time and cost", cost(found), "LaTeX of the tables: `summary.tex`."]
@@ -217,14 +217,17 @@ def text(folder: Path, found: dict[str, pd.DataFrame]) -> str:
     return "\n\n".join([title, links, *parts]) + "\n"
 
 
-def _pictures(paths: Sequence[Path], titles: Mapping[str, Callable[[], str]]) -> str:
-    """Figures of one kind under how they are read; each says instead of itself what it shows."""
+def _pictures(paths: Sequence[Path], drawn: Mapping[str, figures.Drawing]) -> str:
+    """Figures of one kind under how they are read; each says instead of itself what it shows, and of what it is."""
     parts = []
     for path in paths:
-        told = _kind(path.stem)[1]
-        stem = path.stem if path.stem in titles else re.sub(r"-\d+$", "", path.stem)  # of a further page
-        shown = titles[stem]() if stem in titles else ""
-        own = path.stem.removeprefix(_name(path.stem)).strip("_-").replace("_", " on ", 1)
+        told, name = _kind(path.stem)[1], _name(path.stem)
+        stem = path.stem if path.stem in drawn else re.sub(r"-\d+$", "", path.stem)  # of a further page
+        if drawing := drawn.get(stem):
+            shown, kind, rest = drawing.claim(), drawing.kind, [drawing.title, path.stem.removeprefix(stem).strip("-")]
+        else:
+            shown, kind, rest = "", path.stem, []
+        own = ", ".join(filter(None, [kind.removeprefix(name).strip("_-").replace("_", " on ", 1), *rest]))
         parts += [told] if told not in parts else []
         alt = " ".join(filter(None, [shown or told, f"({own})" if own else ""]))
         parts += [f"![{texts.in_markdown(alt.translate(ROUND))}](figures/{path.name})"]

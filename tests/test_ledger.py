@@ -8,6 +8,9 @@ from conftest import needs_references
 from benchmark import ledger
 from benchmark.asked.conf_files import published_tables
 from benchmark.results.papers import AGREE
+from benchmark.results.references import REFERENCES
+from benchmark.results.tables import read_table
+from benchmark.showing.names import TASKS, label
 
 ROOT = Path(__file__).parent.parent
 pytestmark = needs_references
@@ -39,6 +42,26 @@ def test_whatever_agrees_or_differs_can_be_verified_and_every_difference_has_its
         if line.command.startswith("pytest"):
             path, _, name = line.command.removeprefix("pytest ").partition("::")
             assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8")
+
+
+def test_every_claim_is_counted_once_under_what_became_of_it(told):
+    counts = ledger.counts(told).set_index("claims of").astype(int)
+    assert counts.loc["all"].sum() == sum(line.many for line in told if line.paper)
+    for paper in {line.paper for line in told} - {""}:
+        for kind in counts:
+            became = lambda line: ledger.UNTRAINED if line.found == ledger.UNTRAINED else line.verdict
+            alike = [line.many for line in told if line.paper == paper and became(line) == kind]
+            assert counts.loc[paper, kind] == sum(alike)
+
+
+def test_what_a_median_leaves_out_and_where_numbers_count_as_a_floor_is_told(told):
+    table = read_table(REFERENCES / "heim2020_large/comparison.csv", ["not_finite"])
+    table = table.query("metric == 'extrapolation' and not_finite > 0")
+    for row in table.to_dict("records"):
+        (line,) = [one for one in told if f"{label(row['model'])}, {TASKS[row['task']]} of 100 inputs" in one.says
+                   and "outside" in one.says]  # fmt: skip
+        assert line.found.endswith(f" ({row['not_finite']:.0f} of {row['seeds']} ∞)")
+    assert len(table) and "Trask et al. 2018, NALU, Table 1, 0.05;" in ledger.how()
 
 
 def test_every_published_table_of_results_is_in_it():

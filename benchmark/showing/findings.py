@@ -100,12 +100,11 @@ def able(outcomes: pd.DataFrame) -> str:
         return f"No model solves a task in {MOST:.0%} of its seeds; best, {does}{_where(best, places)}."
     counts = reliable.groupby("model").size()
     order = sorted(ordered(counts.index, MODELS), key=lambda model: -counts[model])
-    others = outcomes["model"].nunique() - len(order)
     rest = [f"{len(order) - FEW} more at most {counts[order[FEW]]}"] if len(order) > FEW else []
-    none = f"; {others} other model{'s solve' if others > 1 else ' solves'} none" if others else ""
+    others = remaining(rates.groupby("model")["sum"].max().drop(order))
     if len(places) == 1:
         verbs = verb(places["task"].iloc[0], len(order))
-        return f"{listed([label(model) for model in order], FEW)} {verbs} in at least {MOST:.0%} of the seeds{none}."
+        return f"{listed([label(model) for model in order], FEW)} {verbs} in at least {MOST:.0%} of the seeds{others}."
     told = []
     for model in order[:FEW]:
         tasks = ordered(reliable.loc[reliable["model"] == model, "task"], TASKS)
@@ -114,8 +113,19 @@ def able(outcomes: pd.DataFrame) -> str:
     what = "tasks, ranges and settings" if settings else "tasks and ranges"
     return (
         f"Solved in at least {MOST:.0%} of the seeds, of {len(places)} combinations of {what}: by "
-        f"{listed([*told, *rest], FEW + 1)}{none}."
+        f"{listed([*told, *rest], FEW + 1)}{others}."
     )
+
+
+def remaining(solved: pd.Series) -> str:
+    """How many models solve a task in fewer seeds than most, or in none: from what each solves at best.
+
+    >>> remaining(pd.Series([0.5, 0.1, 0])), remaining(pd.Series([0])), remaining(pd.Series(dtype=float))
+    ('; of the others 2 in fewer, 1 in none', '; of the others 1 in none', '')
+    """
+    counts = {"in fewer": (solved > 0).sum(), "in none": (solved == 0).sum()}
+    told = ", ".join(f"{count} {where}" for where, count in counts.items() if count)
+    return f"; of the others {told}" if told else ""
 
 
 def nobody(outcomes: pd.DataFrame) -> str:
@@ -136,10 +146,9 @@ def nobody(outcomes: pd.DataFrame) -> str:
     if settings.shape[1] > 1 and settings.notna().all(axis=None):
         model = (settings.max(axis=1) - settings.min(axis=1)).idxmax()
         of = settings.loc[model]
-        high, low = (
-            f"{share:.0%} with {setting(name)}" for share, name in ((of.max(), of.idxmax()), (of.min(), of.idxmin()))
-        )
-        text += f"; of {label(model)}'s come within {CLOSE:.0%} where judged from {low} to {high}"
+        low, high = (f"{of[name]:.0%} with {setting(name)}" for name in (of.idxmin(), of.idxmax()))
+        share_of = f"the share of {label(model)}'s within {CLOSE:.0%} of the truth where judged"
+        text += f"; {share_of} goes from {low} to {high}" if of.max() > of.min() else ""
     return f"{text}."
 
 

@@ -15,7 +15,7 @@ from benchmark.showing.figures.inputs import at_the_ends, errors
 from benchmark.showing.figures.look import amount, by_task_and_range, models_of, range_title, ranges_of, settings, share
 from benchmark.showing.figures.plane import largest_target
 from benchmark.showing.figures.speed import beside_loops
-from benchmark.showing.findings import CLOSE, FEW, MOST, all_outside, few, near
+from benchmark.showing.findings import CLOSE, FEW, MOST, all_outside, few, near, remaining
 from benchmark.showing.names import MODELS, TASKS, label, listed, natural, ordered, setting, spaced, verb
 
 BECAME = {
@@ -48,15 +48,14 @@ def success(summary: pd.DataFrame, cells: pd.DataFrame) -> str:
         told = f"{label(best['model'])} {verb(best['task'])} in {best['value']:.0%} of them{where}"
         return f"No model solves a task in {MOST:.0%} of its seeds; best, {told}."
     order = sorted(ordered(counts.index, MODELS), key=lambda model: -counts[model])
-    rest = rates["model"].nunique() - len(order)
-    none = f"; {rest} other{'s' * (rest > 1)} none" if rest else ""
+    others = remaining(rates.groupby("model")["value"].max().drop(order))
     if len(places) == 1:
         does = verb(places["task"].iloc[0], len(order))
-        return f"{listed([label(model) for model in order], FEW)} {does} in at least {MOST:.0%} of the seeds{none}."
+        return f"{listed([label(model) for model in order], FEW)} {does} in at least {MOST:.0%} of the seeds{others}."
     tasks, ranges = (places[name].nunique() for name in ("task", "range"))
     of = "tasks and ranges" if min(tasks, ranges) > 1 else "tasks" if tasks > 1 else f"ranges of {_only_task(places)}"
     told = listed([f"{label(model)} {counts[model]}" for model in order], FEW)
-    return f"Solved in at least {MOST:.0%} of the seeds, of {len(places)} {of}: by {told}{none}."
+    return f"Solved in at least {MOST:.0%} of the seeds, of {len(places)} {of}: by {told}{others}."
 
 
 def _only_task(places: pd.DataFrame) -> str:
@@ -148,8 +147,9 @@ def inputs(profile: pd.DataFrame, cells: pd.DataFrame) -> str:
         ends = at_the_ends(part)
         ends = ends[np.isfinite(ends)]
         if len(ends):
-            names = f"{amount(ends.min())} ({label(ends.idxmin())})"
-            names += f" to {amount(ends.max())} ({label(ends.idxmax())})" if len(ends) > 1 else ""
+            least, most = ends.idxmin(), ends.idxmax()
+            names = f"{amount(ends[least])} ({label(least) if least != most or len(ends) == 1 else 'each'})"
+            names += f" to {amount(ends[most])} ({label(most)})" if least != most else ""
             where = range_title(cells, range_, task).partition(" →")[0].removesuffix(", judged there")
             told.append(f"{TASKS.get(task, task)}, trained on {where}: {names}")
     more = f"; and {len(told) - 2} more" if len(told) > 2 else ""
@@ -175,12 +175,13 @@ def untrained(initialisation: pd.DataFrame, cells: pd.DataFrame) -> str:
     if sizes.empty:
         return ""
     least, most = sizes.idxmin(), sizes.idxmax()
-    told = f"{label(least)} {share(sizes[least])} to {label(most)} {share(sizes[most])} of the targets"
+    told = f"from {label(least)} {share(sizes[least])} to {label(most)} {share(sizes[most])}"
+    told = f"{told if least != most else share(sizes[least])} of the targets"
     saturated = table.groupby("model")["saturation"].median()
     more = (
         f"; {label(saturated.idxmax())} saturates {saturated.max():.0%} of its weights" if saturated.max() > 0 else ""
     )
-    return f"Before training outputs are, by root mean square, from {told}{more}."
+    return f"Before training outputs are, by root mean square, {told}{more}."
 
 
 def responses(responses: pd.DataFrame, outcomes: pd.DataFrame, cells: pd.DataFrame) -> str:
@@ -198,8 +199,9 @@ def plane(plane: pd.DataFrame, cells: pd.DataFrame) -> str:
     """Who is near the truth on the largest part of the plane, and who on the least."""
     near = (plane["error"] < CLOSE * largest_target(plane)).groupby(plane["model"]).mean()
     best, worst = near.idxmax(), near.idxmin()
-    told = f"Within {CLOSE:.0%} of the largest target: {label(best)} on {near[best]:.0%} of the plane"
-    return f"{told}, {label(worst)} on {near[worst]:.0%}." if len(near) > 1 else f"{told}."
+    who = label(best) if best != worst or len(near) == 1 else f"each of {len(near)} models"
+    told = f"Within {CLOSE:.0%} of the largest target: {who} on {near[best]:.0%} of the plane"
+    return f"{told}, {label(worst)} on {near[worst]:.0%}." if best != worst else f"{told}."
 
 
 def agreement(comparison: pd.DataFrame, cells: pd.DataFrame) -> str:
