@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import posix
+from conftest import needs_references, posix
 from filelock import FileLock, Timeout
 
 from benchmark import report
@@ -155,6 +155,13 @@ def test_the_summary_and_the_report_of_every_reference_are_reproduced(reference,
     # No network solves what its model cannot represent.
     cells = found["cells"]
     assert not found["outcomes"].merge(cells[cells["representable"] == "no"], on=CELL)["solved"].any()
+
+
+@needs_references
+def test_a_figure_of_one_setting_names_it_in_words():
+    text = (REFERENCE / "learning_rate/REPORT.md").read_text()
+    for rate in ("0.001", "0.01", "0.05"):
+        assert f"(default · learning rate = {rate})](figures/success-learning_rate-{rate}.png)" in text
 
 
 @pytest.mark.parametrize("reference", REFERENCES, ids=lambda path: path.name)
