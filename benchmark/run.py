@@ -123,7 +123,7 @@ def _train_here(store: Store, work: Sequence[Tile], shared: Shared) -> None:
             train_tile(store, claim.replicas, definite, partial(shared.report, number))
         except UsageError as error:
             failures.append(error)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             failures.append(failure(claim.replicas, error))
         shared.give_back(claim, len(failures) == known)
     if failures:

@@ -271,7 +271,7 @@ class Training:
 
     def _drawn(self, named: dict[str, Tensor]) -> np.ndarray:
         """Parameters by name as rows, [replica, parameter]."""
-        parts = [named[name].flatten(1) for name in self.parameters.names]
+        parts = [named[name].reshape(len(named[name]), -1) for name in self.parameters.names]
         return torch.cat(parts, 1).to(self.dtype).numpy()
 
     def begin(self) -> None:
@@ -436,17 +436,21 @@ class Training:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """torch computes on one thread: batches are too small to share, and no bit may depend on how many there are."""
-    threads = torch.get_num_threads()
+def settled() -> Iterator[None]:
+    """What no bit may depend on is as always: torch makes float32, whatever somebody's module asked for as it was read,
+    and computes on one thread, as batches are too small to share.
+    """
+    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
     torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float32)
     try:
         yield
     finally:
         torch.set_num_threads(threads)
+        torch.set_default_dtype(dtype)
 
 
-@one_thread()
+@settled()
 def train(
     tile: Sequence[Replica],
     engine: Engine,

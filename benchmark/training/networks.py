@@ -109,7 +109,7 @@ def build(specification: Specification) -> Network:
                 unit = Rows(inputs, outputs, kind, **options) if rows else kind(inputs, outputs, **options)
         except UsageError:
             raise
-        except Exception as error:  # whatever somebody's module or constructor raises
+        except (Exception, SystemExit) as error:  # whatever somebody's module or constructor raises
             told = (
                 error if isinstance(error, ImportError | AttributeError | ValueError | TypeError) else unexpected(error)
             )

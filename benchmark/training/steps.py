@@ -48,7 +48,7 @@ class Parameters:
 
     def rows(self, theta: Tensor) -> Tensor:
         """Flat -> a row a replica, [replica, parameter]."""
-        return torch.cat([piece.flatten(1) for piece in self.unflat(theta).values()], 1)
+        return torch.cat([piece.reshape(len(piece), -1) for piece in self.unflat(theta).values()], 1)
 
     def of_rows(self, rows: Tensor) -> Tensor:
         """[replica, parameter] -> flat."""
@@ -97,7 +97,7 @@ def _clip(gradient: Tensor, parameters: Parameters, value: float | None, norm: f
     if value is not None:
         gradient = gradient.clamp(-value, value)
     if norm is not None:
-        squares = [piece.square().flatten(1).sum(-1) for piece in parameters.unflat(gradient).values()]
+        squares = [piece.square().reshape(len(piece), -1).sum(-1) for piece in parameters.unflat(gradient).values()]
         size = torch.stack(squares).sum(0).sqrt()  # [replica]
         gradient = gradient * (norm / (size + 1e-6)).clamp(max=1)[parameters.owner]  # torch's small constant
     return gradient

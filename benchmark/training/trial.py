@@ -13,7 +13,7 @@ from benchmark.asked.replicas import Cell, Replica
 from benchmark.asked.streams import Draw
 from benchmark.errors import UsageError, unexpected
 from benchmark.training.eager import Eager
-from benchmark.training.engine import one_thread
+from benchmark.training.engine import settled
 from benchmark.training.optimizers import corrections
 from benchmark.training.steps import of_parameters
 from benchmark.units import Rows, Unit
@@ -24,7 +24,7 @@ BATCH = 16
 AWAY = 0.05  # parameters are tried out this far from where they start, where they may all be equal
 
 
-@one_thread()
+@settled()
 def check(cell: Cell) -> None:
     """Raise UsageError where a cell's network breaks what a replica's numbers rest on.
 
@@ -39,7 +39,9 @@ def check(cell: Cell) -> None:
             _check_computing(trial, name, _check_starting(trial))
     except UsageError:
         raise
-    except Exception as error:  # whatever somebody's unit raises
+    except (Exception, SystemExit) as error:  # whatever somebody's unit raises
+        if "does not require grad" in str(error):
+            raise UsageError(f"{name} returns what does not depend on its parameters; nothing can be trained") from None
         raise UsageError(f"{name} cannot compute several replicas at once: {unexpected(error)}") from None
 
 
@@ -63,7 +65,7 @@ def _check_starting(cell: Cell) -> np.ndarray:
         if not all(_same(drawn[0][own], torch.cat([one[own] for one in drawn[1:]])) for own in shapes):
             raise UsageError(f"{_name(unit)}.initial follows from more than a replica's seed; `draw` must draw it all")
     start = network.initial(Draw(torch.tensor(SEEDS)))
-    rows = torch.cat([start[own].flatten(1) for own, _ in network.named_parameters()], 1)
+    rows = torch.cat([start[own].reshape(len(SEEDS), -1) for own, _ in network.named_parameters()], 1)
     return (rows + Draw(torch.tensor(SEEDS)).uniform((rows.shape[1],), -AWAY, AWAY)).numpy()
 
 

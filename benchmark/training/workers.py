@@ -213,7 +213,7 @@ def train_tile(store: Any, tile: Sequence[Replica], engine: Engine, report: Call
     checkpoint.clear()
 
 
-def failure(tile: Sequence[Replica], error: Exception) -> RunError:
+def failure(tile: Sequence[Replica], error: Exception | SystemExit) -> RunError:
     """What is told of a tile that could not be trained."""
     if isinstance(error, RunError):
         return error
@@ -241,7 +241,7 @@ def _work(connection: Connection, folder: Path) -> None:
             connection.send(("done", None))
         except UsageError as error:
             connection.send(("failed", error))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             connection.send(("failed", failure(tile, error)))
 
 

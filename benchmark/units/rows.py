@@ -52,7 +52,8 @@ class Rows(Unit):
     def regularizer(self, name: str) -> Tensor:
         """Only "l1": it has no weights that ought to become −1, 0 or 1."""
         if name == "l1":
-            sums = [p.abs().sum(self.dims[key]) for key, p in self.module.named_parameters()]
+            named = {key: p.abs() for key, p in self.module.named_parameters()}
+            sums = [p.sum(axes) if (axes := self.dims[key]) else p for key, p in named.items()]
             return torch.stack(sums).sum(0)
         raise ValueError(f"{type(self.module).__name__} has no regularizer {name!r}: of an ordinary module there is l1")
 
@@ -70,7 +71,8 @@ class Rows(Unit):
         parameters = dict(self.module.named_parameters())
 
         def one(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
-            return functional_call(self.module, parameters, (x.mT,)).mT
+            y = functional_call(self.module, parameters, (x.mT,))
+            return y.mT if isinstance(y, Tensor) and y.dim() == 2 else y  # which is none, as `trial` says
 
         replicas = x.dim() - 2
         call = one

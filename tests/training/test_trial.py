@@ -119,6 +119,18 @@ BROKEN = {
     "rows draw": (GoodRows, {"forward": lambda self, x: self.layer(x) + torch.rand_like(x[:, :1])}, "at once"),
     "rows": (GoodRows, {"forward": lambda self, x: self.layer(x).repeat(1, 3)}, "Own returns [6, 16] of torch.float32"),
     "rows mix": (GoodRows, {"forward": lambda self, x: self.layer(x - x.mean(0))}, "must not mix"),
+    "rows of one": (
+        GoodRows,
+        {"forward": lambda self, x: self.layer(x)[:, 0]},
+        "Own returns [16] of torch.float32 where",
+    ),
+    "no rows": (GoodRows, {"forward": lambda self, x: (self.layer(x),)}, "Own returns tuple where [2, 16]"),
+    "exits": (Good, {"forward": lambda self, x: sys.exit(0)}, "Unexpected SystemExit"),
+    "is not made": (
+        Good,
+        {"__init__": lambda self, *sizes: sys.exit(0)},
+        "does not make a unit: Unexpected SystemExit",
+    ),
     "frozen rows": (GoodRows, {"__init__": frozen(GoodRows)}, "W has requires_grad=False"),
 }
 
@@ -141,25 +153,33 @@ def test_a_unit_that_breaks_the_contract_is_refused(cell, case):
     assert "\n" not in str(refusal.value)
 
 
+def test_a_unit_whose_answers_do_not_hang_on_its_parameters_is_refused(quick, cell):
+    cell(breaking(GoodRows, forward=lambda self, x: self.layer(x).detach()))
+    with pytest.raises(UsageError, match="Own returns what does not depend on its parameters; nothing can be trained"):
+        check(quick([f"{__name__}.Own"], ["mul"]).cells[0])
+
+
 @pytest.mark.parametrize("kind", [Good, GoodRows])
 def test_a_unit_that_keeps_it_trains_from_its_seed_alone_and_leaves_the_process_as_it_was(quick, tmp_path, cell, kind):
     cell(breaking(kind))  # makes it known
 
-    def trained(folder, threads, seed):
+    def trained(folder, threads, seed, dtype):
         torch.set_num_threads(threads)
+        torch.set_default_dtype(dtype)
         with seeded(seed):
             before = torch.get_rng_state(), str(np.random.get_state()), random.getstate()  # noqa: NPY002
             request = quick([f"{__name__}.Own"], ["mul"], overrides=OPTIONS, results=tmp_path / folder)
             outcomes = run(request).outcomes
             after = torch.get_rng_state(), str(np.random.get_state()), random.getstate()  # noqa: NPY002
         assert torch.equal(before[0], after[0]) and before[1:] == after[1:]
-        assert torch.get_num_threads() == threads
+        assert (torch.get_num_threads(), torch.get_default_dtype()) == (threads, dtype)
         return outcomes[["interpolation", "extrapolation", "untrained"]]
 
     usual = torch.get_num_threads()
     try:
-        assert trained("a", 1, 5).equals(trained("b", 2, 6))
+        assert trained("a", 1, 5, torch.float32).equals(trained("b", 2, 6, torch.float64))
     finally:
+        torch.set_default_dtype(torch.float32)
         torch.set_num_threads(usual)
 
 

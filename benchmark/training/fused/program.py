@@ -18,7 +18,7 @@ from benchmark.asked.replicas import Specification
 from benchmark.asked.tasks import EVERY, Problem, outputs_of, together
 from benchmark.training.fused.numbers import TEXT, Graph, Number
 from benchmark.training.fused.schedule import Schedule, contracted
-from benchmark.training.fused.trace import NotFusable, Tracer
+from benchmark.training.fused.trace import NotFusable, Tracer, Watched
 from benchmark.training.fused.write import Machine, Writer, literal
 from benchmark.training.steps import Step
 
@@ -183,7 +183,7 @@ def training_step(step: Step, problem: Problem, batch: int, dtype: type) -> Sche
     strengths = tracer.given(full(len(step.terms)), "schedule", first=2)
     turns = step.turns is not None
     active = tracer.given(torch.ones(size, dtype=torch.bool), "turns", mask=True) if turns else None
-    with tracer:
+    with tracer, Watched(tracer):
         error = step(theta, slots, x, t, noise, rate, correction, strengths, active)
     roots = [number for tensor in (theta, *slots) for number in _numbers(tracer, tensor)]
     watched = _numbers(tracer, error) if step.watched else []
@@ -198,7 +198,7 @@ def evaluation(step: Step, problem: Problem, dtype: type) -> Schedule:
     x = tracer.given(torch.full((1, problem.inputs, CHUNK), 0.5, dtype=tracer.real), "x")
     size = sum(step.parameters.sizes)
     theta = tracer.given(torch.full((size,), 0.5, dtype=tracer.real), "state")
-    with tracer, torch.no_grad():
+    with tracer, Watched(tracer), torch.no_grad():
         roots = [*_numbers(tracer, step.forward(theta, x)), _numbers(tracer, step.sparsity(theta))[0]]
     return Schedule(contracted(graph, roots), {"state": size})
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmark.training.fused.numbers import BINARY, COMPARE, LOGIC, UNARY, Graph, Number
@@ -197,8 +198,12 @@ class Tracer(TorchDispatchMode):
             elementwise = None
         if any(tensor.dtype not in (self.real, torch.bool, torch.int64) for tensor in tensors if tensor.dim()):
             raise NotFusable("computes in another precision than the network's")
+        if "out" in kwargs:
+            raise NotFusable("writes into a tensor that it is given")
         if rule is None and elementwise is None:
             return self._decomposed(func, args, kwargs, inplace)
+        if inplace and base not in OVERWRITING and args[0].untyped_storage().data_ptr() not in self.shadows:
+            self._write(args[0], self.read(args[0])[0], None)  # the constants that it holds until this is done
         result = func(*args, **kwargs)
         if rule is not None:
             numbers, axis = rule(result, *args, **kwargs)
@@ -519,11 +524,27 @@ VIEWS = {
     "split_with_sizes", "detach", "alias", "as_strided", "_reshape_alias", "diagonal", "swapaxes", "lift_fresh",
     "view_as", "expand_as", "broadcast_in_dim", "unfold", "movedim", "chunk", "narrow", "unsafe_split",
 }  # fmt: skip
+OUTWARD = {"tolist", "numpy", "__array__", "__dlpack__"}  # which no dispatch sees
+OVERWRITING = {"copy", "fill", "zero"}  # in place, whatever was there
 # What they hold is written into them afterwards, or does not depend on a tensor's numbers.
 FRESH = {
     "zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_full", "new_ones", "new_empty",
     "new_empty_strided", "empty_strided", "_has_same_storage_numel", "is_same_size",
 }  # fmt: skip
+
+
+class Watched(TorchFunctionMode):
+    """Refuses what takes a traced tensor's numbers out of torch, where no rule sees what becomes of them."""
+
+    def __init__(self, tracer: Tracer):
+        super().__init__()
+        self.tracer = tracer
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        name = getattr(func, "__name__", "")
+        if name in OUTWARD and args[0].untyped_storage().data_ptr() in self.tracer.shadows:
+            raise NotFusable("takes numbers out of torch", name.strip("_"))
+        return func(*args, **(kwargs or {}))
 
 
 class Array:

@@ -245,6 +245,47 @@ class Sevenfold(torch.nn.Module):
         return self.outer(self.norm(torch.nn.functional.gelu(self.inner(x))) + torch.softmax(self.inner(x), -1))
 
 
+class Scaled(torch.nn.Module):
+    """Six features of somebody's own, and a parameter without axes."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.inner, self.outer = torch.nn.Linear(inputs, 6), torch.nn.Linear(6, outputs)
+        self.scale = torch.nn.Parameter(torch.tensor(0.7))
+
+    def forward(self, x):
+        return self.outer(self.features(self.inner(x) * self.scale))
+
+    def features(self, h):
+        return torch.tanh(h)
+
+
+class Multiplying(Scaled):
+    """Writes what is computed into what was constant."""
+
+    def features(self, h):
+        product = torch.ones_like(h)
+        product *= h.sigmoid()
+        product += torch.full_like(h, 0.5).sub_(h.tanh())
+        return product
+
+
+class Weighing(Scaled):
+    """Its gradient is torch's own, which writes into what was constant."""
+
+    def features(self, h):
+        return torch.lerp(h, h.flip(-1), torch.sigmoid(h))
+
+
+class Interleaving(Scaled):
+    """Copies every other number, from which g++ 12 made a read that died."""
+
+    def features(self, h):
+        z = torch.zeros_like(h)
+        z[:, 1::2] = h[:, ::2].sigmoid()
+        return z
+
+
 class Sorting(torch.nn.Module):
     """Sorts its inputs, which the generator does not know."""
 
@@ -278,8 +319,9 @@ def foreign(quick, module, steps=20):
     return [Replica(cell, seed) for seed in range(3)]
 
 
-def test_a_row_wise_module_of_ones_own_is_fused_like_any_other(quick):
-    replicas = foreign(quick, Sevenfold)
+@pytest.mark.parametrize("module", [Sevenfold, Scaled, Multiplying, Weighing, Interleaving])
+def test_a_row_wise_module_of_ones_own_is_fused_like_any_other(quick, module):
+    replicas = foreign(quick, module)
     fused, eager = train(replicas, COMPILED), train(replicas, EAGER)
     assert (fused.engine, eager.engine) == ("compiled", "eager")
     for name, value in eager.parameters.items():

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from scipy import special
 
 from benchmark.training.fused.numbers import Graph, Number, uses
-from benchmark.training.fused.trace import NotFusable, Tracer
+from benchmark.training.fused.trace import NotFusable, Tracer, Watched
 
 BATCH = 5
 COMPUTE = {
@@ -51,6 +51,13 @@ def written(w, x):
     return y
 
 
+def into_constants(w, x):
+    y = torch.full_like(x, 2.0)
+    y[1:] *= x[1:] * w[0, :2, None]
+    y.sub_(x.exp(), alpha=2)
+    return y.addcmul_(torch.ones_like(x).mul_(x), w[:1, 2:])
+
+
 FUNCTIONS = {
     "a product of matrices": lambda w, x: w @ x,
     "a batch of products": lambda w, x: torch.bmm(w.expand(2, 2, 3), torch.stack([x, x + 1])),
@@ -59,6 +66,8 @@ FUNCTIONS = {
     "views": lambda w, x: (w.T.reshape(2, 3).unsqueeze(-1) * x[None]).permute(1, 0, 2).flip(0).flatten(0, 1)[1::2],
     "parts": lambda w, x: torch.cat([x.split([1, 2])[1] * w[0, 1:, None], torch.stack(x.unbind())[:1]]),
     "writing in place": written,
+    "writing into constants": into_constants,
+    "weighing": lambda w, x: torch.lerp(x, w[0, :, None] * x, torch.sigmoid(x * w[1, :, None])),
     "picking": lambda w, x: x[torch.tensor([2, 0])] * w[:, [1]] + x.index_select(0, torch.tensor([1])),
     "padding": lambda w, x: F.pad(x, (0, 0, 1, 2), value=3.0) * w[0, 0],
     "reductions": lambda w, x: x.sum(0) * w.mean() + x.mean() - w.amax(-1).sum() + x.amin(0) + w.prod(-1).sum(),
@@ -96,7 +105,7 @@ def traced(function):
     expected = function(w.clone(), x.clone()).detach()
     tracer = Tracer(Graph(np.float64), BATCH)
     ours, lanes = tracer.given(w.clone(), "state"), tracer.given(x.clone(), "x")
-    with tracer:
+    with tracer, Watched(tracer):
         result = function(ours, lanes)
     numbers, axis = tracer.read(result)
     full = tracer.full(numbers, axis, result.shape)
@@ -130,6 +139,10 @@ def test_so_are_its_slopes(name):
         (lambda w, x: w[(w > 0).long()[0]], "indexes by what is computed|turns numbers into int64"),
         (lambda w, x: x.mT @ x, "multiplies examples with examples"),
         (lambda w, x: x.float().double(), "turns numbers into float32"),
+        (lambda w, x: x * torch.tensor(w.tolist())[:1, :1], "tolist takes numbers out of torch"),
+        (lambda w, x: x + torch.from_numpy(np.abs(w.numpy()))[0, 0], "numpy takes numbers out of torch"),
+        (lambda w, x: x + torch.as_tensor(np.asarray(w.detach()))[0, 0], "array takes numbers out of torch"),
+        (lambda w, x: torch.mul(x, w[0, 0], out=torch.empty_like(x)), "mul writes into a tensor that it is given"),
     ],
 )
 def test_what_it_does_not_know_is_refused_by_name(function, told):
