@@ -61,7 +61,10 @@ def obstacles(rows: pd.DataFrame, cells: dict[tuple, Cell], facts: pd.DataFrame)
         if (own := version.get(names, SEMANTICS)) != SEMANTICS:
             return f"its numbers are of version {own} of the semantics, and this is version {SEMANTICS}"
         if names not in cells:
-            return f"no configuration here gives {' × '.join(names[:3])}; name a class of your own by --model"
+            return (
+                f"no configuration here gives {' × '.join(names[:3])}; a class of your own is named by --model, "
+                "and yaml of your own is not looked for"
+            )
         if cells[names].specification.digest != row["digest"]:
             return "the configuration of its name here is another one (its digest differs)"
         return ""

@@ -74,7 +74,7 @@ def test_a_number_that_is_another_is_named(changed, capsys, table, column, value
     [
         ("cells", slice(None), "semantics", "1", "of version 1 of the semantics"),
         ("outcomes", slice(None), "digest", "0123456789abcdef", "its digest differs"),
-        ("outcomes", slice(0, 5), "model", "mine", "name a class of your own by --model"),
+        ("outcomes", slice(0, 5), "model", "mine", "a class of your own is named by --model"),
     ],
 )
 def test_what_cannot_be_trained_here_is_refused_with_a_sentence(changed, capsys, table, row, column, value, told):
@@ -105,8 +105,22 @@ def test_a_class_of_ones_own_is_verified_where_it_is_named(tmp_path, monkeypatch
     overrides = [*QUICK, "engine.mode=eager"]
     run(compose(["own_verified.Net"], ["add"], ["positive"], overrides=overrides, results=tmp_path / "results"))
     assert verify.main([str(tmp_path / "results")]) == 2
-    assert "name a class of your own by --model" in capsys.readouterr().err
+    assert "a class of your own is named by --model" in capsys.readouterr().err
     assert verify.main([str(tmp_path / "results"), "--model", "own_verified.Net"]) == 0
+
+
+def test_two_classes_of_one_name_are_verified_where_both_are_named(tmp_path, monkeypatch):
+    for module in ("one_net", "other_net"):
+        (tmp_path / f"{module}.py").write_text("import torch\nclass Net(torch.nn.Linear):\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    models, overrides = ["one_net.Net", "nac", "other_net.Net"], [*QUICK, "engine.mode=eager"]
+    folder = tmp_path / "results"
+    assert set(run(compose(models, ["add"], ["positive"], overrides=overrides, results=folder)).outcomes["model"]) == {
+        *("nac", "one_net_Net", "other_net_Net")
+    }
+    named = ["--model", "one_net.Net", "--model", "other_net.Net"]
+    assert verify.main([str(folder), "--all", *named]) == 0
+    assert verify.main([str(folder), "--all", *named[:2]]) == 2
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path, capsys):
