@@ -149,8 +149,7 @@ class Pool:
                     shared.report(number, -done[number], 0)
                     done[number] = 0
                     if number in retried:
-                        why = NOT_BEGUN if code == 1 else KILLED
-                        failures.append(RunError(DIED.format(len(claim.replicas), why)))
+                        failures.append(RunError(DIED.format(len(claim.replicas), died_of(code))))
                     else:
                         retried.add(number)
                         queue.append((number, (claim.replicas, engine)))
@@ -211,6 +210,19 @@ def train_tile(store: Any, tile: Sequence[Replica], engine: Engine, report: Call
     checkpoint = store.checkpoint(tile, engine)
     store.write(tile, train(tile, engine, report, checkpoint))
     checkpoint.clear()
+
+
+def died_of(code: int) -> str:
+    """Why a worker ended, from its process's exit code.
+
+    >>> died_of(-11), died_of(3)
+    ('it died of SIGSEGV; engine.mode=eager trains without compiled code', 'it ended with exit code 3')
+    """
+    if code == -signal.SIGKILL:
+        return KILLED
+    if code < 0:
+        return f"it died of {signal.Signals(-code).name}; engine.mode=eager trains without compiled code"
+    return NOT_BEGUN if code == 1 else f"it ended with exit code {code}"
 
 
 def failure(tile: Sequence[Replica], error: Exception | SystemExit) -> RunError:
