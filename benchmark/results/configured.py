@@ -17,7 +17,8 @@ def cells_of(outcomes: pd.DataFrame, name: str, models: Sequence[str] = ()) -> d
     name: the folder's, which may be an experiment's. models: others to look for, as on the command line.
     """
     found: dict[tuple, Cell] = {}
-    together = [*(set(outcomes["model"]) & set(choices_of("model"))), *models]  # classes of one name are told apart
+    ours = sorted({*outcomes["model"]} & {*choices_of("model")})
+    together = [[*ours, *models]] if models else []  # classes of one name are told apart
     for (protocol, overrides), rows in outcomes.groupby(["protocol", "overrides"]):
         wanted = {"overrides": [*filter(None, overrides.split(";"))], "protocol": protocol}
         # Experiments name models of their own, and may change a protocol.
@@ -28,7 +29,7 @@ def cells_of(outcomes: pd.DataFrame, name: str, models: Sequence[str] = ()) -> d
         known = [names in found for names in cells.itertuples(index=False, name=None)]
         # Task by task: another task may not be defined on these ranges.
         for (model, task), group in cells[~np.array(known)].groupby(["model", "task"]):
-            for named in ([model], *([one] for one in models), together):
+            for named in ([model], *([one] for one in models), *together):
                 found |= _composed(models=named, tasks=[task], ranges=[*group["range"]], **wanted)
     return found
 
