@@ -1,5 +1,6 @@
 """Small grids that train in a moment. What takes long to load, the process that deals out the tests need not load."""
 
+import copy
 import gc
 import os
 import sys
@@ -36,6 +37,27 @@ def quickly_compiled():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "FLAGS", tuple("-Og" if flag == "-O2" else flag for flag in build.FLAGS))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def read_once():
+    """What a yaml file says is parsed once, for to parse it in each of 600 requests is a tenth of the suite."""
+    import yaml
+
+    load, known = yaml.load, {}
+
+    def loaded(stream, Loader):
+        if isinstance(stream, str):
+            return load(stream, Loader)
+        key = (Loader.__qualname__, stream.read())  # omegaconf makes its class anew each time
+        if key not in known:
+            stream.seek(0)
+            known[key] = load(stream, Loader)
+        return copy.deepcopy(known[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yaml, "load", loaded)
         yield
 
 

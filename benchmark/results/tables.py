@@ -194,7 +194,7 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 def check_together(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
     """UsageError where those of a folder's tables that have rows of every cell are not of the same cells."""
     names = [name for name in OF_ALL_CELLS if name in tables]
-    of = [set(tables[name][CELL].itertuples(index=False, name=None)) for name in names]
+    of = [set(tables[name][CELL].drop_duplicates().itertuples(index=False, name=None)) for name in names]
     if any(cells != of[0] for cells in of):
         told = ", ".join(table_path(folder, name).name for name in names)
         raise UsageError(f"{folder}: {told} are not of the same cells; name a folder that one run wrote")

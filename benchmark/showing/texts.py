@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from html import escape
+from typing import Any
 
 import pandas as pd
 from tabulate import tabulate
@@ -121,7 +122,7 @@ def matrix(summary: pd.DataFrame, metric: str, bold: str, write: Callable[[str],
     best = compared.max() if more else compared.min()
     told = (lambda value: number(round(100 * value, 0))) if metric in RATES else number
 
-    def cell(row: pd.Series) -> str:
+    def cell(row: dict[str, Any]) -> str:
         value, low, high = (told(row[name]) for name in ("value", "low", "high"))
         lost = row.get("not_finite", 0)
         text = write((value if low == high == "–" else f"{value} [{low}, {high}]") + not_finite(lost, row.get("seeds")))
@@ -129,7 +130,7 @@ def matrix(summary: pd.DataFrame, metric: str, bold: str, write: Callable[[str],
         solved &= row["value"] > 0 or not more  # nothing is best of what is none
         return bold.format(text) if solved and row["value"] == best[row["task"]] else text
 
-    texts = rows.assign(text=[cell(row) for _, row in rows.iterrows()]).pivot(
+    texts = rows.assign(text=[cell(row) for row in rows.to_dict("records")]).pivot(
         index="model", columns="task", values="text"
     )
     texts = texts.reindex(index=ordered(texts.index, MODELS), columns=ordered(texts.columns, TASKS)).fillna("")
