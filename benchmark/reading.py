@@ -80,13 +80,14 @@ class Reading:
         seed: int | None = None,
         protocol: str | None = None,
         overrides: str | None = None,
+        config_dir: str | Path | None = None,
     ) -> "Trained":
         """A trained network at its selected step, as a torch module on rows: [..., inputs] -> [..., 1].
 
         What is not named must be the same in all rows that are left. model: its name in the tables; or a class of your
         own that it is of, or the importable name of one. The parameters are those in the folder's shards; where these
         are not there, as in a reference, the replica is trained anew (see `trained.of_row`). The configuration is the
-        one of its name here: nothing that a folder names is imported.
+        one of its name here, or in config_dir, a folder of your own yaml: nothing that results name is imported.
 
         Raises UsageError where there is no such row, more than one, or no configuration here that it is of.
         """
@@ -108,16 +109,18 @@ class Reading:
             raise UsageError(f"{len(rows):,} networks are so called; say which ({told})")
         row = rows.iloc[0]
         names = tuple(row[CELL])
-        cell = self.configured(rows, classes).get(names)
+        cell = self.configured(rows, classes, config_dir).get(names)
         if cell is None or cell.specification.digest != row["digest"]:
             raise UsageError(f"{' × '.join(names[:3])} of {self.folder} cannot be built here: {self._why(names, cell)}")
         return of_row(row, cell, self.folder)
 
-    def configured(self, rows: pd.DataFrame, models: Sequence[str]) -> dict[tuple, Cell]:
+    def configured(
+        self, rows: pd.DataFrame, models: Sequence[str], config_dir: str | Path | None = None
+    ) -> dict[tuple, Cell]:
         """The cells of rows by their names, as the configuration here gives them, or classes of these names."""
         from benchmark.results.configured import cells_of
 
-        return cells_of(rows, self.folder.resolve().name, models)
+        return cells_of(rows, self.folder.resolve().name, models, config_dir)
 
     def _why(self, names: tuple, cell: Cell | None) -> str:
         """Why a cell's row is of no configuration here."""
@@ -125,7 +128,8 @@ class Reading:
         if version != SEMANTICS:
             return f"its numbers are of version {version} of the semantics, and this is version {SEMANTICS}"
         if cell is None:
-            return "no configuration here gives it; name a class of your own as the model"
+            own = "name a class of your own as the model, or where your yaml lies as config_dir"
+            return f"no configuration here gives it; {own}"
         return "the configuration of its name here is another one (its digest differs)"
 
     @property

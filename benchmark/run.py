@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import pandas as pd
 
@@ -43,7 +44,9 @@ class Results(Reading):
         wanted = pd.MultiIndex.from_tuples([cell.names for cell in self.request.cells], names=CELL)
         return table[pd.MultiIndex.from_frame(table[CELL]).isin(wanted)].reset_index(drop=True)
 
-    def configured(self, rows: pd.DataFrame, models: Sequence[str]) -> dict[tuple, Cell]:
+    def configured(
+        self, rows: pd.DataFrame, models: Sequence[str], config_dir: str | Path | None = None
+    ) -> dict[tuple, Cell]:
         """The cells that were asked for, by their names."""
         return {cell.names: cell for cell in self.request.cells}
 

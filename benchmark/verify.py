@@ -63,7 +63,7 @@ def obstacles(rows: pd.DataFrame, cells: dict[tuple, Cell], facts: pd.DataFrame)
         if names not in cells:
             return (
                 f"no configuration here gives {' × '.join(names[:3])}; a class of your own is named by --model, "
-                "and yaml of your own is not looked for"
+                "and where yaml of your own lies by --config-dir"
             )
         if cells[names].specification.digest != row["digest"]:
             return "the configuration of its name here is another one (its digest differs)"
@@ -112,6 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--model", action="append", default=[], help="a class of your own that the folder's rows are of"
     )
+    parser.add_argument("--config-dir", metavar="DIR", help="where yaml of your own lies that the rows are of")
     options = parser.parse_args(arguments)
     if options.sample < 1 or options.seed < 0:
         parser.error("--sample must be at least 1 and --seed at least 0")
@@ -124,7 +125,7 @@ def _verify(options: argparse.Namespace) -> int:
         raise UsageError(f"There is no results folder {folder}")
     outcomes = read_table(table_path(folder, "outcomes"), statistics.OUTCOMES)
     facts = read_table(table_path(folder, "cells"), [*CELL, "semantics"])
-    cells = cells_of(outcomes, folder.resolve().name, options.model)
+    cells = cells_of(outcomes, folder.resolve().name, options.model, options.config_dir)
     drawn = sample(outcomes, cells, None if options.all else options.sample, options.seed)
     why = obstacles(drawn, cells, facts)
     for reason, count in Counter(reason for reason in why if reason).items():

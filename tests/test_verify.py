@@ -9,6 +9,8 @@ from conftest import QUICK
 from benchmark import verify
 from benchmark.asked.configs import compose
 from benchmark.asked.replicas import CELL
+from benchmark.errors import UsageError
+from benchmark.reading import opened
 from benchmark.results.tables import COUNT
 from benchmark.run import run
 
@@ -107,6 +109,33 @@ def test_a_class_of_ones_own_is_verified_where_it_is_named(tmp_path, monkeypatch
     assert verify.main([str(tmp_path / "results")]) == 2
     assert "a class of your own is named by --model" in capsys.readouterr().err
     assert verify.main([str(tmp_path / "results"), "--model", "own_verified.Net"]) == 0
+
+
+@pytest.fixture
+def own_yaml(tmp_path, monkeypatch, command):
+    """Where results of a model of one's own yaml lie, and the yaml, under a name that has to stand in quotes."""
+    (tmp_path / "own_yaml.py").write_text("import torch\nclass Net(torch.nn.Linear):\n    pass\n")
+    mine = tmp_path / "it's, mine"
+    (mine / "model").mkdir(parents=True)
+    (mine / "model" / "wide.yaml").write_text("# @package model.wide\nunit: own_yaml.Net\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    asked = ["+model=[wide,nac]", "+task=add", "range=positive", *QUICK, "engine.mode=eager"]
+    code, _, err = command("--config-dir", str(mine), *asked, f"results={tmp_path / 'results'}")
+    assert (code, err) == (0, "")
+    return tmp_path / "results", mine
+
+
+def test_a_yaml_of_ones_own_is_verified_where_its_folder_is_named(own_yaml, tmp_path, capsys):
+    folder, mine = own_yaml
+    assert verify.main([str(folder), "--all"]) == 2
+    assert "where yaml of your own lies by --config-dir" in capsys.readouterr().err
+    assert verify.main([str(folder), "--all", "--config-dir", str(mine)]) == 0
+    assert "6 rows, " in capsys.readouterr().out
+    assert verify.main([str(folder), "--config-dir", str(tmp_path / "none")]) == 2
+    assert "there is nothing at" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="or where your yaml lies as config_dir"):
+        opened(folder).network(model="wide", seed=0)
+    assert opened(folder).network(model="wide", seed=0, config_dir=mine).predict([[1.0, 2.0]]).shape == (1,)
 
 
 def test_two_classes_of_one_name_are_verified_where_both_are_named(tmp_path, monkeypatch):

@@ -1,29 +1,38 @@
 """From the names in a table to the configurations that they stand for here."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from benchmark.asked.conf_files import choices_of
 from benchmark.asked.configs import compose
+from benchmark.asked.own_files import own_folder
 from benchmark.asked.replicas import CELL, Cell
 from benchmark.errors import UsageError
 
 
-def cells_of(outcomes: pd.DataFrame, name: str, models: Sequence[str] = ()) -> dict[tuple, Cell]:
+def cells_of(
+    outcomes: pd.DataFrame, name: str, models: Sequence[str] = (), config_dir: str | Path | None = None
+) -> dict[tuple, Cell]:
     """The cells of a folder's rows by their names, as the configuration here gives them; those it gives are there.
 
-    name: the folder's, which may be an experiment's. models: others to look for, as on the command line.
+    name: the folder's, which may be an experiment's. models: others to look for, as on the command line. config_dir: a
+    folder of one's own yaml, as there; UsageError for what is wrong in it.
     """
     found: dict[tuple, Cell] = {}
-    ours = sorted({*outcomes["model"]} & {*choices_of("model")})
+    folders = [] if config_dir is None else [own_folder("config_dir", str(config_dir))]
+    # In quotes, as a path may hold what Hydra's grammar means something by.
+    places = [str(folder).replace("\\", "\\\\").replace("'", "\\'") for folder in folders]
+    where = [f"hydra.searchpath=['{place}']" for place in places]
+    ours = sorted({*outcomes["model"]} & {*choices_of("model", folders)})
     together = [[*ours, *models]] if models else []  # classes of one name are told apart
     for (protocol, overrides), rows in outcomes.groupby(["protocol", "overrides"]):
-        wanted = {"overrides": [*filter(None, overrides.split(";"))], "protocol": protocol}
+        wanted = {"overrides": [*where, *filter(None, overrides.split(";"))], "protocol": protocol}
         # Experiments name models of their own, and may change a protocol.
         for experiment in dict.fromkeys((name, protocol.partition("/")[0])):
-            if experiment in choices_of("experiment"):
+            if experiment in choices_of("experiment", folders):
                 found = _composed(experiment=experiment, **wanted) | found
         cells = rows[CELL].drop_duplicates()
         known = [names in found for names in cells.itertuples(index=False, name=None)]

@@ -13,6 +13,7 @@ from benchmark.training.fused import build, gpu
 from benchmark.training.fused.build import CannotBuild
 from benchmark.training.fused.program import source
 from benchmark.training.fused.trace import NotFusable
+from benchmark.training.trial import check_program
 
 TILE_NUMBERS = 1 << 21  # products W x of one step that an eager tile may hold
 FUSED_TILE = 1 << 10  # replicas whose results are kept, and lost, together
@@ -71,11 +72,14 @@ def _definite(groups: dict[tuple, list[Replica]], engine: Engine) -> dict[tuple,
         if broken := _broken(device, own):
             refused |= dict.fromkeys(own, broken)
     for kind in (kind for kind in wanted if kind not in refused):
-        replica = groups[kind][0]
+        cell = groups[kind][0].cell
         try:
-            source(replica.cell.specification, devices[kind])
-        except NotFusable as problem:
-            refused[kind] = f"{replica.cell.model} cannot be compiled, as {problem}"
+            if cell.specification.model.foreign:
+                check_program(cell, devices[kind])
+            else:
+                source(cell.specification, devices[kind])
+        except (NotFusable, CannotBuild) as problem:
+            refused[kind] = f"{cell.model} cannot be compiled, as {problem}"
     for reason in dict.fromkeys(refused.values()):
         if engine.mode == "compiled":
             raise UsageError(f"engine.mode=compiled: {reason}; use eager")

@@ -1,4 +1,7 @@
-"""What the engine relies on, tried out on networks of units that are not ours before anything is trained."""
+"""What the engine relies on, tried out on networks of units that are not ours before anything is trained.
+
+That units keep their contract, and that the program made of them computes what they do.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,11 +12,15 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from benchmark.asked.data import EvaluationSet
 from benchmark.asked.replicas import Cell, Replica
 from benchmark.asked.streams import Draw
 from benchmark.errors import UsageError, unexpected
 from benchmark.training.eager import Eager
-from benchmark.training.engine import settled
+from benchmark.training.engine import Trainer, settled
+from benchmark.training.fused.trace import NotFusable
+from benchmark.training.fused.trainer import Fused
+from benchmark.training.networks import Network
 from benchmark.training.optimizers import corrections
 from benchmark.training.steps import of_parameters
 from benchmark.units import Rows, Unit
@@ -22,6 +29,8 @@ from benchmark.units.rows import seeded
 SEEDS = (1, 2)
 BATCH = 16
 AWAY = 0.05  # parameters are tried out this far from where they start, where they may all be equal
+SIDES = range(8)  # seeds of the replicas with which a program is tried out
+APART = 0.01  # relative difference of two roundings of one number that is none of rounding
 
 
 @settled()
@@ -60,13 +69,18 @@ def _check_starting(cell: Cell) -> np.ndarray:
         found = {own: tuple(value.shape) for own, value in drawn[0].items()}
         if found != shapes:
             raise UsageError(
-                f"{_name(unit)}.initial returns {_told(found)} for two replicas, where {_told(shapes)} is right"
+                f"{_name(unit)}.initial returns {_spelled(found)} for two replicas, where {_spelled(shapes)} is right"
             )
         if not all(_same(drawn[0][own], torch.cat([one[own] for one in drawn[1:]])) for own in shapes):
             raise UsageError(f"{_name(unit)}.initial follows from more than a replica's seed; `draw` must draw it all")
-    start = network.initial(Draw(torch.tensor(SEEDS)))
-    rows = torch.cat([start[own].reshape(len(SEEDS), -1) for own, _ in network.named_parameters()], 1)
-    return (rows + Draw(torch.tensor(SEEDS)).uniform((rows.shape[1],), -AWAY, AWAY)).numpy()
+    return _near_start(network, SEEDS)
+
+
+def _near_start(network: Network, seeds: Sequence[int]) -> np.ndarray:
+    draw = Draw(torch.tensor(seeds))
+    start = network.initial(draw)
+    rows = torch.cat([start[own].reshape(len(seeds), -1) for own, _ in network.named_parameters()], 1)
+    return (rows + draw.uniform((rows.shape[1],), -AWAY, AWAY)).numpy()
 
 
 def _check_computing(cell: Cell, name: str, rows: np.ndarray) -> None:
@@ -96,16 +110,79 @@ def _computed(cell: Cell, chosen: Sequence[int], rows: np.ndarray) -> list[Tenso
     for network in (run.step.network, run.step.training):
         for unit in network.units:
             unit.register_forward_hook(_check_output)
-    theta = rows[list(chosen)].astype(cell.specification.protocol.dtype)
-    run.load(np.stack([theta, *(np.full_like(theta, start) for start in run.step.slots)], 1))
+    run.load(_started(run, cell, rows[list(chosen)]))
     run.step.parameters.project(run.theta)
     _check_terms(run)
-    run.advance(0, np.array([[*corrections(range(1), run.protocol.optimizer)[0], *np.ones(len(run.step.terms))]]), None)
+    _advance(run, cell)
     x = run.batches(0, 1)[0][0]
     twice = torch.cat([x[..., : BATCH // 2]] * 2, -1)
     with torch.no_grad():
         y, others = (run.step.forward(run.theta, each)[: run.count] for each in (x, twice))
     return [torch.from_numpy(run.rows()), torch.from_numpy(run.sparsity()), y, others]
+
+
+def _started(run: Trainer, cell: Cell, rows: np.ndarray) -> np.ndarray:
+    """The state before the first step, with these parameters."""
+    theta = rows.astype(cell.specification.protocol.dtype)
+    return np.stack([theta, *(np.full_like(theta, start) for start in run.step.slots)], 1)
+
+
+def _advance(run: Trainer, cell: Cell) -> None:
+    """A step with every regularizer at its full strength."""
+    first = corrections(range(1), cell.specification.protocol.optimizer)[0]
+    run.advance(0, np.array([[*first, *np.ones(len(run.step.terms))]]), None)
+
+
+@settled()
+def check_program(cell: Cell, device: str) -> None:
+    """Raise NotFusable where the program of a cell's network computes something else than torch does.
+
+    That is no matter of rounding: outputs, sparsity errors or parameters' gradients of most replicas differ by more
+    than a hundredth, and by more than another precision makes of them. Raises it too where the generator does not know
+    the network, and CannotBuild.
+    """
+    other = "float32" if cell.specification.protocol.dtype == "float64" else "float64"
+    protocol = replace(cell.specification.protocol, dtype=other)
+    again = replace(cell, specification=replace(cell.specification, protocol=protocol))
+    tile, likewise = ([Replica(one, seed) for seed in SIDES] for one in (cell, again))
+    fused, eager = Fused(tile, torch.device(device)), Eager(tile, torch.device("cpu"))
+    rows = _near_start(eager.step.network, SIDES)
+    ours, theirs = _told(fused, rows, tile), _told(eager, rows, tile)
+    try:
+        rounded = _told(Eager(likewise, torch.device("cpu")), rows, likewise)
+    except Exception:  # a unit of one's own may know one precision
+        rounded = theirs
+    for what in ours:
+        unlike = _unlike(ours[what], theirs[what], rounded[what])
+        if unlike.mean() > (APART if what == "outputs" else 0):  # at a few points any rounding may decide
+            raise NotFusable(f"its program computes other {what} than torch, {unlike.sum()} of {unlike.size}")
+
+
+def _told(run: Trainer, rows: np.ndarray, tile: Sequence[Replica]) -> dict[str, np.ndarray]:
+    """What comes of these parameters, each float64 [replica, number]."""
+    cell = tile[0].cell
+    dtype = getattr(torch, cell.specification.protocol.dtype)
+    start = _started(run, cell, rows)
+    run.load(start)
+    sets = (EvaluationSet.of_range(name, tile, dtype) for name in ("interpolation", "extrapolation"))
+    told = {"outputs": torch.cat([run.outputs(data) for data in sets], 1).cpu().numpy()}
+    told |= {"sparsity errors": run.sparsity()[:, None]}
+    _advance(run, cell)
+    # The first slot of an optimizer is made of the gradient; what it makes of that may depend on the sign alone.
+    told |= {"gradients": run.rows()[:, 1] if run.step.slots else run.rows()[:, 0] - start[:, 0]}
+    return {what: values.astype(float) for what, values in told.items()}
+
+
+def _unlike(ours: np.ndarray, theirs: np.ndarray, rounded: np.ndarray) -> np.ndarray:
+    """Which numbers differ in more than half of the replicas, [number].
+
+    ours, theirs, rounded: [replica, number], the last one theirs in another precision, which tells what rounding does.
+    """
+    with np.errstate(invalid="ignore"):  # of infinities and nan
+        large = np.quantile(np.where(np.isfinite(theirs), abs(theirs), 0.0), 0.9, axis=1, keepdims=True)
+        near = abs(ours - theirs) <= APART * (abs(theirs) + APART * large) + 10 * abs(rounded - theirs)
+    alike = near | (ours == theirs) | ~(np.isfinite(ours) | np.isfinite(theirs))
+    return alike.mean(0) < 0.5
 
 
 def _check_output(unit: torch.nn.Module, given: tuple[Tensor, ...], y: Any) -> None:
@@ -138,5 +215,5 @@ def _name(unit: torch.nn.Module) -> str:
     return type(unit.module if isinstance(unit, Rows) else unit).__name__
 
 
-def _told(shapes: dict[str, tuple[int, ...]]) -> str:
+def _spelled(shapes: dict[str, tuple[int, ...]]) -> str:
     return ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items()) or "nothing"

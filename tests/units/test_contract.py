@@ -21,6 +21,7 @@ from benchmark.asked.tasks import OPERATIONS
 from benchmark.training.engine import Measured, train
 from benchmark.training.networks import build, representable
 from benchmark.training.steps import Parameters, of_parameters
+from benchmark.training.trial import check_program
 from benchmark.units import Dense, Impossible
 
 pytestmark = pytest.mark.usefixtures("few_points")
@@ -413,6 +414,7 @@ def test_a_fused_program_trains_what_torch_does(model, monkeypatch):
         kind = dataclasses.replace(kind, **own)
     specification = dataclasses.replace(usual, protocol=protocol, model=kind)
     replicas = [Replica(dataclasses.replace(like, specification=specification), seed) for seed in range(8)]
+    check_program(replicas[0].cell, "cpu")  # what a unit of one's own must pass
     fused, eager = (train(replicas, Engine(mode=mode)) for mode in ("compiled", "eager"))
     assert (fused.engine, eager.engine) == ("compiled", "eager")
     apart = np.zeros(len(replicas))

@@ -21,7 +21,7 @@ from benchmark.asked.replicas import Replica
 from benchmark.errors import UsageError
 from benchmark.training import networks
 from benchmark.training.engine import Measured, train
-from benchmark.training.fused import build, program, write
+from benchmark.training.fused import build, program, trace, write
 from benchmark.training.fused.build import FLAGS, built, level
 from benchmark.training.fused.program import source
 from benchmark.training.fused.trainer import Fused
@@ -350,6 +350,26 @@ def test_what_the_generator_does_not_know_is_named_trained_eagerly_and_refused_i
     with pytest.warns(UserWarning, match=f"linear cannot be compiled, as .*{told}.*: training is eager"):
         assert {engine.mode for _, engine in tiles(replicas, Engine(), 1)} == {"eager"}
     with pytest.raises(UsageError, match=f"engine.mode=compiled: linear cannot be compiled, as .*{told}.*; use eager"):
+        tiles(replicas, COMPILED, 1)
+
+
+@pytest.mark.parametrize(
+    ("operation", "wrong", "what"),
+    [
+        ("tanh", lambda a: 1.1 * trace.tanh(a), "outputs"),
+        ("tanh_backward", lambda g, y: g * (1.1 - y * y), "gradients"),
+        ("tanh", lambda a: trace.where(a > 0.8, -1.0, trace.tanh(a)), "outputs"),  # at some of the inputs
+    ],
+)
+def test_a_program_that_computes_something_else_than_a_unit_of_ones_own_is_not_used(
+    quick, monkeypatch, operation, wrong, what
+):
+    replicas = foreign(quick, Scaled, steps=10_000_000)
+    assert {engine.mode for _, engine in tiles(replicas, Engine(), 1)} == {"compiled"}
+    monkeypatch.setitem(trace.ELEMENTWISE, operation, wrong)
+    with pytest.warns(UserWarning, match=f"its program computes other {what} than torch.*: training is eager"):
+        assert {engine.mode for _, engine in tiles(replicas, Engine(), 1)} == {"eager"}
+    with pytest.raises(UsageError, match=f"linear cannot be compiled, as its program computes other {what}"):
         tiles(replicas, COMPILED, 1)
 
 
