@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from conftest import needs_references
 
+from benchmark import verify
 from benchmark.asked.conf_files import choices_of
 from benchmark.results.tables import table_path
 from benchmark.showing.names import label
@@ -173,11 +174,14 @@ def test_the_configuration_of_ones_own_trains_as_the_readme_says(tmp_path, own, 
     mine = importlib.import_module("mine")
     del sys.modules["mine"]
     monkeypatch.setitem(sys.modules, "mine", mine)  # and nobody else finds it there
-    python, m, benchmark, *arguments = own("--config-dir mine")
+    python, m, benchmark, *arguments = own("benchmark --config-dir mine")
     assert (python, m, benchmark) == ("python", "-m", "benchmark")
     code, _, err = command(*arguments)
     assert (code, err) == (0, "")
     assert trained(tmp_path) == {"net", "nac"}
+    (checking,) = [line for block in blocks("sh") for line in block.splitlines() if "verify results/default" in line]
+    python, m, benchmark, *arguments = shlex.split(checking, comments=True)
+    assert benchmark == "benchmark.verify" and verify.main(arguments) == 0
 
 
 def test_every_model_and_protocol_is_in_the_readmes_tables():
