@@ -59,6 +59,7 @@ PLAINER = {
     r"list index out of range": "the list that is there is shorter",
     r"Incompatible key type '\w+'": "the keys of a mapping must be texts",
     r"LexerNoViableAltException: .*? \^": "a character in it has to stand in quotes",
+    r"token recognition error at: ('.*?'): LexerNoViableAltException\(.*?\)": r"\1 has to stand in quotes",
 }
 CONFIGURED = (Config, Model, Recipe, Regularizer, Restart, Turn, Task, Ranges, Protocol, Engine)
 
@@ -291,6 +292,11 @@ def sentence(error: BaseException) -> str:
             vocabulary |= {name for group in ("model", "task", "range") for name in choices_of(group)}
             if key[1] in vocabulary:
                 return f"There is no key {path!r} here; if it is to be added, write +{path}=<value>"
+            if re.fullmatch(r"model\.[^.]+\.options\.\w+", path):
+                return (
+                    f"There is no key {path!r}; an argument of a class that is no text, number or truth value by "
+                    f"default, or that its yaml does not name, is added: +{path}=<value>"
+                )
             near = difflib.get_close_matches(key[1], sorted(vocabulary), n=3)
             return f"There is no key {path!r}" + (f" (did you mean {' or '.join(near)}?)" if near else "")
         if isinstance(cause, OverrideParseException):

@@ -34,8 +34,8 @@ def check_name(what: str, name: Any) -> None:
     right = isinstance(name, str) and re.fullmatch(r"[A-Za-z][\w.-]{0,63}", name, re.ASCII)
     if not right or name.lower() in MISSING:
         raise UsageError(
-            f"{what} is called {short(name)}; a name is a letter followed by at most 63 letters, digits, _, - or . "
-            f"and none of the words that are read as something else: {', '.join(MISSING)}"
+            f"{what} is called {short(name)}; a name is a letter followed by at most 63 letters (ASCII), digits, _, - "
+            f"or . and none of the words that are read as something else: {', '.join(MISSING)}"
         )
 
 

@@ -511,6 +511,8 @@ HUGE = "1" + "0" * 400
         (["+protocol.tasks={mul:{nac:{}},add:{nalu:{}}}"], "trains none of this; it has mul with nac"),
         (["protocol=[default,smoke]"], "A job has one protocol"),
         (["model=[nalu"], "cannot read the argument 'model=[nalu'"),
+        (["model=mine.Größe"], "cannot read the argument 'model=mine.Größe' ('ö' has to stand in quotes)"),
+        (["model.nalu.options.shape=[8,4]"], "is added: +model.nalu.options.shape=<value>"),
         (["nalu"], "write key=value"),
         ([f"protocol.batch={HUGE}"], "batch must be at most 1,048,576"),
         ([f"protocol.variants=[{{batch: {HUGE}}}]"], "batch must be at most 1,048,576"),
