@@ -85,7 +85,8 @@ def _near_start(network: Network, seeds: Sequence[int]) -> np.ndarray:
 
 def _check_computing(cell: Cell, name: str, rows: np.ndarray) -> None:
     beside, again, first, second = (_computed(cell, seeds, rows) for seeds in ((0, 1), (0, 1), (0,), (1,)))
-    if not all(map(_same, beside, again)):
+    y, repeated, others = (each[..., : BATCH // 2] for each in beside[-3:])
+    if not all(map(_same, beside, again)) or not _same(y, repeated):
         raise UsageError(
             f"{name} does not compute the same twice; it must not draw as it computes, nor change what it keeps "
             f"(a Unit with noisy = True is given noise)"
@@ -96,7 +97,6 @@ def _check_computing(cell: Cell, name: str, rows: np.ndarray) -> None:
             f"{name} computes a replica otherwise beside another than alone; nothing may be taken over the axes of "
             f"replicas, which come first: count axes from the last"
         )
-    y, others = (each[..., : BATCH // 2] for each in beside[-2:])
     if not _same(y, others):
         raise UsageError(f"{name} computes an example otherwise beside others; it must not mix the examples of a batch")
 
@@ -104,7 +104,8 @@ def _check_computing(cell: Cell, name: str, rows: np.ndarray) -> None:
 def _computed(cell: Cell, chosen: Sequence[int], rows: np.ndarray) -> list[Tensor]:
     """What comes of replicas that train together, each [replica, ...].
 
-    Their state and sparsity error after a step, the outputs, and those of the first half of the examples, twice.
+    Their state and sparsity error after a step, the outputs, these again, and those of the first half of the examples,
+    twice.
     """
     run = Eager([Replica(cell, SEEDS[i]) for i in chosen], torch.device("cpu"))
     for network in (run.step.network, run.step.training):
@@ -117,8 +118,8 @@ def _computed(cell: Cell, chosen: Sequence[int], rows: np.ndarray) -> list[Tenso
     x = run.batches(0, 1)[0][0]
     twice = torch.cat([x[..., : BATCH // 2]] * 2, -1)
     with torch.no_grad():
-        y, others = (run.step.forward(run.theta, each)[: run.count] for each in (x, twice))
-    return [torch.from_numpy(run.rows()), torch.from_numpy(run.sparsity()), y, others]
+        outputs = [run.step.forward(run.theta, each)[: run.count] for each in (x, x, twice)]
+    return [torch.from_numpy(run.rows()), torch.from_numpy(run.sparsity()), *outputs]
 
 
 def _started(run: Trainer, cell: Cell, rows: np.ndarray) -> np.ndarray:

@@ -57,6 +57,11 @@ def frozen(base):
     return made
 
 
+def counted(self, x):
+    self.calls = getattr(self, "calls", 0) + 1
+    return linear(self.W, x) * self.calls
+
+
 def ones(self, draw, *shape):
     return {"W": draw.constant(shape or (self.outputs, self.inputs), 1.0)}
 
@@ -81,6 +86,7 @@ BROKEN = {
     "regularizer": (Good, {"regularizer": lambda self, name: self.W.max() + 0 * self.W.sum((-2, -1))}, "count axes"),
     "draws": (Good, {"forward": lambda self, x: linear(self.W, x) + torch.rand(x.shape[-1:])}, "the same twice"),
     "numpy draws": (Good, {"forward": lambda self, x: linear(self.W, x) * np.random.rand()}, "the same twice"),  # noqa: NPY002
+    "counts": (Good, {"forward": counted}, "nor change what it keeps"),
     "a term": (Good, {"regularizer": lambda self, name: self.W.abs().sum()}, "l1 is one number a replica"),
     "vectors": (
         Good,
