@@ -394,10 +394,14 @@ class Tracer(TorchDispatchMode):
 
     def on_index(self, result: Tensor, a: Tensor, indices: list[Tensor | None]):
         numbers, axis = self.read(a)
+        picked = {i: index for i, index in enumerate(indices) if index is not None}
+        if axis is not None:
+            ((first, index), *others) = picked.items()
+            if others or a.dim() + axis in picked or (index.dtype == torch.bool and index.dim() > 1):
+                raise NotFusable("picks single examples of a batch")
+            axis -= index.dim() - 1 if first > a.dim() + axis else 0
         places = [slice(None) if i is None else self._constant(i) for i in indices]
-        if axis is not None and (len(places) > a.dim() + axis or len([i for i in indices if i is not None]) > 1):
-            raise NotFusable("picks single examples of a batch")
-        numbers = self.full(numbers, axis, a.shape)
+        numbers = self.full(*self.read(a), a.shape)
         return numbers[tuple(places)], axis
 
     def on_index_select(self, result: Tensor, a: Tensor, dim: int, index: Tensor):
@@ -408,21 +412,32 @@ class Tracer(TorchDispatchMode):
         return numbers.take(self._constant(index), dim), axis
 
     def on_index_add(self, result: Tensor, a: Tensor, dim: int, index: Tensor, source: Tensor, alpha: float = 1):
-        numbers, axis = self.read(a)
-        added, other = self.read(source)
+        return self._placed(a, dim, index, source, alpha)
+
+    def _placed(self, a: Tensor, dim: int, index: Tensor, source: Tensor, added: float | None):
+        """`a` with the parts of the source along an axis in their places; or added there, so many times."""
+        (numbers, axis), (others, other) = self.read(a), self.read(source)
         axis = other if axis is None else axis
-        whole = self.full(numbers, axis, a.shape).copy()
-        parts = self.full(added, axis, source.shape)
-        whole, parts = np.moveaxis(whole, dim, 0), np.moveaxis(parts, dim, 0)
+        if other not in (None, axis) or dim % a.dim() - a.dim() == axis:
+            raise NotFusable("scatters examples")
+        if axis is not None:
+            numbers, others = self._of_all(numbers, axis), self._of_all(others, axis)
+        whole = np.moveaxis(self.full(numbers, axis, a.shape).copy(), dim, 0)
+        parts = np.moveaxis(self.full(others, axis, source.shape), dim, 0)
         for place, part in zip(self._constant(index), parts, strict=True):
-            whole[place] = self.apply("add", whole[place], part)
+            part = part if added in (None, 1) else self.apply("mul", part, float(added))
+            whole[place] = part if added is None else self.apply("add", whole[place], part)
         return np.moveaxis(whole, 0, dim), axis
 
     def on_index_put(self, result: Tensor, a: Tensor, indices: list, values: Tensor, accumulate: bool = False):
         numbers, axis = self.read(a)
         added, other = self.read(values)
         if axis is not None or other is not None:
-            raise NotFusable("scatters examples")
+            (dim, index), *more = [(i, index) for i, index in enumerate(indices) if index is not None]
+            if more or index.dim() != 1 or index.dtype == torch.bool:
+                raise NotFusable("scatters examples")
+            shape = [*a.shape[:dim], len(index), *a.shape[dim + 1 :]]
+            return self._placed(a, dim, index, values.expand(shape), 1 if accumulate else None)
         whole = np.broadcast_to(numbers, a.shape).copy()
         where = np.arange(a.numel()).reshape(a.shape)
         places = where[tuple(slice(None) if i is None else self._constant(i) for i in indices)]
@@ -609,6 +624,15 @@ def _asinh(a: Any) -> Any:
     return sign(a) * where(size > 1e9, formula("log")(size) + math.log(2.0), near)
 
 
+def _floor(a: Any) -> Any:
+    near = formula("round")(a)
+    return where(near > a, near - 1.0, near)
+
+
+def _trunc(a: Any) -> Any:
+    return sign(a) * _floor(absolute(a))
+
+
 def _silu_slope(a: Any) -> Any:
     return sigmoid(a) * (1.0 + a * (1.0 - sigmoid(a)))
 
@@ -642,6 +666,14 @@ ELEMENTWISE: dict[str, Callable] = {
     "addcmul": lambda a, b, c, value=1: a + value * (b * c),
     "addcdiv": lambda a, b, c, value=1: a + value * (b / c),
     "lerp": lambda a, b, weight: a + weight * (b - a),
+    "floor": _floor,
+    "ceil": lambda a: -1.0 * _floor(-1.0 * a),
+    "trunc": _trunc,
+    "frac": lambda a: a - _trunc(a),
+    "log2": lambda a: formula("log")(a) / math.log(2.0),
+    "log10": lambda a: formula("log")(a) / math.log(10.0),
+    "exp2": lambda a: power(2.0, a),
+    "tan": lambda a: formula("sin")(a) / formula("cos")(a),
     "asinh": _asinh,
     "sinh": lambda a: 0.5 * (expm1(a) - expm1(-1.0 * a)),
     "cosh": lambda a: 0.5 * (exp(a) + exp(-1.0 * a)),

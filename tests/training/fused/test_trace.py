@@ -58,6 +58,12 @@ def into_constants(w, x):
     return y.addcmul_(torch.ones_like(x).mul_(x), w[:1, 2:])
 
 
+def put_in_rows(w, x):
+    rows = x.mT.clone()
+    rows[:, [0, 2]] = (w @ x).mT
+    return rows.mT
+
+
 FUNCTIONS = {
     "a product of matrices": lambda w, x: w @ x,
     "a batch of products": lambda w, x: torch.bmm(w.expand(2, 2, 3), torch.stack([x, x + 1])),
@@ -69,6 +75,11 @@ FUNCTIONS = {
     "writing into constants": into_constants,
     "weighing": lambda w, x: torch.lerp(x, w[0, :, None] * x, torch.sigmoid(x * w[1, :, None])),
     "picking": lambda w, x: x[torch.tensor([2, 0])] * w[:, [1]] + x.index_select(0, torch.tensor([1])),
+    "picking in rows": lambda w, x: (x.mT[:, [2, 0, 2]] * x.mT[:, torch.tensor([[0, 1, 1]])].sum(1) @ w.mT).mT,
+    "adding in places": lambda w, x: (
+        torch.zeros_like(x).index_add(0, torch.tensor([1, 1, 0]), x * w[:1].mT, alpha=2) + x
+    ),
+    "putting in rows": put_in_rows,
     "padding": lambda w, x: F.pad(x, (0, 0, 1, 2), value=3.0) * w[0, 0],
     "reductions": lambda w, x: x.sum(0) * w.mean() + x.mean() - w.amax(-1).sum() + x.amin(0) + w.prod(-1).sum(),
     "deviations": lambda w, x: x.std(-1, keepdim=True) + x.var() * w.var(),
@@ -80,6 +91,8 @@ FUNCTIONS = {
     "powers": lambda w, x: x**3 + x**-2 + x**0.5 + x**2.5 + 2**x + x.abs() ** w[0, 0].abs() + x.square() + x.rsqrt(),
     "elementary": lambda w, x: x.sin() + (w[0, 0] * x).cos() + x.erf() + x.expm1() + x.log1p() + x.round() + x.sign(),
     "hyperbolic": lambda w, x: (w @ x).asinh() + (w @ x).sinh().cosh() + torch.asinh(x[:2] * w[0, :1] * 1e10),
+    "other bases": lambda w, x: x.log2() * w[0, 0] + x.log10() + (w @ x).exp2().sum(0) + x.tan(),
+    "whole parts": lambda w, x: sum(getattr(9 * w @ x, name)() for name in ("floor", "ceil", "trunc", "frac")),
     "leftovers": lambda w, x: torch.lerp(x, x * w[0, 0], 0.3) + torch.addcmul(x, x, w[1, 0], value=2) + x.reciprocal(),
     "glu": lambda w, x: F.glu(torch.cat([w @ x, w @ x + 1]), 0),
     "gelu by tanh": lambda w, x: F.gelu(w @ x, approximate="tanh"),
