@@ -394,6 +394,7 @@ class Tracer(TorchDispatchMode):
 
     def on_index(self, result: Tensor, a: Tensor, indices: list[Tensor | None]):
         numbers, axis = self.read(a)
+        numbers = self.full(numbers, axis, a.shape)
         picked = {i: index for i, index in enumerate(indices) if index is not None}
         if axis is not None:
             ((first, index), *others) = picked.items()
@@ -401,7 +402,6 @@ class Tracer(TorchDispatchMode):
                 raise NotFusable("picks single examples of a batch")
             axis -= index.dim() - 1 if first > a.dim() + axis else 0
         places = [slice(None) if i is None else self._constant(i) for i in indices]
-        numbers = self.full(*self.read(a), a.shape)
         return numbers[tuple(places)], axis
 
     def on_index_select(self, result: Tensor, a: Tensor, dim: int, index: Tensor):
