@@ -30,7 +30,7 @@ SEEDS = (1, 2)
 BATCH = 16
 AWAY = 0.05  # parameters are tried out this far from where they start, where they may all be equal
 COMPARED = range(8)  # seeds of the replicas with which a program is tried out
-APART = 0.01  # relative difference of two roundings of one number that is none of rounding
+APART = 0.01  # relative difference from which on two numbers are no roundings of one
 
 
 @settled()
@@ -77,6 +77,7 @@ def _check_starting(cell: Cell) -> np.ndarray:
 
 
 def _near_start(network: Network, seeds: Sequence[int]) -> np.ndarray:
+    """Parameters up to AWAY from those that a network starts from, [replica, parameter]."""
     draw = Draw(torch.tensor(seeds))
     start = network.initial(draw)
     rows = torch.cat([start[own].reshape(len(seeds), -1) for own, _ in network.named_parameters()], 1)
