@@ -17,7 +17,7 @@ from benchmark.training.trial import check_program
 
 TILE_NUMBERS = 1 << 21  # products W x of one step that an eager tile may hold
 FUSED_TILE = 1 << 10  # replicas whose results are kept, and lost, together
-TILE_SECONDS, LEAST = 300.0, 64  # a compiled tile takes no longer, so that others get a share, but holds so many
+TILE_SECONDS, LEAST = 300.0, 64  # a compiled tile takes no longer, so that others get a share, but may hold so many
 GPU_TILE, GPU_NUMBERS = 1 << 14, 1 << 27  # replicas of a tile on a GPU, and products W x of one eager step there
 
 Tile = tuple[list[Replica], Engine]  # the replicas, and how they are trained
@@ -46,7 +46,9 @@ def tiles(
     for tile in begun:
         definite = kinds[architecture(tile[0])]
         cut.append((list(tile), replace(definite, tile=_size(tile, len(tile), definite))))
-    for kind, members in groups.items():
+    for kind, unordered in groups.items():
+        # On a CPU those that see the same inputs, beside each other, have them drawn once.
+        members = sorted(unordered, key=lambda replica: (replica.data_seed, replica.cell.range))
         own = 1 if kinds[kind].device == "cuda" else shares
         size = _size(members, -(-len(members) // own), kinds[kind])
         cut += [(members[i : i + size], replace(kinds[kind], tile=size)) for i in range(0, len(members), size)]
@@ -113,7 +115,8 @@ def _size(members: Sequence[Replica], share: int, engine: Engine) -> int:
     if engine.mode == "compiled":
         shared = max(LEAST, int(TILE_SECONDS / compiled(members[0].cell.specification, 1)))
         most = GPU_TILE if engine.device == "cuda" else min(FUSED_TILE, shared)
-        return engine.tile or max(1, min(share, most))
+        parts = max(1, -(-share // most))  # of like size, so that no worker is left with a whole one at the end
+        return engine.tile or max(1, -(-share // parts))
     if engine.device == "cuda":
         return padded_size(engine.tile or max(PAD, min(GPU_TILE, GPU_NUMBERS // numbers)))
     return padded_size(engine.tile or max(2 * PAD, min(960, share, TILE_NUMBERS // numbers)))

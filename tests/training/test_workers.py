@@ -26,7 +26,7 @@ def test_a_worker_goes_on_with_its_architecture_then_takes_a_new_one_then_helps(
 
 def test_a_tile_of_long_training_is_small_enough_that_other_machines_get_a_share(quick):
     size = lambda *overrides: _size(quick(overrides=overrides).replicas(), 5000, Engine(mode="compiled", device="cpu"))
-    assert size("protocol.steps=100") == FUSED_TILE
+    assert size("protocol.steps=100") == 1000 <= FUSED_TILE  # five alike, and not four large ones and a small one
     assert LEAST < size("protocol.steps=5000000") < 100
     assert size("protocol.steps=500000000") == LEAST
 

@@ -68,9 +68,29 @@ template <class T> static T* memory(long count) {
     return (T*)__builtin_assume_aligned(aligned_alloc(64, (count * sizeof(T) + 63) / 64 * 64), 64);
 }
 
+// Steps whose inputs a quarter of a second-level cache holds.
+enum { OF_STEP = INPUTS * ROW, HELD = (1 << 18) / (OF_STEP * sizeof(real)), SHARED = HELD < 1 ? 1 : HELD < 64 ? HELD : 64 };
+
+INLINE bool see_the_same(const Plan& plan, long a, long b) {
+    return plan.grid || (plan.data_key[a] == plan.data_key[b] && plan.source[a] == plan.source[b]);
+}
+
+// Inputs are drawn once for all replicas beside each other that see the same: of one seed, on several tasks.
 extern "C" void train(const Plan* plan, long first, long steps) {
     real *x = memory<real>((long)(DATA + LANES) * ROW + KEPT + 16), *p = x + (DATA + LANES) * ROW;
-    for (long r = 0; r < plan->replicas; r++) train_one(*plan, r, first, steps, x, p);
+    real* drawn = memory<real>((long)SHARED * OF_STEP);
+    for (long r = 0, next; r < plan->replicas; r = next) {
+        for (next = r + 1; next < plan->replicas && see_the_same(*plan, r, next);) next++;
+        const bool several = next - r > 1;
+        const long most = several ? SHARED : steps;
+        Plan part = *plan;
+        for (long s = 0; s < steps; s += most, part.schedule += most * COLUMNS) {
+            const long count = steps - s < most ? steps - s : most;
+            for (long k = 0; several && k < count; k++) draw(part, r, first + s + k, drawn + k * OF_STEP);
+            for (long q = r; q < next; q++) train_one(part, q, first + s, count, x, p, several ? drawn : nullptr);
+        }
+    }
+    free(drawn);
     free(x);
 }
 

@@ -74,15 +74,16 @@ static void ask(const real* x, int code, int offset, real* t) {
     }
 }
 
-static void train_one(const Plan& plan, long r, long first, long steps, real* x, real* p) {
+static void train_one(const Plan& plan, long r, long first, long steps, real* x, real* p, const real* drawn) {
     real *t = x + INPUTS * ROW, *noise = t + OUTPUTS * ROW, *lanes = x + DATA * ROW;
     real* state = plan.state + r * STATE;
     OVER(k, KEPT, 1) p[k] = k < STATE ? state[k] : k == RATE ? plan.rate[r] : real(0);
     SYNC;
     for (long s = 0; s < steps; s++) {
-        draw(plan, r, first + s, x);
+        const real* inputs = drawn ? drawn + s * INPUTS * ROW : x;
+        if (!drawn) draw(plan, r, first + s, x);
         if (THREADS > ACROSS) SYNC;  // else a thread draws what it reads here: its own examples
-        ask(x, plan.code[r], plan.offset[r], t);
+        ask(inputs, plan.code[r], plan.offset[r], t);
         if (NOISE) {
             const u64 key = mixed(plan.noise_key[r] + first + s);
             for (int i = FIRST / ACROSS; i < NOISE; i += THREADS / ACROSS)
@@ -91,7 +92,7 @@ static void train_one(const Plan& plan, long r, long first, long steps, real* x,
         OVER(k, COLUMNS, 1) p[SCHEDULE + k] = plan.schedule[s * COLUMNS + k];
         OVER(k, TURN, 1) p[TURNS + k] = plan.turns[(first + s) % plan.rounds * TURN + k];
         SYNC;
-        step(p, lanes, x, t, noise);
+        step(p, lanes, inputs, t, noise);
         SYNC;
         if (plan.watched && FIRST == 0) {
             const double error = p[ERROR];

@@ -56,7 +56,7 @@ extern "C" __global__ void __launch_bounds__(MOST, TOGETHER)
     train(Plan plan, long first, long steps, real* x, real* p) {
     p = part<(TRAIN_INSIDE > 0)>(p, KEPT, 0, TRAIN_WORDS);
     x = part<(TRAIN_INSIDE > 1)>(x, (DATA + LANES) * ROW, KEPT, TRAIN_WORDS);
-    for (long r = group(); r < plan.replicas; r += groups()) train_one(plan, r, first, steps, x, p);
+    for (long r = group(); r < plan.replicas; r += groups()) train_one(plan, r, first, steps, x, p, nullptr);
 }
 
 extern "C" __global__ void evaluate(Points points, real* lanes, real* p) {

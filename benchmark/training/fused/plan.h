@@ -34,8 +34,11 @@ struct Points {
 // Lanes that draw one row; further threads draw further rows.
 enum { ACROSS = THREADS < PADDED ? THREADS : PADDED };
 
-// One replica's steps. x: memory for DATA and LANES rows, of each example; p: for KEPT numbers.
-static void train_one(const Plan& plan, long r, long first, long steps, real* x, real* p);
+// The inputs of one step of a replica.
+static void draw(const Plan& plan, long replica, u64 step, real* x);
+// One replica's steps. x: memory for DATA and LANES rows, of each example; p: for KEPT numbers. drawn: these steps'
+// inputs, or null where each step draws its own.
+static void train_one(const Plan& plan, long r, long first, long steps, real* x, real* p, const real* drawn);
 // One replica at one chunk of points; its squared errors are added to sums, [lane].
 static void judge(const Points& points, long r, long chunk, real* p, real* lanes, D* sums);
 // The generated functions.

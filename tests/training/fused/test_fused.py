@@ -148,6 +148,26 @@ def test_what_protocols_ask_for_trains_as_eagerly(quick, model, task, range_, ov
 @pytest.mark.parametrize(
     ("model", "overrides"),
     [
+        ("nalu", ["protocol.samples=48"]),
+        ("snmu", []),  # noisy
+        ("inalu", ["protocol=schloer2020_minimal/quick", *REGULARIZED]),  # with an eye on the batches' errors
+        ("nmu", [*STACK, "protocol.data_seed=3", "protocol.dtype=float64"]),  # fewer steps at once than are taken
+    ],
+)
+def test_inputs_that_several_see_are_drawn_once_and_are_those_that_each_would_draw_alone(quick, model, overrides):
+    steps = ["protocol.seeds=2", "protocol.steps=150", "protocol.evaluate_every=75"]
+    replicas = quick([model], ["mul", "add", "sub"], ["symmetric", "positive"], [*overrides, *steps]).replicas()
+    ((members, _),) = tiles(replicas, COMPILED, 1)
+    seen = [(replica.data_seed, replica.cell.range) for replica in members]
+    assert len(members) == 12 and seen == sorted(seen)  # threes, or sixes, beside each other
+    together = train(members, COMPILED)
+    for i in (0, 4, 11):
+        assert same(together, i, train([members[i]], COMPILED), 0)
+
+
+@pytest.mark.parametrize(
+    ("model", "overrides"),
+    [
         ("eql", ["protocol.hidden=[16,16]", "protocol.batch=20"]),  # columns of several functions; a padded batch
         ("mlp_tanh", ["protocol.hidden=[17,16]", "protocol.batch=32"]),
     ],
