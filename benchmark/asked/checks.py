@@ -5,6 +5,7 @@ import difflib
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from types import NoneType, UnionType
@@ -55,7 +56,6 @@ VALUE_OF: dict[Any, tuple[str, Any]] = {
 PLAINER = {
     r"invalid literal for int\(\) with base 10: ('.*?')": r"\1 is no place in a list; a place is a number from 0 on",
     r"Index ('.*?') \(\w+\) is not an int": r"\1 is no place in a list; a place is a number from 0 on",
-    r"Structured config of type `\w+` has missing mandatory value: (\w+)": r"\1 is missing; give it a value",
     r"list index out of range": "the list that is there is shorter",
     r"Incompatible key type '\w+'": "the keys of a mapping must be texts",
     r"LexerNoViableAltException: .*? \^": "a character in it has to stand in quotes",
@@ -210,38 +210,56 @@ def check_shape(content: Any) -> None:
                 raise UsageError(f"{name} ({short(value)}) must be a mapping")
 
 
-def check_kinds(path: str, value: Any, kind: Any) -> None:
-    """UsageError where a value under this path is of another kind than the schema has there.
+def made(path: str, value: Any, kind: Any) -> Any:
+    """What a configuration's value under this path is in the program: an object, a list, a mapping or a plain value.
 
-    kind: a type of a field of a configuration. Names that the schema does not have are not looked at.
+    kind: a type of a field of a configuration. Raises UsageError where the value is of another kind, where something
+    is missing, and where something is there that the kind does not have.
     """
     kinds = get_args(kind) if get_origin(kind) is UnionType else (kind,)
-    if kind is Any or (value is None and NoneType in kinds):
-        return
-    kind, *inner = kinds[0], *get_args(kinds[0])
-    if value is None:
+    if (isinstance(value, str) and value == "???") or (value is None and not {Any, NoneType} & {*kinds}):
         raise UsageError(f"{path} must have a value; write {path}=<value> or leave it out")
-    if dataclasses.is_dataclass(kind) or get_origin(kind) is dict:
+    if value is None:
+        return None
+    if kind is Any:
+        if isinstance(value, dict):
+            return {key: made(f"{path}.{key}", part, Any) for key, part in value.items()}
+        return [made(f"{path}[{i}]", part, Any) for i, part in enumerate(value)] if isinstance(value, list) else value
+    kind, *inner = kinds[0], *get_args(kinds[0])
+    if kind in CONFIGURED or get_origin(kind) is dict:
         if not isinstance(value, dict):
             raise UsageError(f"{path} ({short(value)}) must be a mapping, such as {{}}")
-        own: dict[str, Any] = get_type_hints(kind) if dataclasses.is_dataclass(kind) else dict.fromkeys(value, inner[1])
-        for key, part in value.items():
+        own = _fields(kind) if kind in CONFIGURED else dict.fromkeys(value, (inner[1], False))
+        within = {key: f"{path}.{key}".lstrip(".") for key in (*own, *value)}
+        for key in value:
             if not isinstance(key, str):
                 raise UsageError(f"{path}: its key {short(key)} must be a text; put it in quotes")
-            check_kinds(f"{path}.{key}".lstrip("."), part, own.get(key, Any))
-    elif get_origin(kind) is list:
+            if key not in own:
+                raise UsageError(_no_key(within[key]))
+        for key, (_, needed) in own.items():
+            if needed and key not in value:
+                raise UsageError(f"{within[key]} is missing; give it a value")
+        parts = {key: made(within[key], part, own[key][0]) for key, part in value.items()}
+        return kind(**parts) if kind in CONFIGURED else parts
+    if get_origin(kind) is list:
         if not isinstance(value, list):
             raise UsageError(f"{path} ({short(value)}) must be a list, such as []")
-        for place, part in enumerate(value):
-            check_kinds(f"{path}[{place}]", part, inner[0])
-    else:
-        told, node = VALUE_OF[kind]
-        try:
-            node(value)
-        except ValidationError:
-            raise UsageError(f"{path} ({short(value)}) must be {told}") from None
-        except OverflowError:
-            raise UsageError(f"{path} ({short(value)}) must be at most 1e308") from None
+        return [made(f"{path}[{place}]", part, inner[0]) for place, part in enumerate(value)]
+    told, node = VALUE_OF[kind]
+    try:
+        return node(value)._value()
+    except ValidationError:
+        raise UsageError(f"{path} ({short(value)}) must be {told}") from None
+    except OverflowError:
+        raise UsageError(f"{path} ({short(value)}) must be at most 1e308") from None
+
+
+@cache
+def _fields(kind: type) -> dict[str, tuple[Any, bool]]:
+    """The type of each field of a configuration's class, and whether it must be given."""
+    kinds = get_type_hints(kind)
+    without = {f.name: f.default is f.default_factory is dataclasses.MISSING for f in dataclasses.fields(kind)}
+    return {name: (kinds[name], needed) for name, needed in without.items()}
 
 
 def check_size(name: str, model: Model, task: Task, protocol: Protocol) -> None:
@@ -273,6 +291,22 @@ def check_names(config: Config, protocol: Protocol, own: Collection[str]) -> Non
             raise unknown("model", str(name), models)
 
 
+def _no_key(path: str) -> str:
+    """That there is no such key, and what to write instead."""
+    key = path.rpartition(".")[2]
+    vocabulary = {f.name for kind in CONFIGURED for f in dataclasses.fields(kind)}
+    vocabulary |= {name for group in ("model", "task", "range") for name in choices_of(group)}
+    if key in vocabulary:
+        return f"There is no key {path!r} here; if it is to be added, write +{path}=<value>"
+    if re.fullmatch(r"model\.[^.]+\.options\.\w+", path):
+        return (
+            f"There is no key {path!r}; an argument of a class that is no text, number or truth value by default, or "
+            f"that its yaml does not name, is added: +{path}=<value>"
+        )
+    near = difflib.get_close_matches(key, sorted(vocabulary), n=3)
+    return f"There is no key {path!r}" + (f" (did you mean {' or '.join(near)}?)" if near else "")
+
+
 def sentence(error: BaseException) -> str:
     """Hydra's or OmegaConf's message, with its causes, as one line; a misspelled key with the nearest right ones."""
     texts: list[str] = []
@@ -287,18 +321,7 @@ def sentence(error: BaseException) -> str:
         where = re.search(r"full_key: (\S+)", str(cause))
         key = re.search(r"Key '([^']+)' (?:is )?not in", text)
         if key:
-            path = where[1] if where else key[1]
-            vocabulary = {f.name for kind in CONFIGURED for f in dataclasses.fields(kind)}
-            vocabulary |= {name for group in ("model", "task", "range") for name in choices_of(group)}
-            if key[1] in vocabulary:
-                return f"There is no key {path!r} here; if it is to be added, write +{path}=<value>"
-            if re.fullmatch(r"model\.[^.]+\.options\.\w+", path):
-                return (
-                    f"There is no key {path!r}; an argument of a class that is no text, number or truth value by "
-                    f"default, or that its yaml does not name, is added: +{path}=<value>"
-                )
-            near = difflib.get_close_matches(key[1], sorted(vocabulary), n=3)
-            return f"There is no key {path!r}" + (f" (did you mean {' or '.join(near)}?)" if near else "")
+            return _no_key(where[1] if where else key[1])
         if isinstance(cause, OverrideParseException):
             text = f"cannot read the argument {cause.override!r} ({text})"
         if where and where[1] not in text:

@@ -1,6 +1,5 @@
 """From names and overrides to cells: Hydra's configuration, composed and resolved."""
 
-import copy
 import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,10 +17,10 @@ from benchmark.asked.checks import (
     Config,
     check_amount,
     check_choices,
-    check_kinds,
     check_names,
     check_shape,
     check_size,
+    made,
     sentence,
     without_others,
 )
@@ -153,11 +152,9 @@ def resolve(cfg: DictConfig, runtime: Any, overrides: Iterable[str], stood: str 
         check_shape(content)
         own = own_models([str(choices.get("experiment"))], folders)
         chosen = without_others(_without_changes_of_others(content, overrides), overrides, own)
-        check_kinds("", chosen, Config)
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), chosen))
     except UNFIT as error:
         raise UsageError(sentence(error)) from None
-    assert isinstance(config, Config)
+    config: Config = made("", chosen, Config)
     for group in ("model", "task", "range"):
         if not getattr(config, group):
             raise UsageError(f"Choose a {group}: {group}=<one or [several] of {', '.join(choices_of(group))}>")
@@ -265,22 +262,15 @@ def _ranges(whole: Protocol, protocol: Protocol, ranges: Iterable[str]) -> list[
 def restored(content: Mapping[str, Any]) -> Specification:
     """A specification from what `dataclasses.asdict` made of it; UsageError where that is none."""
     kinds = {"model": Model, "task": Task, "ranges": Ranges, "protocol": Protocol}
-    try:
-        merged = {name: OmegaConf.merge(OmegaConf.structured(kind), content[name]) for name, kind in kinds.items()}
-        return Specification(**{name: OmegaConf.to_object(config) for name, config in merged.items()})  # type: ignore
-    except (*HYDRA_ERRORS, KeyError) as error:
-        raise UsageError(sentence(error)) from None
+    if missing := kinds.keys() - content:
+        raise UsageError(f"{', '.join(sorted(missing))} is missing")
+    return Specification(**{name: made(name, content[name], kind) for name, kind in kinds.items()})
 
 
 def _variant(protocol: Protocol, changed: Mapping[str, Any]) -> Protocol:
     """The protocol with what a variant changes, its values checked like any others."""
-    check_kinds("protocol.variants", dict(changed), Protocol)
-    try:
-        content = dataclasses.asdict(protocol) | dict(changed) | {"variants": []}
-        varied = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Protocol), content))
-    except UNFIT as error:
-        raise UsageError(f"a variant of the protocol: {sentence(error)}") from None
-    assert isinstance(varied, Protocol)
+    content = dataclasses.asdict(protocol) | dict(changed) | {"variants": []}
+    varied: Protocol = made("protocol.variants", content, Protocol)
     return varied
 
 
@@ -374,6 +364,12 @@ def _own_rate(protocol: Protocol, model: str, given: Mapping[str, Any], cfg: Dic
     return OmegaConf.select(cfg, f"model.{model}.recipe.learning_rate")
 
 
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """A mapping and what stands over it: its values are the ones, or within mappings theirs."""
+    both = {key for key, value in above.items() if isinstance(value, dict) and isinstance(below.get(key), dict)}
+    return {**below, **{key: _over(below[key], value) if key in both else value for key, value in above.items()}}
+
+
 def adapt(name: str, model: Model, protocol: Protocol, changes: Sequence[Any], given: Mapping[str, Any]) -> Model:
     """The model as it is trained: its own configuration, the protocol's over it, and the command line's over both.
 
@@ -382,21 +378,24 @@ def adapt(name: str, model: Model, protocol: Protocol, changes: Sequence[Any], g
     """
     if protocol.learning_rate is None and protocol.hidden is None and not changes and not given:
         return model
-    adapted = OmegaConf.structured(copy.deepcopy(model))
+    own: Any = dataclasses.asdict(model)
+    if protocol.learning_rate is not None:
+        own["recipe"]["learning_rate"] = protocol.learning_rate
+    if protocol.hidden is not None:
+        own["hidden"] = protocol.hidden
     for change in changes:
-        check_kinds(f"model.{name}", change, Model)
-    try:
-        if protocol.learning_rate is not None:
-            adapted.recipe.learning_rate = protocol.learning_rate
-        if protocol.hidden is not None:
-            adapted.hidden = protocol.hidden
-        adapted = OmegaConf.merge(adapted, *changes)
-        for key, value in given.items():
-            OmegaConf.update(adapted, key, value)
-        result = OmegaConf.to_object(adapted)
-    except UNFIT as error:
-        raise UsageError(f"model.{name}: {sentence(error)}") from None
-    assert isinstance(result, Model)
+        if not isinstance(change, dict):
+            raise UsageError(f"model.{name} ({short(change)}) must be a mapping, such as {{}}")
+        own = _over(own, change)
+    if given:
+        try:
+            adapted = OmegaConf.create(own)
+            for key, value in given.items():
+                OmegaConf.update(adapted, key, value)
+            own = OmegaConf.to_container(adapted)
+        except UNFIT as error:
+            raise UsageError(f"model.{name}: {sentence(error)}") from None
+    result: Model = made(f"model.{name}", own, Model)
     if result.recipe.rows is not None and not any("hidden" in change for change in (given, *changes)):
         result.hidden = model.hidden  # what is solved is one layer
     return result
