@@ -139,7 +139,8 @@ def _ends(both: Sequence[str]) -> str:
 
 def _why(claim: Claim, key: tuple) -> str:
     """The reason for a difference, and what its experiment says of it."""
-    shown = evaluated({**claim, **claim["shown"]}).get(key) if "shown" in claim else None
+    changed = {name: value for name, value in {**claim, **claim.get("shown", {})}.items() if value is not None}
+    shown = evaluated(changed).get(key) if "shown" in claim else None
     if shown is None:
         return f"{claim['why']}; not shown" if "why" in claim else "the reason is not shown"
     rows, verdict = shown
