@@ -17,7 +17,7 @@ from benchmark.training.trial import check_program
 
 TILE_NUMBERS = 1 << 21  # products W x of one step that an eager tile may hold
 FUSED_TILE = 1 << 10  # replicas whose results are kept, and lost, together
-TILE_SECONDS, LEAST = 300.0, 64  # a compiled tile takes no longer, so that others get a share, but may hold so many
+TILE_SECONDS, LEAST = 300.0, 16  # a compiled tile takes no longer, so that all get a share, or has no more
 GPU_TILE, GPU_NUMBERS = 1 << 14, 1 << 27  # replicas of a tile on a GPU, and products W x of one eager step there
 
 Tile = tuple[list[Replica], Engine]  # the replicas, and how they are trained
