@@ -44,7 +44,6 @@ class Config:
 
 HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
 VALUES = 100_000  # of a whole configuration
-UNFIT = (OmegaConfBaseException, OverflowError)  # what values of the wrong kind raise
 # What a value of these types is called, and what reads it.
 VALUE_OF: dict[Any, tuple[str, Any]] = {
     int: ("a whole number", IntegerNode),

@@ -10,10 +10,10 @@ from typing import Any
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from benchmark.asked.checks import (
     HYDRA_ERRORS,
-    UNFIT,
     Config,
     check_amount,
     check_choices,
@@ -152,7 +152,7 @@ def resolve(cfg: DictConfig, runtime: Any, overrides: Iterable[str], stood: str 
         check_shape(content)
         own = own_models([str(choices.get("experiment"))], folders)
         chosen = without_others(_without_changes_of_others(content, overrides), overrides, own)
-    except UNFIT as error:
+    except OmegaConfBaseException as error:
         raise UsageError(sentence(error)) from None
     config: Config = made("", chosen, Config)
     for group in ("model", "task", "range"):
@@ -393,7 +393,7 @@ def adapt(name: str, model: Model, protocol: Protocol, changes: Sequence[Any], g
             for key, value in given.items():
                 OmegaConf.update(adapted, key, value)
             own = OmegaConf.to_container(adapted)
-        except UNFIT as error:
+        except OmegaConfBaseException as error:
             raise UsageError(f"model.{name}: {sentence(error)}") from None
     result: Model = made(f"model.{name}", own, Model)
     if result.recipe.rows is not None and not any("hidden" in change for change in (given, *changes)):
