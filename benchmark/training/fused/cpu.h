@@ -3,6 +3,7 @@
 #include "registers.h"
 
 enum { W = sizeof(V) / sizeof(real), PARTS = 16 / W, SUMS = 16 / WD };
+enum { MOST_ABREAST = BYTES == 64 ? 8 : 4 };  // chains of operations whose numbers the registers hold
 
 INLINE V ld(const real* from) {
     V v;
@@ -20,10 +21,10 @@ INLINE D before(D v, int count) {  // 0 in other lanes than the first `count`
         if (i >= count) v[i] = 0;
     return v;
 }
-INLINE FU counters(unsigned row, unsigned lane) {
-    FU c;
-    for (int i = 0; i < WF; i++) c[i] = (row << 20) + lane + placed(i);
-    return c;
+INLINE FU lanes_from(unsigned first) {
+    FU lane;
+    for (int i = 0; i < WF; i++) lane[i] = first + placed(i);
+    return lane;
 }
 INLINE real from_mask(int mask) { return number(M{} + mask)[0]; }
 
@@ -68,8 +69,8 @@ template <class T> static T* memory(long count) {
     return (T*)__builtin_assume_aligned(aligned_alloc(64, (count * sizeof(T) + 63) / 64 * 64), 64);
 }
 
-// Steps whose inputs a quarter of a second-level cache holds.
-enum { OF_STEP = INPUTS * ROW, HELD = (1 << 18) / (OF_STEP * sizeof(real)), SHARED = HELD < 1 ? 1 : HELD < 64 ? HELD : 64 };
+// Steps whose inputs half of a second-level cache holds.
+enum { OF_STEP = INPUTS * ROW, HELD = (1 << 19) / (OF_STEP * sizeof(real)), SHARED = HELD < 1 ? 1 : HELD < 64 ? HELD : 64 };
 
 INLINE bool see_the_same(const Plan& plan, long a, long b) {
     return plan.grid || (plan.data_key[a] == plan.data_key[b] && plan.source[a] == plan.source[b]);

@@ -12,22 +12,40 @@ INLINE u64 mixed(u64 z) {
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
     return z ^ (z >> 31);
 }
-INLINE FU mixed(FU h) {
-    h = (h ^ (h >> 16)) * 0x21F0AAADu;
-    h = (h ^ (h >> 15)) * 0x735A2D97u;
-    return h ^ (h >> 15);
+#define ABREAST _Pragma("GCC unroll 8") for (int k = 0; k < N; k++)
+template <int N> INLINE void mix(FU (&h)[N]) {  // 32 bits of each, from their first product on
+    ABREAST h[k] = h[k] * 0x21F0AAADu;
+    ABREAST h[k] = h[k] ^ h[k] >> 15;
+    ABREAST h[k] = h[k] * 0x735A2D97u;
+    ABREAST h[k] = h[k] ^ h[k] >> 15;
 }
-// A row of the counter: each's is given its place and uniform number, odd multiples of 2^-53 in (0, 1).
-template <class Each> INLINE void uniform(u64 key, unsigned row, Each each) {
-    FU c = counters(row, FIRST % ACROSS), turned = c * 0x9E3779B1u + (unsigned)(key >> 32);
-    for (int at = FIRST % ACROSS; at < PADDED; at += ACROSS_BY(WF)) {
-        const FU once = mixed(c ^ (unsigned)key);
-        const FU coarse = mixed(once ^ turned), fine = mixed((once + 0x632BE5ABu) ^ turned);
+constexpr int divisor(int count, int most) { return count % most ? divisor(count, most - 1) : most; }
+// A row of the counter: each's is given its place and uniform number, odd multiples of 2^-53 in (0, 1). N registers go
+// abreast, for one alone is a chain of operations that wait for one another.
+template <int N, class Each> INLINE void uniform(u64 key, unsigned row, Each each) {
+    const unsigned odd = 0x9E3779B1u, stride = ACROSS_BY(WF), low = (unsigned)key ^ row << 20;
+    const unsigned start = low ^ low >> 16, turn = (row << 20) * odd + (unsigned)(key >> 32);
+    FU lane = lanes_from(FIRST % ACROSS), product = lane * odd;
+    for (int at = FIRST % ACROSS; at < PADDED; at += N * stride, lane += N * stride, product += N * stride * odd) {
+        FU once[N], coarse[N], fine[N];
+        ABREAST {  // key and row are folded onto their own halves once for all lanes
+            const FU own = lane + k * stride;
+            once[k] = (PADDED > 1 << 16 ? own ^ own >> 16 : own) ^ start;
+        }
+        mix(once);
+        ABREAST {
+            const FU turned = product + k * stride * odd + turn, a = once[k] ^ turned, b = (once[k] + 0x632BE5ABu) ^ turned;
+            coarse[k] = a ^ a >> 16, fine[k] = b ^ b >> 16;
+        }
+        mix(coarse), mix(fine);
         // Their 52 bits follow a one; to take it away, but for a half of the last of them, is exact.
+        ABREAST {
 #pragma GCC unroll 2
-        for (int h = 0; h < WF / WD; h++)
-            each(at + h * WD, number((DI)(joined(fine, coarse, h) >> 12) ^ 0x3FF8000000000000) - 0x1.fffffffffffffp-1);
-        c += (unsigned)ACROSS_BY(WF), turned += (unsigned)ACROSS_BY(WF) * 0x9E3779B1u;
+            for (int h = 0; h < WF / WD; h++) {
+                const DI from_one = (DI)(joined(fine[k], coarse[k], h) >> 12) ^ 0x3FF8000000000000;
+                each(at + k * (int)stride + h * WD, number(from_one) - 0x1.fffffffffffffp-1);
+            }
+        }
     }
 }
 
@@ -42,15 +60,16 @@ static void draw(const Plan& plan, long replica, u64 step, real* x) {
     const double *straight = plan.straight + own * plan.pieces * 5, *shape = plan.shape + own * 4;
     if (plan.plain) {
         const D slope = all(straight[2]), low = all(straight[3]);
+        constexpr int several = divisor(PADDED / ACROSS_BY(WF), MOST_ABREAST);
 #pragma unroll 4
         for (int i = FIRST / ACROSS; i < INPUTS; i += THREADS / ACROSS)
-            uniform(key, i, [=](int at, D u) { put(x + i * ROW + at, u * slope + low); });
+            uniform<several>(key, i, [=](int at, D u) { put(x + i * ROW + at, u * slope + low); });
         return;
     }
     for (int i = FIRST / ACROSS; i < INPUTS; i += THREADS / ACROSS) {
         const double* pieces = straight + i * plan.pieces * 5;
         const int law = plan.law[own + i];
-        uniform(key, i, [=](int at, D u) { put(x + i * ROW + at, value_at(u, law, pieces, plan.pieces, shape + i * 4)); });
+        uniform<1>(key, i, [=](int at, D u) { put(x + i * ROW + at, value_at(u, law, pieces, plan.pieces, shape + i * 4)); });
     }
 }
 
@@ -87,7 +106,7 @@ static void train_one(const Plan& plan, long r, long first, long steps, real* x,
         if (NOISE) {
             const u64 key = mixed(plan.noise_key[r] + first + s);
             for (int i = FIRST / ACROSS; i < NOISE; i += THREADS / ACROSS)
-                uniform(key, i, [=](int at, D u) { put(noise + i * ROW + at, u); });
+                uniform<1>(key, i, [=](int at, D u) { put(noise + i * ROW + at, u); });
         }
         OVER(k, COLUMNS, 1) p[SCHEDULE + k] = plan.schedule[s * COLUMNS + k];
         OVER(k, TURN, 1) p[TURNS + k] = plan.turns[(first + s) % plan.rounds * TURN + k];

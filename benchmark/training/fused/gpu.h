@@ -8,7 +8,8 @@ INLINE V ld(const real* from) { return *from; }
 INLINE void st(real* to, V v) { *to = v; }
 INLINE M before(int count) { return count > 0; }
 INLINE D before(D v, int count) { return count > 0 ? v : 0; }
-INLINE FU counters(unsigned row, unsigned lane) { return (row << 20) + lane; }
+INLINE FU lanes_from(unsigned first) { return first; }
+enum { MOST_ABREAST = 1 };
 INLINE real from_mask(int mask) { return number(M(mask)); }
 
 // Halves are added to halves, as everywhere; afterwards each thread has the sum.

@@ -196,20 +196,22 @@ extern "C" void drawn(const Plan* plan, long r, long step, real* x, real* t) {
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
-    ("range_", "overrides"),
+    ("range_", "overrides", "batch"),
     [
-        ("mixed_2", []),
-        ("normal_mixed_4_2", ["protocol.samples=120"]),
-        ("exponential_0p8", []),
-        ("positive", ["protocol.inputs=20", "protocol.hidden=[2]"]),
-        ("normal_mixed_3", ["range.normal_mixed_3.interpolation.intervals=[[-3, 1], [1.5, 2], [7, inf]]"]),
+        ("mixed_2", [], 40),
+        ("normal_mixed_4_2", ["protocol.samples=120"], 40),
+        ("exponential_0p8", [], 40),
+        ("positive", ["protocol.inputs=20", "protocol.hidden=[2]"], 40),
+        ("positive", ["protocol.inputs=20", "protocol.hidden=[2]"], 400),  # more than registers hold
+        ("positive", [], 66_000),  # lanes of more than sixteen bits
+        ("normal_mixed_3", ["range.normal_mixed_3.interpolation.intervals=[[-3, 1], [1.5, 2], [7, inf]]"], 40),
     ],
 )
-def test_inputs_and_targets_are_torchs_to_the_last_bit(quick, range_, overrides, dtype):
+def test_inputs_and_targets_are_torchs_to_the_last_bit(quick, range_, overrides, batch, dtype):
     replicas = quick(
-        ["nac"], ["sub"], [range_], [*overrides, f"protocol.dtype={dtype}", "protocol.batch=40"]
+        ["nac"], ["sub"], [range_], [*overrides, f"protocol.dtype={dtype}", f"protocol.batch={batch}"]
     ).replicas()
-    run, steps, row = Fused(replicas, torch.device("cpu")), 4, 48 + 16
+    run, steps, row = Fused(replicas, torch.device("cpu")), 4, -(-batch // 16) * 16 + 16
     library = built(source(replicas[0].cell.specification).text + DRAWN)
     x, t = Batches(replicas, run.dtype, torch.device("cpu"))(5, steps)
     for step, r in itertools.product(range(steps), range(len(replicas))):
@@ -217,8 +219,8 @@ def test_inputs_and_targets_are_torchs_to_the_last_bit(quick, range_, overrides,
         own = own[-own.data_ptr() % 64 // own.itemsize :][: (x.shape[2] + 1) * row].view(-1, row)
         places = [ctypes.c_void_p(part.data_ptr()) for part in (own, own[-1])]
         library.drawn(ctypes.byref(run.plan), ctypes.c_long(r), ctypes.c_long(5 + step), *places)
-        assert torch.equal(own[:-1, :40], x[step, r])
-        assert torch.equal(own[-1:, :40], t[step, r])
+        assert torch.equal(own[:-1, :batch], x[step, r])
+        assert torch.equal(own[-1:, :batch], t[step, r])
 
 
 @pytest.mark.parametrize("capability", ["DEFAULT", "AVX2", "AVX512"])
