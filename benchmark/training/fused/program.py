@@ -4,7 +4,7 @@ import gc
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,8 @@ def header(name: str) -> str:
 
 def this_processor() -> Machine:
     """As many registers beside each other as hold sixteen floats, but two at most."""
-    return Machine(beside=1 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 2, sums=10)
+    wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
+    return Machine(beside=1 if wide else 2, sums=10, blocks=2 if wide else 1)
 
 
 def a_gpu(schedule: Schedule) -> Machine:
@@ -104,11 +105,12 @@ def _source(specification: Specification, device: str, machine: Machine | None) 
     problem, protocol = specification.problem, specification.protocol
     real, vector, mask = TYPES[protocol.dtype]
     dtype = np.float64 if protocol.dtype == "float64" else np.float32
-    outputs = problem.outputs
+    outputs, padded = problem.outputs, protocol.batch + -protocol.batch % 16
     try:
         training, forward = training_step(step, problem, protocol.batch, dtype), evaluation(step, problem, dtype)
         machine = machine or (a_gpu(training) if device == "cuda" else this_processor())
-        trained, lanes = written(training, machine, masked=protocol.batch % 16 != 0)
+        blocks = machine.blocks if padded % (16 * machine.blocks) == 0 else 1
+        trained, lanes = written(training, replace(machine, blocks=blocks), masked=protocol.batch % 16 != 0)
         stores = {f"y + {i} * ROW": number for i, number in enumerate(forward.roots[:outputs])}
         judged, lanes_forward = written(forward, machine, masked=False, stores=stores)
         asked = outputs_of(problem.operation) if outputs > 1 else together(problem.operation)
@@ -119,7 +121,6 @@ def _source(specification: Specification, device: str, machine: Machine | None) 
         said = " ".join(str(error).split())[:200]
         raise NotFusable(f"it cannot be traced ({type(error).__name__}: {said})") from None
     size, columns = sum(step.parameters.sizes), 2 + len(step.terms)
-    padded = protocol.batch + -protocol.batch % 16
     threads = 16 if machine.sums else min(padded, WIDEST) * (2 if problem.inputs >= MANY else 1)
     # Rows a power of two apart fall into few sets of the first-level cache, and a warp's two sums into the same banks.
     row = padded + 16 * (device == "cpu" or threads > 16)

@@ -1,5 +1,6 @@
 """The text of a program: a schedule as C++ in the vocabulary of the headers."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -33,12 +34,14 @@ def literal(value: Any) -> str:
 class Machine:
     """What decides how a text is laid out, and no bit of what it computes.
 
-    beside: registers of one value side by side, as one operation waits for another. sums: over the examples, that find
-    room in registers at once; 0 if threads that share out the examples have to meet before they are summed.
+    beside: registers of one value side by side, as one operation waits for another: of a block of examples, and
+    blocks: of several, whose number divides that of all. sums: over the examples, that find room in registers at once;
+    0 if threads that share out the examples have to meet before they are summed.
     """
 
     beside: int
     sums: int
+    blocks: int = 1
 
 
 @dataclass
@@ -171,13 +174,15 @@ class Writer:
             self.block.append(f"st({name} + at@, {self._need(number)});")
         few = range(len(sums)) if len(sums) <= self.machine.sums else range(0)
         for i in few:
-            self.block.append(self._added(f"a{i}@", [self._need(factor) for factor in self._factors(terms[i])]))
+            self.block.append(self._added(f"a{i}#", [self._need(factor) for factor in self._factors(terms[i])]))
         if not few:
             for factor in dict.fromkeys(factor for term in terms for factor in self._factors(term)):
                 self._keep(factor)
         first = self.schedule.place[sums[0]] if sums else 0
         lines = [f"ROWS({len(sums) + -len(sums) % ALIGNED});"] if sums else []
-        lines += self._blocks(first, [*map(str, few)], merged(self.block), self.machine.beside)
+        block = merged(self.block)
+        alone = any(line.startswith("for ") for line in block)  # which has several things to do anyway
+        lines += self._blocks(first, [*map(str, few)], block, self.machine.beside, 1 if alone else self.machine.blocks)
         if sums and not self.machine.sums:
             rows = ", ".join(self._rows(term) for term in terms)
             lines += ["SYNC;", f"static const short factors[{len(sums)}][2] = {{{rows}}};"]
@@ -189,22 +194,28 @@ class Writer:
         self.kept_lanes = max(self.kept_lanes, self.room)
         return ["{", *lines, "}"]
 
-    def _blocks(self, first: int, sums: list[str], block: list[str], beside: int) -> list[str]:
+    def _blocks(self, first: int, sums: list[str], block: list[str], beside: int, blocks: int) -> list[str]:
         """A loop over blocks of examples with sums a0, a1, … in registers. sums: which they are, from `first` on."""
-        suffixes = [f"_{h}" for h in range(beside)] if beside > 1 else [""]
+        parts = [f"_{h}" for h in range(beside)] if beside > 1 else [""]
+        ends, starts = [], []  # of the registers' names, and where each begins
+        for b, (h, part) in itertools.product(range(blocks), enumerate(parts)):
+            ends.append((part, f"{part}_{b}" if blocks > 1 else part))
+            starts.append(f"block + {h} * W" + (f" + {b} * PARTS * W" if b else ""))
         valid = ["const M valid@ = before(BATCH - at@);"] if self.masked and sums else []
 
-        def each(lines: list[str]) -> list[str]:
-            return [line.replace("@", own) for line in lines for own in (suffixes if "@" in line else [""])]
+        def each(line: str) -> list[str]:
+            """The line of every register: @ tells them apart, and # those that have a sum of their own."""
+            own = ends if "@" in line or "#" in line else ends[:1]
+            return [line.replace("#", part).replace("@", end) for part, end in own]
 
         return [
             f"OVER(part, PARTS, {beside}) {{",
-            *each([f"V a{i}@ = V{{}};" for i in range(len(sums))]),
-            "for (int block = part * W; block < PADDED; block += PARTS * W) {",
-            *(f"const int at{own} = block + {h} * W;" for h, own in enumerate(suffixes)),
-            *each([*valid, *block]),
+            *(f"V a{i}{part} = V{{}};" for i in range(len(sums)) for part in parts),
+            f"for (int block = part * W; block < PADDED; block += {f'{blocks} * ' * (blocks > 1)}PARTS * W) {{",
+            *(f"const int at{end} = {start};" for (_, end), start in zip(ends, starts, strict=True)),
+            *(own for line in [*valid, *block] for own in each(line)),
             "}",
-            *(f"SUM({first}, {at}, part + {h}, a{i}{o});" for i, at in enumerate(sums) for h, o in enumerate(suffixes)),
+            *(f"SUM({first}, {i}, part + {h}, a{k}{own});" for k, i in enumerate(sums) for h, own in enumerate(parts)),
             "}",
         ]
 
@@ -258,8 +269,8 @@ class Writer:
     def _tile(self, first: int, at: str, tile: list[Factors]) -> list[str]:
         """A few sums, of which the first is number `at`, whose factors are kept."""
         texts = [[self._at(array, index) for array, index in factors] for factors in tile]
-        lines = [self._added(f"a{i}@", own) for i, own in enumerate(texts)]
-        return self._blocks(first, [f"{at} + {i}" for i in range(len(tile))], lines, 1)
+        lines = [self._added(f"a{i}#", own) for i, own in enumerate(texts)]
+        return self._blocks(first, [f"{at} + {i}" for i in range(len(tile))], lines, 1, 1)
 
     def _addresses(self, term: Number) -> Factors:
         """Where a sum's factors are kept."""

@@ -229,7 +229,7 @@ def test_the_width_of_the_registers_and_what_the_compiler_optimises_change_no_bi
     if order.index(capability) >= order.index(torch.backends.cpu.get_cpu_capability()):
         pytest.skip("this processor's own registers, or wider ones than it has")
     grids = [
-        quick(["nalu", "npu"], ["mul"], ["symmetric"], ["protocol.batch=40"]),
+        quick(["nalu", "npu"], ["mul"], ["symmetric"], ["protocol.batch=50"]),  # four blocks, two at once
         quick(["nmu"], ["mul"], ["positive"], STACK),
     ]
     replicas = [grid.replicas()[3 * i : 3 * i + 3] for grid in grids for i in range(len(grid.cells))]
