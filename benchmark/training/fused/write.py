@@ -12,6 +12,7 @@ from benchmark.training.fused.schedule import ALIGNED, Copy, Loop, Reading, Sche
 ROLLED = 16  # so many like numbers are a loop
 SHORT = 4  # and so many where a matrix is: such a program is long
 WIDE = 256  # so many like sums over the examples are loops
+SIMPLE = 200  # so many lines of a block, without a loop, have registers left for a second one
 LONG, CHAINS = 16, 4  # so many terms are added up in partial sums, so that one addition need not wait for the last
 
 Change = tuple[Any, ...]  # how a number differs from its neighbour before it
@@ -181,8 +182,9 @@ class Writer:
         first = self.schedule.place[sums[0]] if sums else 0
         lines = [f"ROWS({len(sums) + -len(sums) % ALIGNED});"] if sums else []
         block = merged(self.block)
-        alone = any(line.startswith("for ") for line in block)  # which has several things to do anyway
-        lines += self._blocks(first, [*map(str, few)], block, self.machine.beside, 1 if alone else self.machine.blocks)
+        simple = len(block) <= SIMPLE and not any(line.startswith("for ") for line in block)
+        blocks = self.machine.blocks if simple else 1
+        lines += self._blocks(first, [*map(str, few)], block, self.machine.beside, blocks)
         if sums and not self.machine.sums:
             rows = ", ".join(self._rows(term) for term in terms)
             lines += ["SYNC;", f"static const short factors[{len(sums)}][2] = {{{rows}}};"]
