@@ -59,7 +59,7 @@ def header(name: str) -> str:
 
 
 def this_processor() -> Machine:
-    """As many registers beside each other as hold sixteen floats, but two at most."""
+    """As many registers beside each other as hold sixteen floats, but two at most; of AVX-512 those of two blocks."""
     wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
     return Machine(beside=1 if wide else 2, sums=10, blocks=2 if wide else 1)
 
