@@ -174,7 +174,7 @@ def limit() -> float:
 
     specification = _tile[0][0].cell.specification
     problem, batch = specification.problem, specification.protocol.batch
-    schedule = training_step(Step(specification, 1, torch.device("cpu")), problem, batch, np.float32)
+    schedule, _ = training_step(Step(specification, 1, torch.device("cpu")), problem, batch, np.float32)
     work = sum(OPERATIONS.get(n.op, len(n.args) if n.op == "sum" else 1) for n in schedule.counts if n.lanes)
     work += sum(number.op == "over_lanes" for number in schedule.counts)
     lanes = (work + HASH * problem.inputs) * batch

@@ -70,7 +70,7 @@ template <class T> static T* memory(long count) {
 }
 
 // Steps whose inputs half of a second-level cache holds.
-enum { OF_STEP = INPUTS * ROW, HELD = (1 << 19) / (OF_STEP * sizeof(real)), SHARED = HELD < 1 ? 1 : HELD < 64 ? HELD : 64 };
+enum { OF_STEP = SEEN * ROW, HELD = (1 << 19) / (OF_STEP * sizeof(real)), SHARED = HELD < 1 ? 1 : HELD < 64 ? HELD : 64 };
 
 INLINE bool see_the_same(const Plan& plan, long a, long b) {
     return plan.grid || (plan.data_key[a] == plan.data_key[b] && plan.source[a] == plan.source[b]);
@@ -87,7 +87,11 @@ extern "C" void train(const Plan* plan, long first, long steps) {
         Plan part = *plan;
         for (long s = 0; s < steps; s += most, part.schedule += most * COLUMNS) {
             const long count = steps - s < most ? steps - s : most;
-            for (long k = 0; several && k < count; k++) draw(part, r, first + s + k, drawn + k * OF_STEP);
+            for (long k = 0; several && k < count; k++) {
+                real* inputs = drawn + k * OF_STEP;
+                draw(part, r, first + s + k, inputs);
+                prepare(p, x + DATA * ROW, inputs, inputs + INPUTS * ROW);
+            }
             for (long q = r; q < next; q++) train_one(part, q, first + s, count, x, p, several ? drawn : nullptr);
         }
     }

@@ -94,13 +94,13 @@ static void ask(const real* x, int code, int offset, real* t) {
 }
 
 static void train_one(const Plan& plan, long r, long first, long steps, real* x, real* p, const real* drawn) {
-    real *t = x + INPUTS * ROW, *noise = t + OUTPUTS * ROW, *lanes = x + DATA * ROW;
+    real *t = x + SEEN * ROW, *noise = t + OUTPUTS * ROW, *lanes = x + DATA * ROW;
     real* state = plan.state + r * STATE;
     OVER(k, KEPT, 1) p[k] = k < STATE ? state[k] : k == RATE ? plan.rate[r] : real(0);
     SYNC;
     for (long s = 0; s < steps; s++) {
-        const real* inputs = drawn ? drawn + s * INPUTS * ROW : x;
-        if (!drawn) draw(plan, r, first + s, x);
+        const real* inputs = drawn ? drawn + s * SEEN * ROW : x;
+        if (!drawn) draw(plan, r, first + s, x), prepare(p, lanes, x, x + INPUTS * ROW);
         if (THREADS > ACROSS) SYNC;  // else a thread draws what it reads here: its own examples
         ask(inputs, plan.code[r], plan.offset[r], t);
         if (NOISE) {

@@ -23,6 +23,8 @@ COMPARE = {"lt": "{} < {}", "le": "{} <= {}", "gt": "{} > {}", "ge": "{} >= {}",
 LOGIC = {"and": "{} & {}", "or": "{} | {}", "not": "inverse({})"}
 OTHER = {"where": "select({}, {}, {})", "fma": "fma({}, {}, {})", "fms": "fma({}, {}, -{})", "fnma": "fma(-{}, {}, {})"}
 TEXT = UNARY | BINARY | COMPARE | LOGIC | OTHER  # each operation in the vocabulary of registers.h and functions.h
+# What takes as long as some dozen sums, or two.
+LENGTHY = {"exp", "log", "log1p", "expm1", "tanh", "sigmoid", "sqrt", "sin", "cos", "erf", "pow", "div"}
 
 EXACT: dict[str, Callable] = {  # what is rounded correctly everywhere may be computed beforehand
     "neg": np.negative, "abs": np.abs, "sqrt": np.sqrt, "add": np.add, "sub": np.subtract, "mul": np.multiply,

@@ -41,7 +41,8 @@ static void draw(const Plan& plan, long replica, u64 step, real* x);
 static void train_one(const Plan& plan, long r, long first, long steps, real* x, real* p, const real* drawn);
 // One replica at one chunk of points; its squared errors are added to sums, [lane].
 static void judge(const Points& points, long r, long chunk, real* p, real* lanes, D* sums);
-// The generated functions.
+// The generated functions. prepare: what follows from the inputs alone, into y, the rows after them.
+static void prepare(real* RESTRICT p, real* RESTRICT lanes, const real* RESTRICT x, real* RESTRICT y);
 static void step(real* RESTRICT p, real* RESTRICT lanes, const real* RESTRICT x, const real* RESTRICT t,
                  const real* RESTRICT noise);
 static void forward(real* RESTRICT p, real* RESTRICT lanes, const real* RESTRICT x, real* RESTRICT y);

@@ -2,7 +2,7 @@
 
 import gc
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
@@ -17,7 +17,7 @@ from benchmark.asked.data import CHUNK
 from benchmark.asked.replicas import Specification
 from benchmark.asked.tasks import EVERY, Problem, outputs_of, together
 from benchmark.training.fused.numbers import TEXT, Graph, Number
-from benchmark.training.fused.schedule import Schedule, contracted
+from benchmark.training.fused.schedule import Schedule, contracted, prepared
 from benchmark.training.fused.trace import NotFusable, Tracer, Watched
 from benchmark.training.fused.write import Machine, Writer, literal
 from benchmark.training.steps import Step
@@ -107,12 +107,13 @@ def _source(specification: Specification, device: str, machine: Machine | None) 
     dtype = np.float64 if protocol.dtype == "float64" else np.float32
     outputs, padded = problem.outputs, protocol.batch + -protocol.batch % 16
     try:
-        training, forward = training_step(step, problem, protocol.batch, dtype), evaluation(step, problem, dtype)
+        training, ready = training_step(step, problem, protocol.batch, dtype, prepare=device == "cpu")
+        forward = evaluation(step, problem, dtype)
         machine = machine or (a_gpu(training) if device == "cuda" else this_processor())
         blocks = machine.blocks if padded % (16 * machine.blocks) == 0 else 1
         trained, lanes = written(training, replace(machine, blocks=blocks), masked=protocol.batch % 16 != 0)
-        stores = {f"y + {i} * ROW": number for i, number in enumerate(forward.roots[:outputs])}
-        judged, lanes_forward = written(forward, machine, masked=False, stores=stores)
+        seen, lanes_seen = written(Schedule(ready, {}), machine, masked=False, results=ready) if ready else ([], 0)
+        judged, lanes_forward = written(forward, machine, masked=False, results=forward.roots[:outputs])
         asked = outputs_of(problem.operation) if outputs > 1 else together(problem.operation)
         operations = [_operation(name) for name in asked]
     except NotFusable:
@@ -124,10 +125,11 @@ def _source(specification: Specification, device: str, machine: Machine | None) 
     threads = 16 if machine.sums else min(padded, WIDEST) * (2 if problem.inputs >= MANY else 1)
     # Rows a power of two apart fall into few sets of the first-level cache, and a warp's two sums into the same banks.
     row = padded + 16 * (device == "cpu" or threads > 16)
-    data = problem.inputs + outputs + step.network.noise_rows
+    data, lanes = problem.inputs + len(ready) + outputs + step.network.noise_rows, max(lanes, lanes_seen)
     sizes = {
-        "INPUTS": problem.inputs, "OUTPUTS": outputs, "BATCH": protocol.batch, "PADDED": padded,
-        "NOISE": step.network.noise_rows, "PARAMETERS": size, "STATE": size * (1 + len(step.slots)),
+        "INPUTS": problem.inputs, "SEEN": problem.inputs + len(ready), "OUTPUTS": outputs,
+        "BATCH": protocol.batch, "PADDED": padded, "NOISE": step.network.noise_rows,
+        "PARAMETERS": size, "STATE": size * (1 + len(step.slots)),
         "KEPT": training.size, "RATE": training.first["rate"], "SCHEDULE": training.first["schedule"],
         "COLUMNS": columns, "TURNS": training.first["turns"], "TURN": 0 if step.turns is None else size,
         "ERROR": training.place.get(training.roots[-1], 0), "CHUNK": CHUNK, "KEPT_FORWARD": forward.size,
@@ -154,6 +156,9 @@ def _source(specification: Specification, device: str, machine: Machine | None) 
         header(lanes_of_machine),
         header("frame.h"),
         "#define LANE(number, at) (lanes + (number) * ROW + (at))",
+        f"static void prepare({arguments.format('', 'y')}) {{",
+        *seen,
+        "}",
         f"static void step({arguments.format('const', 't')}, const real* RESTRICT noise) {{",
         *trained,
         "}",
@@ -167,8 +172,14 @@ def _source(specification: Specification, device: str, machine: Machine | None) 
     return Source("\n".join(text), protocol.dtype, threads, memory)
 
 
-def training_step(step: Step, problem: Problem, batch: int, dtype: type) -> Schedule:
-    """Of a training step: its roots are the new state and, where a restart looks at it, the batch's error."""
+def training_step(
+    step: Step, problem: Problem, batch: int, dtype: type, prepare: bool = False
+) -> tuple[Schedule, list[Number]]:
+    """Of a training step: its roots are the new state and, where a restart looks at it, the batch's error.
+
+    prepare: what takes long and follows from the inputs alone is not part of it, but told beside it, and read from
+    rows behind the inputs (see `schedule.prepared`).
+    """
     graph = Graph(dtype)
     tracer = Tracer(graph, batch)
     size, count = sum(step.parameters.sizes), len(step.slots)
@@ -189,7 +200,9 @@ def training_step(step: Step, problem: Problem, batch: int, dtype: type) -> Sche
     roots = [number for tensor in (theta, *slots) for number in _numbers(tracer, tensor)]
     watched = _numbers(tracer, error) if step.watched else []
     arrays = {"state": len(roots), "rate": 1, "schedule": 2 + len(step.terms), "turns": size if turns else 0}
-    return Schedule(contracted(graph, roots + watched), arrays, new_state=len(roots))
+    roots, count = contracted(graph, roots + watched), len(roots)
+    roots, ready = prepared(graph, roots, problem.inputs) if prepare else (roots, [])
+    return Schedule(roots, arrays, new_state=count), ready
 
 
 def evaluation(step: Step, problem: Problem, dtype: type) -> Schedule:
@@ -205,10 +218,10 @@ def evaluation(step: Step, problem: Problem, dtype: type) -> Schedule:
 
 
 def written(
-    schedule: Schedule, machine: Machine, masked: bool, stores: dict[str, Number] | None = None
+    schedule: Schedule, machine: Machine, masked: bool, results: Sequence[Number] = ()
 ) -> tuple[list[str], int]:
     """A schedule's lines, and how many numbers it keeps of each example; for the rest see `Writer`."""
-    writer = Writer(schedule, masked, machine, stores)
+    writer = Writer(schedule, masked, machine, results)
     return writer.body(), writer.kept_lanes
 
 

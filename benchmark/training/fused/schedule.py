@@ -6,11 +6,11 @@ once nobody reads any more what was there.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 
-from benchmark.training.fused.numbers import Graph, Number, uses
+from benchmark.training.fused.numbers import LENGTHY, Graph, Number, uses
 
 ALIGNED = 16  # numbers: no place of one array shares a register with another's
 
@@ -18,20 +18,55 @@ ALIGNED = 16  # numbers: no place of one array shares a register with another's
 def contracted(graph: Graph, roots: list[Number]) -> list[Number]:
     """The roots with every product that is read once, and by a sum, made part of it: one rounding less."""
     counts = uses(roots)
-    new: dict[Number, Number] = {}
     once = lambda number: number.op == "mul" and counts[number] == 1
-    for number in counts:
+
+    def fused(number: Number, args: tuple[Number, ...]) -> Number | None:
+        if number.op in ("add", "sub") and once(number.args[1]):
+            return graph._number("fma" if number.op == "add" else "fnma", (*args[1].args, args[0]))
+        if number.op in ("add", "sub") and once(number.args[0]):
+            return graph._number("fma" if number.op == "add" else "fms", (*args[0].args, args[1]))
+        return None
+
+    return _rebuilt(graph, roots, fused)
+
+
+def prepared(graph: Graph, roots: list[Number], inputs: int) -> tuple[list[Number], list[Number]]:
+    """The roots, which read what takes long and follows from the inputs alone from further rows of them; and those.
+
+    They are the same for all replicas that see the same inputs, whatever these are asked and have learned.
+    """
+    alone: set[Number] = set()
+    for number in uses(roots):
+        given = number.op == "place" and number.args[0] == "x"
+        if given or (number.lanes and number.inputs and all(n in alone or n.op == "constant" for n in number.inputs)):
+            alone.add(number)
+    found: dict[Number, None] = {}
+    seen = set(roots)
+    todo = list(roots)
+    while todo:
+        number = todo.pop()
+        if number in alone and number.op in LENGTHY:
+            found[number] = None
+        else:
+            new = set(number.inputs) - seen
+            seen |= new
+            todo += new
+    rows = sorted(found, key=lambda number: number.order)
+    places = {number: graph.place("x", inputs + i, lanes=True) for i, number in enumerate(rows)}
+    return _rebuilt(graph, roots, lambda number, _: places.get(number)), rows
+
+
+def _rebuilt(
+    graph: Graph, roots: list[Number], instead: Callable[[Number, tuple[Number, ...]], Number | None]
+) -> list[Number]:
+    """The roots, where `instead` says what takes a number's place, of its new arguments; None: they alone are new."""
+    new: dict[Number, Number] = {}
+    for number in uses(roots):
         graph.births = number.born
         args = tuple(new[arg] for arg in number.inputs)
-        if number.op in ("add", "sub"):
-            a, b = number.args
-            if once(b):
-                new[number] = graph._number("fma" if number.op == "add" else "fnma", (*new[b].args, args[0]))
-                continue
-            if once(a):
-                new[number] = graph._number("fma" if number.op == "add" else "fms", (*new[a].args, args[1]))
-                continue
-        if number.op in ("place", "constant") or args == number.args:
+        if (other := instead(number, args)) is not None:
+            new[number] = other
+        elif number.op in ("place", "constant") or args == number.args:
             new[number] = number
         elif number.op == "over_lanes":
             new[number] = graph.over_lanes(args[0], 0)

@@ -1,7 +1,7 @@
 """The text of a program: a schedule as C++ in the vocabulary of the headers."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -72,12 +72,12 @@ class Product:
 class Writer:
     """Writes one function's body.
 
-    masked: the batch's last block is not full. stores: name of an array of examples' results -> the number that it
-    receives. kept_lanes: how many numbers are kept for all examples at most.
+    masked: the batch's last block is not full. results: numbers of each example that become the rows of y. kept_lanes:
+    how many numbers are kept for all examples at most.
     """
 
-    def __init__(self, schedule: Schedule, masked: bool, machine: Machine, stores: dict[str, Number] | None = None):
-        self.schedule, self.masked, self.machine, self.stores = schedule, masked, machine, stores or {}
+    def __init__(self, schedule: Schedule, masked: bool, machine: Machine, results: Sequence[Number] = ()):
+        self.schedule, self.masked, self.machine, self.results = schedule, masked, machine, list(results)
         self.names: dict[Number, str] = {}  # of what a block of examples has computed so far
         self.lanes: dict[Number, int] = {}  # what is kept for all examples, and where
         self.block: list[str | Repeated] = []
@@ -92,9 +92,9 @@ class Writer:
         for level, (items, sums) in enumerate(self.schedule.phases):
             for item in items:
                 lines += self._copy(item.to, item.numbers) if isinstance(item, Copy) else self._loop(item)
-            stores = {name: n for name, n in self.stores.items() if level == last}
-            if sums or stores:
-                lines += [*self._meet(), *self._over_lanes(sums, stores)]
+            results = self.results if level == last else []
+            if sums or results:
+                lines += [*self._meet(), *self._over_lanes(sums, results)]
         return lines + self._copy(0, self.schedule.roots[: self.schedule.new_state])
 
     # What is the same for all examples
@@ -158,7 +158,7 @@ class Writer:
 
     # What each example has of its own
 
-    def _over_lanes(self, sums: list[Number], stores: dict[str, Number]) -> list[str]:
+    def _over_lanes(self, sums: list[Number], results: list[Number]) -> list[str]:
         """One loop over blocks of sixteen examples, and what is summed over them.
 
         A few sums stay in registers meanwhile. Of many, the factors are kept and the sums follow, some at a time, or by
@@ -170,9 +170,8 @@ class Writer:
         self.columns: dict[tuple[Number, ...], int] = {}  # brought together, and where the first is kept
         self.beside: dict[Number, int] = {}  # of these numbers each, and where it is kept
         terms = [number.args[0] for number in sums]
-        self._find_groups([*terms, *stores.values()])
-        for name, number in stores.items():
-            self.block.append(f"st({name} + at@, {self._need(number)});")
+        self._find_groups([*terms, *results])
+        self._store(results)
         few = range(len(sums)) if len(sums) <= self.machine.sums else range(0)
         for i in few:
             self.block.append(self._added(f"a{i}#", [self._need(factor) for factor in self._factors(terms[i])]))
@@ -195,6 +194,17 @@ class Writer:
             lines += [f"TOTALS({first}, {len(sums)});", "SYNC;"]
         self.kept_lanes = max(self.kept_lanes, self.room)
         return ["{", *lines, "}"]
+
+    def _store(self, results: list[Number]) -> None:
+        """Write them where they belong, many that are alike by a loop."""
+        done = 0
+        for run, change in runs(results, self._change):
+            if len(run) >= ROLLED and change is not None:
+                line = f"st(y + ({done} + k) * ROW + at@, {self._repeated(run[0], change, 'k')});"
+                self.block.append(Repeated(len(run), 1, [line]))
+            else:
+                self.block += [f"st(y + {done + i} * ROW + at@, {self._need(number)});" for i, number in enumerate(run)]
+            done += len(run)
 
     def _blocks(self, first: int, sums: list[str], block: list[str], beside: int, blocks: int) -> list[str]:
         """A loop over blocks of examples with sums a0, a1, … in registers. sums: which they are, from `first` on."""
@@ -323,7 +333,7 @@ class Writer:
 
     def _rows(self, term: Number) -> str:
         """Where a sum's factors are kept, in rows from the inputs on; -1 for a second that is not there."""
-        start = {"x": "", "t": "INPUTS + ", "noise": "INPUTS + 1 + "}
+        start = {"x": "", "t": "SEEN + ", "noise": "SEEN + OUTPUTS + "}
         rows = [
             f"{start[n.args[0]]}{n.args[1]}" if n.lanes and n.op == "place" else f"DATA + {self.lanes[n]}"
             for n in self._factors(term)

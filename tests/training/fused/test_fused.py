@@ -24,6 +24,7 @@ from benchmark.training.engine import Measured, train
 from benchmark.training.fused import build, program, trace, write
 from benchmark.training.fused.build import FLAGS, built, level
 from benchmark.training.fused.program import source
+from benchmark.training.fused.schedule import Schedule
 from benchmark.training.fused.trainer import Fused
 from benchmark.training.fused.write import Machine
 from benchmark.training.steps import Step
@@ -149,6 +150,10 @@ def test_what_protocols_ask_for_trains_as_eagerly(quick, model, task, range_, ov
     ("model", "overrides"),
     [
         ("nalu", ["protocol.samples=48"]),
+        (
+            "nalu",
+            ["protocol.inputs=20", "protocol.hidden=[2]", "protocol.batch=20"],
+        ),  # logarithms of many; a padded batch
         ("snmu", []),  # noisy
         ("inalu", ["protocol=schloer2020_minimal/quick", *REGULARIZED]),  # with an eye on the batches' errors
         ("nmu", [*STACK, "protocol.data_seed=3", "protocol.dtype=float64"]),  # fewer steps at once than are taken
@@ -308,6 +313,18 @@ class Interleaving(Scaled):
         return z
 
 
+class Transforming(torch.nn.Module):
+    """Features that take long and follow from the inputs alone, some from others, beside those of what is learned."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.outer = torch.nn.Linear(2 * 20 * inputs, outputs)
+
+    def forward(self, x):
+        logs = torch.cat([torch.log(x.abs() + k) for k in range(1, 21)], -1)
+        return self.outer(torch.cat([logs, torch.exp(logs * 0.5)], -1)) / (1 + x[:, :1] ** 2)
+
+
 class Sorting(torch.nn.Module):
     """Sorts its inputs, which the generator does not know."""
 
@@ -341,7 +358,7 @@ def foreign(quick, module, steps=20):
     return [Replica(cell, seed) for seed in range(3)]
 
 
-@pytest.mark.parametrize("module", [Sevenfold, Scaled, Multiplying, Weighing, Interleaving])
+@pytest.mark.parametrize("module", [Sevenfold, Scaled, Multiplying, Weighing, Interleaving, Transforming])
 def test_a_row_wise_module_of_ones_own_is_fused_like_any_other(quick, monkeypatch, module):
     if module is Interleaving:
         monkeypatch.setattr(build, "FLAGS", FLAGS)  # as shipped, which g++ died of
@@ -454,13 +471,26 @@ def test_the_page_on_the_generator_shows_what_it_generates(quick):
     page = Path(program.__file__).with_name("README.md").read_text(encoding="utf-8")
     specification = quick(["nalu"], ["mul"], overrides=["protocol.batch=128"]).cells[0].specification
     step = Step(specification, 1, torch.device("cpu"))
-    schedule = program.training_step(step, specification.problem, 128, np.float32)
+    schedule, ready = program.training_step(step, specification.problem, 128, np.float32, prepare=True)
     lines, _ = program.written(schedule, Machine(1, 10), masked=False)
+    lines += program.written(Schedule(ready, {}), Machine(1, 10), masked=False, results=ready)[0]
     blocks = re.findall(r"```cpp\n(.*?)\n```", page, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     assert all(block in "\n".join(lines) for block in blocks)
     shown = re.search(r"```python\n(.*?)\n```", page, re.DOTALL)[1]
     assert textwrap.indent(shown, 8 * " ") in inspect.getsource(NALU.forward)
+
+
+@pytest.mark.parametrize(("model", "logarithms"), [("nalu", 1), ("mlp_tanh", 0)])
+def test_what_takes_long_and_follows_from_the_inputs_alone_is_computed_with_them_on_a_cpu(quick, model, logarithms):
+    specification = quick([model], ["mul"], overrides=["protocol.inputs=20"]).cells[0].specification
+    text = source(specification).text
+    before, step = text[text.rindex("static void prepare(") :].split("static void step(")
+    step = step.split("static void forward(")[0]
+    assert (before.count("logv("), step.count("logv(")) == (logarithms, 0)
+    on_a_gpu = source(specification, "cuda").text
+    before, step = on_a_gpu[on_a_gpu.rindex("static void prepare(") :].split("static void step(")
+    assert "logv(" not in before and ("logv(" in step) == bool(logarithms)
 
 
 def test_many_inputs_are_loops(quick):
