@@ -94,33 +94,45 @@ class Sampler:
         return p, sign
 
 
-def subset_offsets(problem: Problem, seeds: Sequence[int]) -> list[int]:
-    """Each seed's shift of the arithmetic data set's subsets, uniform on 0 … free."""
-    if problem.subsets is None:
-        return [0] * len(seeds)
-    words = streams.bits(streams.key(torch.tensor(seeds), streams.OFFSET), streams.counter(1, 1)).flatten()
-    return [(word & 0xFFFFFFFF) * (problem.subsets.free + 1) >> 32 for word in words.tolist()]
+Spans = tuple[tuple[int, int], ...]  # each operand's inputs: which is the first, and which comes after the last
+
+
+def shifted_spans(problems: Sequence[Problem], seeds: Sequence[int]) -> list[Spans]:
+    """Of each problem what its operands are the sums of; none where the inputs are the operands.
+
+    That is the arithmetic data set's subsets, which the problem's seed shifts, evenly over 0 … free.
+    """
+    words = streams.bits(streams.key(torch.tensor(seeds), streams.OFFSET), streams.counter(1, 1)).flatten().tolist()
+    found: list[Spans] = []
+    for subsets, word in zip((problem.subsets for problem in problems), words, strict=True):
+        offset = (word & 0xFFFFFFFF) * (subsets.free + 1) >> 32 if subsets else 0
+        found.append(tuple((start + offset, stop + offset) for start, stop in subsets.spans) if subsets else ())
+    return found
 
 
 class Targets:
     """The operations of many sets of inputs, computed in float64; the inputs are the operands or hold their sums.
 
-    An operation with several outputs is alone. Where an output is not asked (see `tasks.Operation`) its target is nan.
+    spans: of each set, see `shifted_spans`; all have some, or none. An operation with several outputs is alone. Where
+    an output is not asked (see `tasks.Operation`) its target is nan.
     """
 
-    def __init__(self, problems: Sequence[Problem], offsets: Sequence[int], device: torch.device):
+    def __init__(self, problems: Sequence[Problem], spans: Sequence[Spans], device: torch.device):
         self.operations, self.code = number_unique([problem.operation for problem in problems])
         self.code = self.code.to(device)[:, None, None]
-        subsets = problems[0].subsets
-        self.rows: list[Tensor] = []  # of each operand its members' places among all sets' inputs, [set · member]
-        if subsets is not None:
-            first = torch.arange(len(offsets)) * subsets.inputs + torch.tensor(offsets)
-            self.rows = [(first[:, None] + torch.arange(*span)).flatten().to(device) for span in subsets.spans]
+        # Of each operand its members' places among all sets' inputs, and one more that is 0, [set · member].
+        self.rows: list[Tensor] = []
+        for of_operand in zip(*padded(spans, max(map(len, spans))), strict=True):
+            start, stop = torch.tensor(of_operand)[..., None].unbind(1)
+            member = start + torch.arange(int((stop - start).max()))
+            places = torch.arange(len(spans))[:, None] * problems[0].inputs + member
+            nothing = len(spans) * problems[0].inputs
+            self.rows.append(torch.where(member < stop, places, nothing).flatten().to(device))
 
     def __call__(self, x: Tensor) -> Tensor:
         """[..., set, input, lane] -> float64 [..., set, output, lane]."""
         if self.rows:
-            inputs = x.double().flatten(-3, -2)
+            inputs = torch.nn.functional.pad(x.double().flatten(-3, -2), (0, 0, 0, 1))
             # One after the other: the order of torch's own sum depends on the processor.
             members = [inputs.index_select(-2, rows).unflatten(-2, (len(self.code), -1)) for rows in self.rows]
             operands = [reduce(torch.add, sums.split(1, -2)) for sums in members]
@@ -147,7 +159,7 @@ class Batches:
         problems = [replica.cell.specification.problem for replica in replicas]
         protocol = replicas[0].cell.specification.protocol
         self.batch, self.inputs, self.device = protocol.batch, problems[0].inputs, device
-        self.targets = Targets(problems, offsets(replicas), device)
+        self.targets = Targets(problems, spans_of(replicas), device)
         self.dtype = dtype
         self.period = protocol.samples // protocol.batch if protocol.samples else None
         self.rows: Tensor | None = None
@@ -198,12 +210,12 @@ class EvaluationSet:
     it is not asked; target_of: [replica]; asked: of each target, how many are.
     """
 
-    def __init__(self, problems: Sequence[Problem], offsets: Sequence[int], x: Tensor, set_of: Tensor):
+    def __init__(self, problems: Sequence[Problem], spans: Sequence[Spans], x: Tensor, set_of: Tensor):
         self.x, self.set_of = x, set_of
-        forms = [(s, p.operation, o) for s, p, o in zip(set_of.tolist(), problems, offsets, strict=True)]
+        forms = [(s, p.operation, own) for s, p, own in zip(set_of.tolist(), problems, spans, strict=True)]
         unique, self.target_of = number_unique(forms)
         chosen = {form: problem for form, problem in zip(forms, problems, strict=True)}
-        targets = Targets([chosen[form] for form in unique], [offset for _, _, offset in unique], x.device)
+        targets = Targets([chosen[form] for form in unique], [own for _, _, own in unique], x.device)
         sets = [form[0] for form in unique]
         self.outputs = problems[0].outputs
         self.t = torch.cat([targets(points[sets]) for points in x.split(CHUNK, -1)], -1).flatten(1)
@@ -238,7 +250,7 @@ class EvaluationSet:
             counter = streams.counter(problems[0].inputs, protocol.evaluation_size)
             u = streams.uniform(streams.key(seed, streams.EVALUATION), counter)
             x = Sampler(Laws.of(wheres), u.device)(u.expand(len(wheres), -1, -1)).to(dtype)
-        return cls(problems, offsets(replicas), x, set_of)
+        return cls(problems, spans_of(replicas), x, set_of)
 
     @classmethod
     def of_profile(cls, replicas: Sequence[Replica], dtype: torch.dtype) -> tuple["EvaluationSet", np.ndarray]:
@@ -262,19 +274,25 @@ class EvaluationSet:
         pairs = [points_of(problem) for problem in unique]
         points = torch.as_tensor(np.stack([points for _, points in pairs]), dtype=dtype)
         x = np.stack([x for x, _ in pairs])[set_of.numpy()]
-        return cls(problems, offsets(replicas), points, set_of), x
+        return cls(problems, spans_of(replicas), points, set_of), x
 
     @classmethod
     def of_plane(cls, replicas: Sequence[Replica], dtype: torch.dtype) -> "EvaluationSet":
         """The operand plane, the same for every replica (see `Problem.has_plane`)."""
         problems = [replica.cell.specification.problem for replica in replicas]
         points = torch.as_tensor(plane_points(), dtype=dtype).unsqueeze(0)
-        return cls(problems, offsets(replicas), points, torch.zeros(len(problems), dtype=torch.int64))
+        return cls(problems, spans_of(replicas), points, torch.zeros(len(problems), dtype=torch.int64))
 
 
-def offsets(replicas: Sequence[Replica]) -> list[int]:
-    """The subset offset of each replica; all have the same subsets."""
-    return subset_offsets(replicas[0].cell.specification.problem, [replica.data_seed for replica in replicas])
+def spans_of(replicas: Sequence[Replica]) -> list[Spans]:
+    """What each replica's operands are the sums of, see `shifted_spans`."""
+    problems = [replica.cell.specification.problem for replica in replicas]
+    return shifted_spans(problems, [replica.data_seed for replica in replicas])
+
+
+def padded(spans: Sequence[Spans], operands: int) -> list[Spans]:
+    """As many spans for each, the last of them several times where there are fewer operands."""
+    return [own + own[-1:] * (operands - len(own)) for own in spans]
 
 
 def profile_points(problem: Problem) -> tuple[np.ndarray, np.ndarray]:

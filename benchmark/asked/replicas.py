@@ -50,8 +50,11 @@ class Specification:
 
     @cached_property
     def trained(self) -> str:
-        """The network and how it is trained, in words: what replicas of one tensor program share."""
-        return repr((self.model, self.layers))
+        """The network and how it is trained, but for what is summed, in words: what replicas of one program share."""
+        content = decisive({"protocol": asdict(self.protocol), "model": asdict(self.model)})
+        for name in ("subset", "overlap", "spans"):
+            content["protocol"].pop(name, None)
+        return repr((content, self.layers))
 
     @property
     def layers(self) -> list[tuple[str, dict[str, Any]]]:
@@ -142,9 +145,8 @@ class Replica:
 
 
 def architecture(replica: Replica) -> tuple:
-    """What replicas that train in one tile have in common."""
+    """What replicas that train in one tile have in common: all but the task, its range and its operands."""
     cell, problem = replica.cell, replica.cell.specification.problem
     grid = isinstance(problem.interpolation, Grid) or isinstance(problem.extrapolation, Grid)
-    operations = tuple(together(problem.operation))
-    form = cell.specification.trained, problem.inputs, problem.subsets, cell.range if grid else "", operations
-    return cell.model, cell.protocol, cell.overrides, *form
+    form = problem.inputs, problem.subsets is None, cell.range if grid else "", tuple(together(problem.operation))
+    return cell.model, cell.specification.trained, *form

@@ -16,9 +16,9 @@ from benchmark.asked.data import (
     Laws,
     Sampler,
     number_unique,
-    offsets,
     profile_points,
     response_points,
+    spans_of,
 )
 from benchmark.asked.models import Model
 from benchmark.asked.protocol import Protocol
@@ -118,10 +118,10 @@ def test_targets_are_computed_in_float64_from_the_rounded_inputs(task, of, dtype
     members = replicas(task, seeds=range(5), inputs=100, batch=128)
     x, t = batch(members, count=3, dtype=dtype)
     assert x.dtype == t.dtype == dtype
-    offset = offsets(members)
-    assert len(set(offset)) > 1
+    spans = spans_of(members)
+    assert len(set(spans)) > 1
     columns = x.double().numpy()
-    for r, start in enumerate(offset):
+    for r, ((start, _), _) in enumerate(spans):
         a = columns[:, r, start : start + 25].sum(1)
         b = columns[:, r, start + 13 : start + 38].sum(1)
         expected = of(a, b)
@@ -272,7 +272,7 @@ def test_evaluation_targets_follow_each_seeds_subsets_on_the_same_inputs():
     members = replicas("add", seeds=range(6), inputs=100, evaluation_size=50)
     data = EvaluationSet.of_range("extrapolation", members, torch.float64)
     assert data.x.shape[0] == 1
-    for r, start in enumerate(offsets(members)):
+    for r, ((start, _), _) in enumerate(spans_of(members)):
         x = data.x[0].numpy()
         expected = x[start : start + 25].sum(0) + x[start + 13 : start + 38].sum(0)
         assert data.t[data.target_of[r]].numpy() == pytest.approx(expected, rel=1e-14)

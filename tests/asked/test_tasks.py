@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.asked.data import Targets, subset_offsets
+from benchmark.asked.data import Targets, shifted_spans
 from benchmark.asked.ranges import Distribution, Grid, Ranges
 from benchmark.asked.tasks import FORMULAS, OPERATIONS, Subsets, Task, plane_points, pose, threshold
 from benchmark.errors import UsageError
@@ -39,6 +39,10 @@ def arithmetic(operation, subset=0.25, inputs=100, overlap=0.5, ranges=POSITIVE)
     return pose(Task(operation), ranges, inputs, subset, overlap)
 
 
+def shifted(problem, offset):
+    return tuple((start + offset, stop + offset) for start, stop in problem.subsets.spans)
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_every_operation_is_what_its_name_says(operation):
     a, b = np.array([0.5, 2.0, 7.25]), np.array([3.0, -0.25, 2.0])
@@ -62,7 +66,7 @@ PRINTED = {
 def test_a_formula_is_asked_of_its_inputs_in_order_and_has_no_threshold(formula):
     problem = pose(Task(formula), SYMMETRIC)
     x = np.random.default_rng(0).uniform(-2, 2, (problem.inputs, 50))
-    t = Targets([problem], [0], torch.device("cpu"))(torch.tensor(x)[None])
+    t = Targets([problem], [()], torch.device("cpu"))(torch.tensor(x)[None])
     assert t[0, 0].numpy() == pytest.approx(PRINTED[formula](x), rel=1e-13)
     assert FORMULAS[formula].compute(*x) == pytest.approx(PRINTED[formula](x), rel=1e-13)
     assert threshold(problem, 1e-4) == math.inf and threshold(problem, 1e-4, 0.5) == 0.5
@@ -76,7 +80,7 @@ def test_several_outputs_are_trained_where_all_are_defined_and_each_is_asked_whe
     assert intervals(problem.interpolation) == [((0, 2),), ((0.1, 2),)]
     assert intervals(problem.extrapolation) == [((-4, 4),), ((-4, -0.1), (0.1, 4))]
     a, b = np.array([[1.5, -2.0, 3.0, 0.25], [2.0, 0.5, -1.0, 4.0]])
-    t = Targets([problem], [0], torch.device("cpu"))(torch.tensor(np.stack([a, b]))[None])[0].numpy()
+    t = Targets([problem], [()], torch.device("cpu"))(torch.tensor(np.stack([a, b]))[None])[0].numpy()
     assert problem.outputs == 4 and t[:3] == pytest.approx(np.stack([a + b, a * b, a / b]), rel=1e-15)
     assert t[3] == pytest.approx([1.5**0.5, np.nan, np.nan, 0.5], nan_ok=True)
     assert threshold(problem, 1e-4) == math.inf
@@ -229,10 +233,20 @@ def test_too_few_inputs_for_the_subsets_are_refused(inputs, subset, overlap):
 def test_targets_are_of_the_sums_of_exactly_their_subsets(operation, offset):
     # Every example has one input that is 2 and not 1: the sums tell whether they hold it.
     x = (1 + torch.eye(100, dtype=torch.float64))[None]
-    t = Targets([arithmetic(operation)], [offset], torch.device("cpu"))(x)[0, 0].numpy()
+    problem = arithmetic(operation)
+    t = Targets([problem], [shifted(problem, offset)], torch.device("cpu"))(x)[0, 0].numpy()
     in_a = (np.arange(100) >= offset) & (np.arange(100) < offset + 25)
     in_b = (np.arange(100) >= offset + 13) & (np.arange(100) < offset + 38)
     assert (t == DEFINITIONS[operation](25.0 + in_a, 25.0 + in_b)).all()
+
+
+def test_sums_of_more_and_of_fewer_inputs_and_one_operand_beside_two_are_what_each_is_alone():
+    x = torch.rand(4, 100, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    problems = [arithmetic("mul"), arithmetic("sub", 0.1), arithmetic("sqrt", 0.5), arithmetic("mul", 0.25, overlap=0)]
+    spans = [shifted(problem, offset) for offset, problem in enumerate(problems)]
+    together = Targets(problems, spans, x.device)(x)
+    for i, problem in enumerate(problems):
+        assert torch.equal(together[i], Targets([problem], [spans[i]], x.device)(x[i : i + 1])[0])
 
 
 @pytest.mark.parametrize("offset", [0, 40, 75])
@@ -241,7 +255,7 @@ def test_targets_of_one_operand_are_of_the_sum_of_its_subset(operation, offset):
     problem = arithmetic(operation)
     assert problem.subsets.free == 75
     x = (1 + torch.eye(100, dtype=torch.float64))[None]
-    t = Targets([problem], [offset], torch.device("cpu"))(x)[0, 0].numpy()
+    t = Targets([problem], [shifted(problem, offset)], torch.device("cpu"))(x)[0, 0].numpy()
     in_a = (np.arange(100) >= offset) & (np.arange(100) < offset + 25)
     assert t == pytest.approx(DEFINITIONS[operation](25.0 + in_a, None), rel=1e-15)
 
@@ -260,14 +274,16 @@ def test_operands_may_have_a_range_each():
 
 def test_seeds_shift_the_subsets_evenly_over_all_offsets():
     problem = arithmetic("mul")
-    offsets = np.array(subset_offsets(problem, range(3000)))
+    spans = shifted_spans([problem] * 3000, range(3000))
+    offsets = np.array([a for (a, _), _ in spans])
+    assert all(own == shifted(problem, offset) for own, offset in zip(spans, offsets, strict=True))
     assert set(offsets) == set(range(63))
     assert np.bincount(offsets).max() < 3000 / 63 + 4.5 * math.sqrt(3000 / 63)
     assert offsets.mean() == pytest.approx(31, abs=4 * 62 / math.sqrt(12 * 3000))
 
 
-def test_inputs_that_are_the_operands_are_not_shifted():
-    assert subset_offsets(pose(Task("mul"), POSITIVE), range(20)) == [0] * 20
+def test_inputs_that_are_the_operands_are_no_sums():
+    assert shifted_spans([pose(Task("mul"), POSITIVE)] * 20, range(20)) == [()] * 20
 
 
 @pytest.mark.parametrize(
@@ -336,7 +352,7 @@ def test_targets_are_of_spans_of_unequal_size(operation):
     problem = pose(Task(operation), POSITIVE, 5, spans=[[0, 4], [0, 2]])
     x = torch.rand(3, 5, 7, dtype=torch.float64) + 1
     offsets = [0, 1, 1]
-    t = Targets([problem] * 3, offsets, torch.device("cpu"))(x)[:, 0].numpy()
+    t = Targets([problem] * 3, [shifted(problem, offset) for offset in offsets], torch.device("cpu"))(x)[:, 0].numpy()
     for row, inputs, offset in zip(t, x.numpy(), offsets, strict=True):
         a, b = inputs[offset : offset + 4].sum(0), inputs[offset : offset + 2].sum(0)
         assert row == pytest.approx(DEFINITIONS[operation](a, b), rel=1e-14)
@@ -527,7 +543,7 @@ def test_thresholds_have_no_digits_that_a_library_could_decide(operation, law, i
 
 def test_the_root_is_rounded_correctly_whatever_the_processor():
     a = torch.from_numpy(np.random.default_rng(0).uniform(0, 5, (1, 1, 2000)))
-    root = Targets([pose(Task("sqrt"), Ranges([[0, 5]], [[5, 10]]))], [0], a.device)(a)
+    root = Targets([pose(Task("sqrt"), Ranges([[0, 5]], [[5, 10]]))], [()], a.device)(a)
     # Half a unit in the last place at most: (√a ± ulp/2)² lie on both sides of a, in exact arithmetic.
     for value, found in zip(a.flatten().tolist(), root.flatten().tolist(), strict=True):
         half = Fraction(math.ulp(found)) / 2

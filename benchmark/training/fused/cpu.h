@@ -76,7 +76,7 @@ INLINE bool see_the_same(const Plan& plan, long a, long b) {
     return plan.grid || (plan.data_key[a] == plan.data_key[b] && plan.source[a] == plan.source[b]);
 }
 
-// Inputs are drawn once for all replicas beside each other that see the same: of one seed, on several tasks.
+// Inputs are drawn once for all replicas beside each other that see the same: of one seed, on several tasks or sums.
 extern "C" void train(const Plan* plan, long first, long steps) {
     real *x = memory<real>((long)(DATA + LANES) * ROW + KEPT + 16), *p = x + (DATA + LANES) * ROW;
     real* drawn = memory<real>((long)SHARED * OF_STEP);

@@ -73,11 +73,11 @@ static void draw(const Plan& plan, long replica, u64 step, real* x) {
     }
 }
 
-static void ask(const real* x, int code, int offset, real* t) {
+static void ask(const real* x, int code, const int (*spans)[2], real* t) {
     if constexpr (SINGLE && sizeof(real) == 4) {
         OVER(at, PADDED, W) {
             V operand[OPERANDS];
-            for (int o = 0; o < OPERANDS; o++) operand[o] = ld(x + SPANS[o][0] * ROW + at);
+            for (int o = 0; o < OPERANDS; o++) operand[o] = ld(x + spans[o][0] * ROW + at);
             for (int i = 0; i < OUTPUTS; i++) st(t + i * ROW + at, operation(OUTPUTS > 1 ? i : code, operand));
         }
         return;
@@ -85,9 +85,8 @@ static void ask(const real* x, int code, int offset, real* t) {
     OVER(at, PADDED, WD) {
         D operand[OPERANDS];
         for (int o = 0; o < OPERANDS; o++) {
-            const int start = SPANS[o][0] + offset, stop = SPANS[o][1] + offset;
-            operand[o] = wide(x + start * ROW + at);
-            for (int i = start + 1; i < stop; i++) operand[o] += wide(x + i * ROW + at);
+            operand[o] = wide(x + spans[o][0] * ROW + at);
+            for (int i = spans[o][0] + 1; i < spans[o][1]; i++) operand[o] += wide(x + i * ROW + at);
         }
         for (int i = 0; i < OUTPUTS; i++) put(t + i * ROW + at, operation(OUTPUTS > 1 ? i : code, operand));
     }
@@ -102,7 +101,7 @@ static void train_one(const Plan& plan, long r, long first, long steps, real* x,
         const real* inputs = drawn ? drawn + s * SEEN * ROW : x;
         if (!drawn) draw(plan, r, first + s, x), prepare(p, lanes, x, x + INPUTS * ROW);
         if (THREADS > ACROSS) SYNC;  // else a thread draws what it reads here: its own examples
-        ask(inputs, plan.code[r], plan.offset[r], t);
+        ask(inputs, plan.code[r], plan.spans + r * OPERANDS, t);
         if (NOISE) {
             const u64 key = mixed(plan.noise_key[r] + first + s);
             for (int i = FIRST / ACROSS; i < NOISE; i += THREADS / ACROSS)

@@ -8,7 +8,8 @@ struct Plan {
     long replicas, pieces, rows, period, rounds;
     long plain;                          // whether inputs are uniform, in one piece, and all alike
     const u64 *data_key, *noise_key;     // of each replica, without the step
-    const int *source, *code, *offset;   // [replica]: its laws among those below, its operation, its subsets' shift
+    const int *source, *code;            // [replica]: its laws among those below, its operation
+    const int (*spans)[2];               // [replica, operand, (first input, one after the last)]
     const double* straight;              // [source, input, piece, (cut, origin, slope, low, sign)]
     const int* law;                      // [source, input]: 0 uniform, 1 normal, 2 exponential
     const double* shape;                 // [source, input, (location, scale, lowest, highest)]

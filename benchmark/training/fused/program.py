@@ -72,8 +72,8 @@ def a_gpu(schedule: Schedule) -> Machine:
 def source(specification: Specification, device: str = "cpu", machine: Machine | None = None) -> Source:
     """The text of a specification's program; NotFusable with what the generator does not know.
 
-    It depends on the architecture and how it is trained, not on tasks, ranges, seeds or rates. device: "cpu", in C++,
-    or "cuda". machine: this one if None.
+    It depends on the architecture and how it is trained, not on tasks, sums, ranges, seeds or rates. device: "cpu", in
+    C++, or "cuda". machine: this one if None.
     """
     if specification.model.foreign:  # whose code may have been imported anew
         return _source(specification, device, machine)
@@ -128,24 +128,20 @@ def _source(specification: Specification, device: str, machine: Machine | None) 
     data, lanes = problem.inputs + len(ready) + outputs + step.network.noise_rows, max(lanes, lanes_seen)
     sizes = {
         "INPUTS": problem.inputs, "SEEN": problem.inputs + len(ready), "OUTPUTS": outputs,
-        "BATCH": protocol.batch, "PADDED": padded, "NOISE": step.network.noise_rows,
-        "PARAMETERS": size, "STATE": size * (1 + len(step.slots)),
+        "OPERANDS": operands(problem), "BATCH": protocol.batch, "PADDED": padded,
+        "NOISE": step.network.noise_rows, "PARAMETERS": size, "STATE": size * (1 + len(step.slots)),
         "KEPT": training.size, "RATE": training.first["rate"], "SCHEDULE": training.first["schedule"],
         "COLUMNS": columns, "TURNS": training.first["turns"], "TURN": 0 if step.turns is None else size,
         "ERROR": training.place.get(training.roots[-1], 0), "CHUNK": CHUNK, "KEPT_FORWARD": forward.size,
         "LANES": lanes, "LANES_FORWARD": lanes_forward, "DATA": data,
         "THREADS": threads, "ROW": row, "SPARSITY": forward.place.get(forward.roots[-1], -1),
     }  # fmt: skip
-    spans = problem.subsets.spans if problem.subsets else [(i, i + 1) for i in range(problem.inputs)]
-    pairs = [f"{{{start}, {stop}}}" for start, stop in (*spans, spans[-1])[: max(2, len(spans))]]
     arguments = "real* RESTRICT p, real* RESTRICT lanes, const real* RESTRICT x, {} real* RESTRICT {}"
     registers, lanes_of_machine = HEADERS[device]
     text = [
         header(registers),
         f"typedef {real} real;\ntypedef {vector} V;\ntypedef {mask} M;",
         f"enum {{ {', '.join(f'{name} = {value}' for name, value in sizes.items())} }};",
-        f"enum {{ OPERANDS = {len(pairs)} }};",
-        f"static const int SPANS[OPERANDS][2] = {{{', '.join(pairs)}}};",
         header("functions.h"),
         _coefficients(),
         header("laws.h"),
@@ -170,6 +166,11 @@ def _source(specification: Specification, device: str, machine: Machine | None) 
     memory = {"train": ((data + lanes) * row, training.size)}
     memory |= {"evaluate": (lanes_forward * threads, forward.size + outputs * CHUNK)}
     return Source("\n".join(text), protocol.dtype, threads, memory)
+
+
+def operands(problem: Problem) -> int:
+    """How many a program has: tasks of one and of two share it."""
+    return max(2, problem.operands)
 
 
 def training_step(

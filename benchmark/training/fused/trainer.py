@@ -9,13 +9,13 @@ import numpy as np
 import torch
 
 from benchmark.asked import streams
-from benchmark.asked.data import CHUNK, EvaluationSet, Laws, number_unique, offsets
+from benchmark.asked.data import CHUNK, EvaluationSet, Laws, number_unique, padded, spans_of
 from benchmark.asked.ranges import Grid
 from benchmark.asked.replicas import Replica
 from benchmark.asked.tasks import together
 from benchmark.training.fused.build import built
 from benchmark.training.fused.gpu import GpuProgram
-from benchmark.training.fused.program import Source, source
+from benchmark.training.fused.program import Source, operands, source
 from benchmark.training.steps import Step
 
 
@@ -24,7 +24,7 @@ class Plan(ctypes.Structure):
 
     _fields_ = [
         *((name, c_long) for name in ("replicas", "pieces", "rows", "period", "rounds", "plain")),
-        *((name, c_void_p) for name in ("data_key", "noise_key", "source", "code", "offset", "straight", "law")),
+        *((name, c_void_p) for name in ("data_key", "noise_key", "source", "code", "spans", "straight", "law")),
         *((name, c_void_p) for name in ("shape", "grid", "rate", "schedule", "turns", "state", "watched")),
     ]
 
@@ -74,11 +74,12 @@ class Fused:
         self.plan.period = protocol.samples // protocol.batch if protocol.samples else 0
         seeds = lambda kind, stream: streams.seeded(torch.tensor(kind), stream)
         real = str(self.dtype).removeprefix("torch.")
+        singles = tuple((i, i + 1) for i in range(problems[0].inputs))
         self._give(
             data_key=seeds([replica.data_seed for replica in replicas], streams.DATA),
             noise_key=seeds([replica.seed for replica in replicas], streams.NOISE),
             code=np.array([together(own.operation).index(own.operation) for own in problems], np.int32),
-            offset=np.array(offsets(replicas), np.int32),
+            spans=np.array(padded([own or singles for own in spans_of(replicas)], operands(problems[0])), np.int32),
             rate=np.array([r.cell.specification.model.recipe.learning_rate for r in replicas], real),
         )
         if isinstance(sources, Grid):

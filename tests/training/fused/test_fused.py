@@ -70,6 +70,24 @@ def test_a_replica_is_the_same_alone_in_company_resumed_and_for_any_steps_per_ca
     assert all(same(together, 20 + i, resumed, i) for i in range(3))
 
 
+VARIANTS = "protocol.variants=[{subset: 0.1}, {overlap: 0}, {subset: 0.5, overlap: 1}, {select: last}]"
+
+
+@pytest.mark.parametrize("engine", [COMPILED, EAGER])
+def test_settings_of_what_is_summed_train_beside_each_other_as_each_does_alone(quick, engine):
+    asked = ["protocol.inputs=20", "protocol.hidden=[2]", "protocol.steps=20", "protocol.seeds=2", VARIANTS]
+    replicas = quick(["nalu"], ["add", "sqrt"], ["positive"], asked).replicas()
+    members, others = (own for own, _ in tiles(replicas, engine, 1))
+    assert (len(members), len(others)) == (12, 4)  # what is judged at another step is another network
+    together = train(members, engine)
+    for i in range(0, 12, 3) if engine is COMPILED else ():  # eager bits depend on how many there are
+        assert same(together, i, train([members[i]], engine), 0)
+    for i, member in enumerate(members):
+        alone = train([member], engine)
+        np.testing.assert_array_equal(together.target_extrapolation[i], alone.target_extrapolation[0])
+        np.testing.assert_allclose(together.parameters["1.G"][i], alone.parameters["1.G"][0], rtol=1e-4, atol=1e-5)
+
+
 def test_formulas_are_trained_on_as_torch_asks_them_and_as_many_operands_share_a_program(quick):
     asked = ["sahoo_f1", "sahoo_div", "mul", "sub", "sahoo_f4"]
     replicas = quick(["linear"], asked, ["symmetric"], ["protocol.optimizer=sgd"]).replicas()
@@ -194,7 +212,7 @@ def test_wide_layers_are_loops_of_the_bits_that_are_written_out(quick, monkeypat
 DRAWN = """
 extern "C" void drawn(const Plan* plan, long r, long step, real* x, real* t) {
     draw(*plan, r, step, x);
-    ask(x, plan->code[r], plan->offset[r], t);
+    ask(x, plan->code[r], plan->spans + r * OPERANDS, t);
 }
 """
 
@@ -412,10 +430,12 @@ def test_a_program_that_computes_something_else_than_a_unit_of_ones_own_is_not_u
         tiles(replicas, COMPILED, 1)
 
 
-def test_no_program_depends_on_a_units_name_a_task_a_range_a_seed_or_a_rate(quick):
+def test_no_program_depends_on_a_units_name_a_task_its_sums_a_range_a_seed_or_a_rate(quick):
     one = quick(["nalu"], ["mul"], ["positive"]).cells[0].specification
     other = quick(["nalu"], ["div"], ["symmetric"], ["model.nalu.recipe.learning_rate=0.3"]).cells[0].specification
     assert source(one).text == source(other).text
+    sums = [["protocol.inputs=20", f"protocol.subset={subset}"] for subset in (0.1, 0.5)]
+    assert len({source(quick(["nalu"], ["mul"], overrides=own).cells[0].specification).text for own in sums}) == 1
     for model in ("nalu", "nmu", "mlp_tanh", "npu"):
         text = source(quick([model], ["mul"]).cells[0].specification).text
         assert not re.search(r"\b(nalu|nmu|nac|npu|mlp|dense)\b", text, re.IGNORECASE)
