@@ -135,7 +135,8 @@ def nobody(outcomes: pd.DataFrame) -> str:
     unsolved = ordered(solved.index[solved["sum"] == 0], TASKS)
     if unsolved and len(unsolved) < len(solved):
         networks = solved.loc[unsolved, "size"].sum()
-        told.append(f"none solves {listed([TASKS.get(task, task) for task in unsolved])} (of {networks:,})")
+        names = [TASKS.get(task, task) for task in unsolved]
+        told.append(f"none solves {listed(names, last='or')} (of {networks:,})")
     if impossible := (outcomes["representable"] == "no").sum():
         told.append(f"{impossible:,} are asked for what their weights cannot represent")
     lost = (outcomes["verdict"] == "diverged").sum()

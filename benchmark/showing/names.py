@@ -106,14 +106,14 @@ def verb(task: str, subjects: int = 1) -> str:
     return VERBS.get(task, (f"computes {task}", f"compute {task}"))[subjects > 1]
 
 
-def listed(names: Sequence[str], most: int = 6) -> str:
-    """Names as a sentence lists them, the first `most` of many.
+def listed(names: Sequence[str], most: int = 6, last: str = "and") -> str:
+    """Names as a sentence lists them, the first `most` of many; last: the word before the last of them.
 
-    >>> listed(["NAC"]), listed(["NAC", "NALU"]), listed(["a", "b", "c", "d"], 2)
-    ('NAC', 'NAC and NALU', 'a, b and 2 more')
+    >>> listed(["NAC"]), listed(["NAC", "NALU"]), listed(["a", "b", "c", "d"], 2), listed(["a", "b"], last="or")
+    ('NAC', 'NAC and NALU', 'a, b and 2 more', 'a or b')
     """
     few = list(names[:most]) + ([f"{len(names) - most} more"] if len(names) > most else [])
-    return " and ".join(filter(None, (", ".join(few[:-1]), *few[-1:])))
+    return f" {last} ".join(filter(None, (", ".join(few[:-1]), *few[-1:])))
 
 
 def spoken(intervals: str) -> str:
