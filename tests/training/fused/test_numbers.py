@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmark.training.fused.numbers import Graph, is_constant, uses
-from benchmark.training.fused.schedule import contracted
+from benchmark.training.fused.schedule import contracted, prepared
 
 
 @pytest.fixture
@@ -50,6 +50,19 @@ def test_a_sum_over_the_examples_is_one_level_above_what_it_sums(graph, x):
     assert (x.level, total.level, away.level, graph.over_lanes(away, 10).level) == (0, 1, 1, 2)
     assert (total.lanes, away.lanes) == (False, True)
     assert is_constant(graph.over_lanes(graph.constant(3.0), 10), 30.0)
+    assert graph.over_lanes(graph("neg", x), 10) is graph("neg", total)
+
+
+def test_what_takes_long_and_follows_from_the_inputs_alone_is_read_from_rows_behind_them(graph, x):
+    y, weight = graph.place("x", 1, lanes=True), graph.place("state", 0, lanes=False)
+    log, exp = graph("log", x), graph("exp", graph("mul", graph("log", y), graph.constant(0.5)))
+    learned = graph("exp", graph("mul", weight, log))
+    roots = [graph("add", learned, exp), graph("mul", x, graph("log", graph("abs", weight))), graph("add", x, y)]
+    read, rows = prepared(graph, roots, 2)
+    assert rows == [log, exp]  # and not the logarithm of y, which only the exponential reads
+    first, second = (graph.place("x", i, lanes=True) for i in (2, 3))
+    assert read[0] is graph("add", graph("exp", graph("mul", weight, first)), second)
+    assert read[1:] == roots[1:]  # nothing that is learned, and no sum
 
 
 def test_a_product_joins_the_sum_that_alone_reads_it(graph, x):
