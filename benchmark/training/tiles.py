@@ -1,7 +1,7 @@
 """How a request is cut into tiles of replicas that train together, and how such a tile is computed."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from benchmark.asked.protocol import Engine
@@ -47,12 +47,29 @@ def tiles(
         definite = kinds[architecture(tile[0])]
         cut.append((list(tile), replace(definite, tile=_size(tile, len(tile), definite))))
     for kind, unordered in groups.items():
-        # On a CPU those that see the same inputs, beside each other, have them drawn once.
-        members = sorted(unordered, key=lambda replica: (replica.data_seed, replica.cell.range))
+        members = sorted(unordered, key=_sees)
         own = 1 if kinds[kind].device == "cuda" else shares
         size = _size(members, -(-len(members) // own), kinds[kind])
-        cut += [(members[i : i + size], replace(kinds[kind], tile=size)) for i in range(0, len(members), size)]
+        whole_groups = kinds[kind].mode == "compiled" and kinds[kind].device == "cpu"
+        cut += [(part, replace(kinds[kind], tile=size)) for part in _parts(members, size, whole_groups)]
     return sorted(cut, key=lambda tile: -_work(tile[0]))
+
+
+def _sees(replica: Replica) -> tuple[int, str]:
+    """What decides its inputs: on a CPU those that see the same, beside each other, have them drawn once."""
+    return replica.data_seed, replica.cell.range
+
+
+def _parts(members: list[Replica], size: int, whole_groups: bool) -> Iterator[list[Replica]]:
+    """At most `size` at a time; whole_groups: those that see the same inputs stay together, if that costs a quarter."""
+    first = [i for i, member in enumerate(members) if not i or _sees(member) != _sees(members[i - 1])]
+    ends = {*first, len(members)} if whole_groups else set()
+    start = 0
+    while start < len(members):
+        most = min(start + size, len(members))
+        stop = next((at for at in range(most, most - size // 4 - 1, -1) if at in ends and at > start), most)
+        yield members[start:stop]
+        start = stop
 
 
 def _definite(groups: dict[tuple, list[Replica]], engine: Engine) -> dict[tuple, Engine]:

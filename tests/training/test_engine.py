@@ -13,7 +13,7 @@ from benchmark.asked.protocol import Engine
 from benchmark.asked.recipe import Regularizer, Restart, Turn
 from benchmark.asked.replicas import Replica
 from benchmark.asked.streams import Draw
-from benchmark.asked.tasks import plane_points
+from benchmark.asked.tasks import OPERATIONS, plane_points
 from benchmark.errors import UsageError
 from benchmark.training.eager import PAD
 from benchmark.training.engine import predict, saturation, train
@@ -148,6 +148,18 @@ def test_tiles_hold_one_architecture_each_and_every_replica_once(quick):
     assert max(map(len, cut)) <= 32
     work = [len(tile) * sum(a * b for a, b in pairwise(_sizes(tile[0]))) for tile in cut]
     assert work == sorted(work, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "size", "sizes"),
+    [(3, 16, [15] * 4), (4, 16, [16] * 5), (6, 16, [12] * 10), (6, 9, [9] * 13 + [3])],  # 6 of 9 would be far fewer
+)
+def test_those_that_see_the_same_inputs_stay_in_a_tile_if_it_is_not_much_smaller_for_that(quick, tasks, size, sizes):
+    overrides = ["protocol.inputs=8", "protocol.hidden=[2]", "protocol.seeds=20"]
+    replicas = quick(["nalu"], list(OPERATIONS)[:tasks], ["positive"], overrides).replicas()
+    cut = [tile for tile, _ in tiles(replicas, Engine(mode="compiled", device="cpu", tile=size), workers=2)]
+    assert sorted(map(len, cut), reverse=True) == sizes
+    assert sorted(r.key for tile in cut for r in tile) == sorted(r.key for r in replicas)
 
 
 def _sizes(replica):
