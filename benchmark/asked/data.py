@@ -18,6 +18,7 @@ from benchmark.asked.tasks import EVERY, PROFILE_SIZE, RESPONSE_SIZE, Problem, h
 INTERPOLATION_SEED, EXTRAPOLATION_SEED = 43953907, 8689336
 PROFILE_POINTS = 64
 CHUNK = 256  # points evaluated at once
+CHUNK_ROW = CHUNK + 16  # from a row of them to the next, which a power of two would bring into few sets of a cache
 
 Where = Grid | tuple[Distribution, ...]
 
@@ -230,10 +231,10 @@ class EvaluationSet:
 
     @cached_property
     def chunks(self) -> tuple[np.ndarray, np.ndarray]:
-        """x [set, chunk, in, CHUNK] and t [target, chunk, output, CHUNK]; the last chunk ends in copies of a point."""
+        """x [set, chunk, in, CHUNK_ROW] and t [target, chunk, output, CHUNK]; behind the points there are copies."""
         points = self.x.shape[-1]
         index = np.minimum(np.arange(points + -points % CHUNK), points - 1).reshape(-1, CHUNK)
-        x = self.x.numpy()[..., index]  # [set, in, chunk, CHUNK]
+        x = self.x.numpy()[..., np.pad(index, ((0, 0), (0, CHUNK_ROW - CHUNK)), "edge")]  # [set, in, chunk, CHUNK_ROW]
         t = self.t.unflatten(-1, (self.outputs, points)).numpy()[..., index]  # [target, output, chunk, CHUNK]
         return np.ascontiguousarray(x.swapaxes(1, 2)), np.ascontiguousarray(t.swapaxes(1, 2))
 

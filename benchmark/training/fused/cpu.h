@@ -100,11 +100,15 @@ extern "C" void train(const Plan* plan, long first, long steps) {
 }
 
 extern "C" void evaluate(const Points* points) {
-    real *p = memory<real>(KEPT_FORWARD + OUTPUTS * CHUNK + LANES_FORWARD * 16), *lanes = p + KEPT_FORWARD + OUTPUTS * CHUNK;
+    const long kept = KEPT_FORWARD + OUTPUTS * CHUNK_ROW;
+    real *p = memory<real>(kept + LANES_FORWARD * 16), *lanes = p + kept;
     D* sums = memory<D>(points->replicas * SUMS);
     for (long i = 0; i < points->replicas * SUMS; i++) sums[i] = D{};
-    for (long c = 0; c < points->chunks; c++)  // outermost, as the points of a chunk stay in the cache for all replicas
-        for (long r = 0; r < points->replicas; r++) judge(*points, r, c, p, lanes, sums + r * SUMS);
+    const long most = (1 << 18) / (INPUTS * CHUNK_ROW * sizeof(real)) + 1;  // chunks whose points stay in the cache for all
+    for (long c = 0; c < points->chunks; c += most) {
+        const long end = c + most < points->chunks ? c + most : points->chunks;
+        for (long r = 0; r < points->replicas; r++) judge(*points, r, c, end, p, lanes, sums + r * SUMS);
+    }
     for (long r = 0; points->squares && r < points->replicas; r++) points->squares[r] = total(sums + r * SUMS);
     free(sums);
     free(p);

@@ -82,20 +82,34 @@ static void ask(const real* x, int code, const int (*spans)[2], real* t) {
         }
         return;
     }
-    OVER(at, PADDED, WD) {
-        D operand[OPERANDS];
+    constexpr int N = divisor(PADDED / ACROSS_BY(WD), MOST_ABREAST);
+    OVER(at, PADDED, N * WD) {
+        D operand[N][OPERANDS];
         for (int o = 0; o < OPERANDS; o++) {
-            operand[o] = wide(x + spans[o][0] * ROW + at);
-            for (int i = spans[o][0] + 1; i < spans[o][1]; i++) operand[o] += wide(x + i * ROW + at);
+            D sum[N];
+            ABREAST sum[k] = wide(x + spans[o][0] * ROW + at + k * WD);
+            for (int i = spans[o][0] + 1; i < spans[o][1]; i++) ABREAST sum[k] += wide(x + i * ROW + at + k * WD);
+            ABREAST operand[k][o] = sum[k];
         }
-        for (int i = 0; i < OUTPUTS; i++) put(t + i * ROW + at, operation(OUTPUTS > 1 ? i : code, operand));
+        for (int k = 0; k < N; k++)
+            for (int i = 0; i < OUTPUTS; i++)
+                put(t + i * ROW + at + k * WD, operation(OUTPUTS > 1 ? i : code, operand[k]));
     }
+}
+
+INLINE void copy(real* to, const real* from, int count) {
+    const int whole = count - count % W;
+    OVER(k, whole, W) st(to + k, ld(from + k));
+    OVER(k, count - whole, 1) to[whole + k] = from[whole + k];
 }
 
 static void train_one(const Plan& plan, long r, long first, long steps, real* x, real* p, const real* drawn) {
     real *t = x + SEEN * ROW, *noise = t + OUTPUTS * ROW, *lanes = x + DATA * ROW;
     real* state = plan.state + r * STATE;
-    OVER(k, KEPT, 1) p[k] = k < STATE ? state[k] : k == RATE ? plan.rate[r] : real(0);
+    OVER(k, KEPT, W) st(p + k, V{});
+    SYNC;
+    copy(p, state, STATE);
+    if (FIRST == 0) p[RATE] = plan.rate[r];
     SYNC;
     for (long s = 0; s < steps; s++) {
         const real* inputs = drawn ? drawn + s * SEEN * ROW : x;
@@ -117,29 +131,35 @@ static void train_one(const Plan& plan, long r, long first, long steps, real* x,
             plan.watched[2 * r] += error, plan.watched[2 * r + 1] += error * error;
         }
     }
-    OVER(k, STATE, 1) state[k] = p[k];
+    copy(state, p, STATE);
     SYNC;
 }
 
-static void judge(const Points& points, long r, long chunk, real* p, real* lanes, D* sums) {
-    OVER(k, KEPT_FORWARD, 1) p[k] = k < PARAMETERS ? points.state[r * STATE + k] : real(0);
+static void judge(const Points& points, long r, long chunk, long end, real* p, real* lanes, D* sums) {
+    OVER(k, KEPT_FORWARD, W) st(p + k, V{});
     SYNC;
-    real* out = points.y ? points.y + (r * points.chunks + chunk) * OUTPUTS * CHUNK : p + KEPT_FORWARD;
-    forward(p, lanes, points.x + (points.set[r] * points.chunks + chunk) * INPUTS * CHUNK, out);
+    copy(p, points.state + r * STATE, PARAMETERS);
+    SYNC;
+    learned(p);
     SYNC;
     if (points.sparsity && FIRST == 0) points.sparsity[r] = SPARSITY < 0 ? real(NOT_A_NUMBER) : p[SPARSITY < 0 ? 0 : SPARSITY];
-    if (points.squares) {
-        const double* t = points.t + (points.target[r] * points.chunks + chunk) * OUTPUTS * CHUNK;
-        const int full = points.points - chunk * CHUNK < CHUNK ? points.points - chunk * CHUNK : CHUNK;
-        for (int i = 0; i < OUTPUTS; i++, t += CHUNK, out += CHUNK)
-            EACH_LANE(at, full, WD) {
-                const D target = wide(t + at);
-                D off = wide(out + at) - target;
-                if (OUTPUTS > 1) off = select(target == target, off, all(0.0));  // nan where it is not asked
-                if (at + WD > full) off = before(off, full - at);
-                D& sum = sums[at / WD % SUMS];
-                sum = fma(off, off, sum);
-            }
+    for (; chunk < end; chunk++) {
+        real* out = points.y ? points.y + (r * points.chunks + chunk) * OUTPUTS * CHUNK_ROW : p + KEPT_FORWARD;
+        forward(p, lanes, points.x + (points.set[r] * points.chunks + chunk) * INPUTS * CHUNK_ROW, out);
+        SYNC;
+        if (points.squares) {
+            const double* t = points.t + (points.target[r] * points.chunks + chunk) * OUTPUTS * CHUNK;
+            const int full = points.points - chunk * CHUNK < CHUNK ? points.points - chunk * CHUNK : CHUNK;
+            for (int i = 0; i < OUTPUTS; i++, t += CHUNK, out += CHUNK_ROW)
+                EACH_LANE(at, full, WD) {
+                    const D target = wide(t + at);
+                    D off = wide(out + at) - target;
+                    if (OUTPUTS > 1) off = select(target == target, off, all(0.0));  // nan where it is not asked
+                    if (at + WD > full) off = before(off, full - at);
+                    D& sum = sums[at / WD % SUMS];
+                    sum = fma(off, off, sum);
+                }
+        }
+        SYNC;  // before the next chunk's numbers take the place of these
     }
-    SYNC;  // before the next chunk's numbers take the place of these
 }

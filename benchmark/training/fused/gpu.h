@@ -61,11 +61,11 @@ extern "C" __global__ void __launch_bounds__(MOST, TOGETHER)
 }
 
 extern "C" __global__ void evaluate(Points points, real* lanes, real* p) {
-    p = part<(EVALUATE_INSIDE > 0)>(p, KEPT_FORWARD + OUTPUTS * CHUNK, 0, EVALUATE_WORDS);
-    lanes = part<(EVALUATE_INSIDE > 1)>(lanes, LANES_FORWARD * THREADS, KEPT_FORWARD + OUTPUTS * CHUNK, EVALUATE_WORDS);
+    p = part<(EVALUATE_INSIDE > 0)>(p, KEPT_FORWARD + OUTPUTS * CHUNK_ROW, 0, EVALUATE_WORDS);
+    lanes = part<(EVALUATE_INSIDE > 1)>(lanes, LANES_FORWARD * THREADS, KEPT_FORWARD + OUTPUTS * CHUNK_ROW, EVALUATE_WORDS);
     for (long r = group(); r < points.replicas; r += groups()) {
         D sum = 0;
-        for (long c = 0; c < points.chunks; c++) judge(points, r, c, p, lanes, &sum);
+        judge(points, r, 0, points.chunks, p, lanes, &sum);
         sum = total_of(sum);
         if (points.squares && FIRST == 0) points.squares[r] = sum;
     }

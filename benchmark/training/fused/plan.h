@@ -22,11 +22,11 @@ struct Plan {
 // Points to judge at, in chunks. Arrays of the replicas are [replica, ...].
 struct Points {
     long replicas, points, chunks;
-    const real *state, *x;     // [replica, STATE], [set, chunk, input, CHUNK]
+    const real *state, *x;     // [replica, STATE], [set, chunk, input, CHUNK_ROW]
     const double* t;           // [target, chunk, output, CHUNK], nan where an output is not asked
     const int *set, *target;   // [replica]
     double* squares;           // [replica]: sums of squared errors, or null
-    real *y, *sparsity;        // [replica, chunk, output, CHUNK] and [replica], or null
+    real *y, *sparsity;        // [replica, chunk, output, CHUNK_ROW] and [replica], or null
 };
 
 // Each number of an array, or each register of it, in turn; on a GPU shared out to a replica's threads.
@@ -40,10 +40,12 @@ static void draw(const Plan& plan, long replica, u64 step, real* x);
 // One replica's steps. x: memory for DATA and LANES rows, of each example; p: for KEPT numbers. drawn: these steps'
 // inputs, or null where each step draws its own.
 static void train_one(const Plan& plan, long r, long first, long steps, real* x, real* p, const real* drawn);
-// One replica at one chunk of points; its squared errors are added to sums, [lane].
-static void judge(const Points& points, long r, long chunk, real* p, real* lanes, D* sums);
-// The generated functions. prepare: what follows from the inputs alone, into y, the rows after them.
+// One replica at the points of some chunks; its squared errors are added to sums, [lane].
+static void judge(const Points& points, long r, long chunk, long end, real* p, real* lanes, D* sums);
+// The generated functions. prepare: what follows from the inputs alone, into y, the rows after them. learned: what
+// follows from the parameters alone, which forward reads.
 static void prepare(real* RESTRICT p, real* RESTRICT lanes, const real* RESTRICT x, real* RESTRICT y);
 static void step(real* RESTRICT p, real* RESTRICT lanes, const real* RESTRICT x, const real* RESTRICT t,
                  const real* RESTRICT noise);
+static void learned(real* RESTRICT p);
 static void forward(real* RESTRICT p, real* RESTRICT lanes, const real* RESTRICT x, real* RESTRICT y);

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from benchmark import exact
-from benchmark.asked.data import CHUNK
+from benchmark.asked.data import CHUNK, CHUNK_ROW
 from benchmark.asked.replicas import Specification
 from benchmark.asked.tasks import EVERY, Problem, outputs_of, together
 from benchmark.training.fused.numbers import TEXT, Graph, Number
@@ -110,10 +110,10 @@ def _source(specification: Specification, device: str, machine: Machine | None) 
         training, ready = training_step(step, problem, protocol.batch, dtype, prepare=device == "cpu")
         forward = evaluation(step, problem, dtype)
         machine = machine or (a_gpu(training) if device == "cuda" else this_processor())
-        blocks = machine.blocks if padded % (16 * machine.blocks) == 0 else 1
-        trained, lanes = written(training, replace(machine, blocks=blocks), masked=protocol.batch % 16 != 0)
-        seen, lanes_seen = written(Schedule(ready, {}), machine, masked=False, results=ready) if ready else ([], 0)
-        judged, lanes_forward = written(forward, machine, masked=False, results=forward.roots[:outputs])
+        of_batch, of_chunk = (_fitting(machine, examples) for examples in (padded, CHUNK))
+        trained, lanes = written(training, of_batch, masked=protocol.batch % 16 != 0)
+        seen, lanes_seen = written(Schedule(ready, {}), of_batch, results=ready) if ready else ([], 0)
+        ((learned, judged),), lanes_forward = written(forward, of_chunk, results=forward.roots[:outputs])
         asked = outputs_of(problem.operation) if outputs > 1 else together(problem.operation)
         operations = [_operation(name) for name in asked]
     except NotFusable:
@@ -132,8 +132,8 @@ def _source(specification: Specification, device: str, machine: Machine | None) 
         "NOISE": step.network.noise_rows, "PARAMETERS": size, "STATE": size * (1 + len(step.slots)),
         "KEPT": training.size, "RATE": training.first["rate"], "SCHEDULE": training.first["schedule"],
         "COLUMNS": columns, "TURNS": training.first["turns"], "TURN": 0 if step.turns is None else size,
-        "ERROR": training.place.get(training.roots[-1], 0), "CHUNK": CHUNK, "KEPT_FORWARD": forward.size,
-        "LANES": lanes, "LANES_FORWARD": lanes_forward, "DATA": data,
+        "ERROR": training.place.get(training.roots[-1], 0), "CHUNK": CHUNK, "CHUNK_ROW": CHUNK_ROW,
+        "KEPT_FORWARD": forward.size, "LANES": lanes, "LANES_FORWARD": lanes_forward, "DATA": data,
         "THREADS": threads, "ROW": row, "SPARSITY": forward.place.get(forward.roots[-1], -1),
     }  # fmt: skip
     arguments = "real* RESTRICT p, real* RESTRICT lanes, const real* RESTRICT x, {} real* RESTRICT {}"
@@ -153,18 +153,21 @@ def _source(specification: Specification, device: str, machine: Machine | None) 
         header("frame.h"),
         "#define LANE(number, at) (lanes + (number) * ROW + (at))",
         f"static void prepare({arguments.format('', 'y')}) {{",
-        *seen,
+        *_lines(seen),
         "}",
         f"static void step({arguments.format('const', 't')}, const real* RESTRICT noise) {{",
-        *trained,
+        *_lines(trained),
         "}",
         "#undef LANE\n#define LANE(number, at) (lanes + (number) * THREADS + (at) % THREADS)",
+        "static void learned(real* RESTRICT p) {",
+        *learned,
+        "}",
         f"static void forward({arguments.format('', 'y')}) {{",
-        *(line.replace("PADDED", "CHUNK").replace("ROW", "CHUNK") for line in judged),
+        *(line.replace("PADDED", "CHUNK").replace("ROW", "CHUNK_ROW") for line in judged),
         "}\n",
     ]
     memory = {"train": ((data + lanes) * row, training.size)}
-    memory |= {"evaluate": (lanes_forward * threads, forward.size + outputs * CHUNK)}
+    memory |= {"evaluate": (lanes_forward * threads, forward.size + outputs * CHUNK_ROW)}
     return Source("\n".join(text), protocol.dtype, threads, memory)
 
 
@@ -218,12 +221,21 @@ def evaluation(step: Step, problem: Problem, dtype: type) -> Schedule:
     return Schedule(contracted(graph, roots), {"state": size})
 
 
+def _fitting(machine: Machine, examples: int) -> Machine:
+    """The machine for so many examples, which its blocks have to divide."""
+    return machine if examples % (16 * machine.blocks) == 0 else replace(machine, blocks=1)
+
+
 def written(
-    schedule: Schedule, machine: Machine, masked: bool, results: Sequence[Number] = ()
-) -> tuple[list[str], int]:
-    """A schedule's lines, and how many numbers it keeps of each example; for the rest see `Writer`."""
+    schedule: Schedule, machine: Machine, masked: bool = False, results: Sequence[Number] = ()
+) -> tuple[list[tuple[list[str], list[str]]], int]:
+    """A schedule's phases, and how many numbers it keeps of each example; for all see `Writer`."""
     writer = Writer(schedule, masked, machine, results)
-    return writer.body(), writer.kept_lanes
+    return list(writer.phases()), writer.kept_lanes
+
+
+def _lines(phases: list[tuple[list[str], list[str]]]) -> list[str]:
+    return [line for common, own in phases for line in (*common, *own)]
 
 
 def _numbers(tracer: Tracer, tensor: torch.Tensor) -> list[Number]:

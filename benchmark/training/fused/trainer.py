@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from benchmark.asked import streams
-from benchmark.asked.data import CHUNK, EvaluationSet, Laws, number_unique, padded, spans_of
+from benchmark.asked.data import CHUNK, CHUNK_ROW, EvaluationSet, Laws, number_unique, padded, spans_of
 from benchmark.asked.ranges import Grid
 from benchmark.asked.replicas import Replica
 from benchmark.asked.tasks import together
@@ -93,7 +93,7 @@ class Fused:
             self.plan.pieces = laws.straight.shape[2]
             alike = (laws.straight == laws.straight[:, :1]).all()
             self.plan.plain = int(self.plan.pieces == 1 and alike and not laws.law.any())
-        self.nowhere = np.ones((1, 1, problems[0].inputs, CHUNK), real)  # where nobody looks at the output
+        self.nowhere = np.ones((1, 1, problems[0].inputs, CHUNK_ROW), real)  # where nobody looks at the output
         if self.step.turns is not None:
             integers = torch.int32 if self.dtype.itemsize == 4 else torch.int64
             self._give(turns=self.step.turns.to(integers).neg())
@@ -145,9 +145,9 @@ class Fused:
     def outputs(self, data: EvaluationSet) -> torch.Tensor:
         """See `engine.Trainer`."""
         points = data.x.shape[-1]
-        y = self._empty(-(-points // CHUNK), data.outputs, CHUNK, dtype=self.dtype)
+        y = self._empty(-(-points // CHUNK), data.outputs, CHUNK_ROW, dtype=self.dtype)
         self._evaluate(data, y=y)
-        return y.transpose(1, 2).flatten(2)[..., :points].flatten(1)
+        return y[..., :CHUNK].transpose(1, 2).flatten(2)[..., :points].flatten(1)
 
     def mean_squares(self, data: EvaluationSet) -> np.ndarray:
         """See `engine.Trainer`."""

@@ -1,7 +1,7 @@
 """The text of a program: a schedule as C++ in the vocabulary of the headers."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -85,17 +85,17 @@ class Writer:
         self.seen: dict[int, int | None] = {}  # and what was read, None by several
         self.serial = self.room = self.kept_lanes = 0
 
-    def body(self) -> list[str]:
-        """All phases, each in a scope of its own."""
-        lines: list[str] = []
+    def phases(self) -> Iterator[tuple[list[str], list[str]]]:
+        """Of each the lines of what is the same for all examples, and of what each has of its own, in a scope."""
         last = len(self.schedule.phases) - 1
         for level, (items, sums) in enumerate(self.schedule.phases):
+            common: list[str] = []
             for item in items:
-                lines += self._copy(item.to, item.numbers) if isinstance(item, Copy) else self._loop(item)
+                common += self._copy(item.to, item.numbers) if isinstance(item, Copy) else self._loop(item)
             results = self.results if level == last else []
-            if sums or results:
-                lines += [*self._meet(), *self._over_lanes(sums, results)]
-        return lines + self._copy(0, self.schedule.roots[: self.schedule.new_state])
+            yield common, [*self._meet(), *self._over_lanes(sums, results)] if sums or results else []
+        if self.schedule.new_state:
+            yield self._copy(0, self.schedule.roots[: self.schedule.new_state]), []
 
     # What is the same for all examples
 

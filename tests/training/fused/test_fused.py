@@ -492,8 +492,9 @@ def test_the_page_on_the_generator_shows_what_it_generates(quick):
     specification = quick(["nalu"], ["mul"], overrides=["protocol.batch=128"]).cells[0].specification
     step = Step(specification, 1, torch.device("cpu"))
     schedule, ready = program.training_step(step, specification.problem, 128, np.float32, prepare=True)
-    lines, _ = program.written(schedule, Machine(1, 10), masked=False)
-    lines += program.written(Schedule(ready, {}), Machine(1, 10), masked=False, results=ready)[0]
+    phases = program.written(schedule, Machine(1, 10))[0]
+    phases += program.written(Schedule(ready, {}), Machine(1, 10), results=ready)[0]
+    lines = [line for phase in phases for own in phase for line in own]
     blocks = re.findall(r"```cpp\n(.*?)\n```", page, re.DOTALL)
     assert len(blocks) == 4
     assert all(block in "\n".join(lines) for block in blocks)
