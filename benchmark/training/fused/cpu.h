@@ -69,32 +69,37 @@ template <class T> static T* memory(long count) {
     return (T*)__builtin_assume_aligned(aligned_alloc(64, (count * sizeof(T) + 63) / 64 * 64), 64);
 }
 
-// Steps whose inputs half of a second-level cache holds.
+// Steps whose inputs half of a second-level cache holds; and those that it holds beside what they are placed from.
 enum { OF_STEP = SEEN * ROW, HELD = (1 << 19) / (OF_STEP * sizeof(real)), SHARED = HELD < 1 ? 1 : HELD < 64 ? HELD : 64 };
+enum { OF_RANGES = (SHARED + 2) / 3, OF_NUMBERS = INPUTS * PADDED };
 
-INLINE bool see_the_same(const Plan& plan, long a, long b) {
-    return plan.grid || (plan.data_key[a] == plan.data_key[b] && plan.source[a] == plan.source[b]);
-}
-
-// Inputs are drawn once for all replicas beside each other that see the same: of one seed, on several tasks or sums.
+// Random numbers are drawn once for all replicas beside each other that are of one seed. Those that see the same inputs,
+// on several tasks or sums, have these placed and prepared once, too.
 extern "C" void train(const Plan* plan, long first, long steps) {
     real *x = memory<real>((long)(DATA + LANES) * ROW + KEPT + 16), *p = x + (DATA + LANES) * ROW;
     real* drawn = memory<real>((long)SHARED * OF_STEP);
+    double* numbers = memory<double>((long)OF_RANGES * OF_NUMBERS);
     for (long r = 0, next; r < plan->replicas; r = next) {
-        for (next = r + 1; next < plan->replicas && see_the_same(*plan, r, next);) next++;
-        const bool several = next - r > 1;
-        const long most = several ? SHARED : steps;
+        for (next = r + 1; next < plan->replicas && (plan->grid || plan->data_key[r] == plan->data_key[next]);) next++;
+        const bool several = next - r > 1, ranges = !plan->grid && plan->source[r] != plan->source[next - 1];
+        const long most = ranges ? OF_RANGES : several ? SHARED : steps;
         Plan part = *plan;
         for (long s = 0; s < steps; s += most, part.schedule += most * COLUMNS) {
             const long count = steps - s < most ? steps - s : most;
-            for (long k = 0; several && k < count; k++) {
-                real* inputs = drawn + k * OF_STEP;
-                draw(part, r, first + s + k, inputs);
-                prepare(p, x + DATA * ROW, inputs, inputs + INPUTS * ROW);
+            for (long k = 0; ranges && k < count; k++) draw_numbers(part, r, first + s + k, numbers + k * OF_NUMBERS);
+            for (long q = r; q < next; q++) {
+                const bool other = q == r || (ranges && part.source[q] != part.source[q - 1]);
+                for (long k = 0; several && other && k < count; k++) {
+                    real* inputs = drawn + k * OF_STEP;
+                    if (ranges) place_numbers(part, q, numbers + k * OF_NUMBERS, inputs);
+                    else draw(part, q, first + s + k, inputs);
+                    prepare(p, x + DATA * ROW, inputs, inputs + INPUTS * ROW);
+                }
+                train_one(part, q, first + s, count, x, p, several ? drawn : nullptr);
             }
-            for (long q = r; q < next; q++) train_one(part, q, first + s, count, x, p, several ? drawn : nullptr);
         }
     }
+    free(numbers);
     free(drawn);
     free(x);
 }

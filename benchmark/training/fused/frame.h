@@ -13,6 +13,7 @@ INLINE u64 mixed(u64 z) {
     return z ^ (z >> 31);
 }
 #define ABREAST _Pragma("GCC unroll 8") for (int k = 0; k < N; k++)
+template <int N> struct Abreast {};
 template <int N> INLINE void mix(FU (&h)[N]) {  // 32 bits of each, from their first product on
     ABREAST h[k] = h[k] * 0x21F0AAADu;
     ABREAST h[k] = h[k] ^ h[k] >> 15;
@@ -22,7 +23,7 @@ template <int N> INLINE void mix(FU (&h)[N]) {  // 32 bits of each, from their f
 constexpr int divisor(int count, int most) { return count % most ? divisor(count, most - 1) : most; }
 // A row of the counter: each's is given its place and uniform number, odd multiples of 2^-53 in (0, 1). N registers go
 // abreast, for one alone is a chain of operations that wait for one another.
-template <int N, class Each> INLINE void uniform(u64 key, unsigned row, Each each) {
+template <int N, class Each> INLINE void uniform(Abreast<N>, u64 key, unsigned row, Each each) {
     const unsigned odd = 0x9E3779B1u, stride = ACROSS_BY(WF), low = (unsigned)key ^ row << 20;
     const unsigned start = low ^ low >> 16, turn = (row << 20) * odd + (unsigned)(key >> 32);
     FU lane = lanes_from(FIRST % ACROSS), product = lane * odd;
@@ -49,28 +50,46 @@ template <int N, class Each> INLINE void uniform(u64 key, unsigned row, Each eac
     }
 }
 
+constexpr Abreast<1> ONE;
+constexpr Abreast<divisor(PADDED / ACROSS_BY(WF), MOST_ABREAST)> SEVERAL;
+
+INLINE u64 key_of(const Plan& plan, long replica, u64 step) {
+    return mixed(plan.data_key[replica] + (plan.period ? step % plan.period : step));
+}
+// A replica's inputs from the uniform numbers that rows(abreast, input, each) gives to each.
+template <class Rows> INLINE void place(const Plan& plan, long replica, real* x, Rows rows) {
+    const long own = (long)plan.source[replica] * INPUTS;
+    const double *straight = plan.straight + own * plan.pieces * 5, *shape = plan.shape + own * 4;
+    if (plan.plain) {
+        const D slope = all(straight[2]), low = all(straight[3]);
+#pragma unroll 4
+        for (int i = FIRST / ACROSS; i < INPUTS; i += THREADS / ACROSS)
+            rows(SEVERAL, i, [=](int at, D u) { put(x + i * ROW + at, u * slope + low); });
+        return;
+    }
+    for (int i = FIRST / ACROSS; i < INPUTS; i += THREADS / ACROSS) {
+        const double* pieces = straight + i * plan.pieces * 5;
+        const int law = plan.law[own + i];
+        rows(ONE, i, [=](int at, D u) { put(x + i * ROW + at, value_at(u, law, pieces, plan.pieces, shape + i * 4)); });
+    }
+}
 static void draw(const Plan& plan, long replica, u64 step, real* x) {
     if (plan.grid) {
         for (int i = 0; i < INPUTS; i++)
             OVER(at, PADDED, 1) x[i * ROW + at] = plan.grid[i * plan.rows + (step * BATCH + at) % plan.rows];
         return;
     }
-    const u64 key = mixed(plan.data_key[replica] + (plan.period ? step % plan.period : step));
-    const long own = (long)plan.source[replica] * INPUTS;
-    const double *straight = plan.straight + own * plan.pieces * 5, *shape = plan.shape + own * 4;
-    if (plan.plain) {
-        const D slope = all(straight[2]), low = all(straight[3]);
-        constexpr int several = divisor(PADDED / ACROSS_BY(WF), MOST_ABREAST);
-#pragma unroll 4
-        for (int i = FIRST / ACROSS; i < INPUTS; i += THREADS / ACROSS)
-            uniform<several>(key, i, [=](int at, D u) { put(x + i * ROW + at, u * slope + low); });
-        return;
-    }
-    for (int i = FIRST / ACROSS; i < INPUTS; i += THREADS / ACROSS) {
-        const double* pieces = straight + i * plan.pieces * 5;
-        const int law = plan.law[own + i];
-        uniform<1>(key, i, [=](int at, D u) { put(x + i * ROW + at, value_at(u, law, pieces, plan.pieces, shape + i * 4)); });
-    }
+    const u64 key = key_of(plan, replica, step);
+    place(plan, replica, x, [=](auto abreast, int i, auto each) { uniform(abreast, key, i, each); });
+}
+static void draw_numbers(const Plan& plan, long replica, u64 step, double* numbers) {
+    const u64 key = key_of(plan, replica, step);
+    for (int i = 0; i < INPUTS; i++) uniform(SEVERAL, key, i, [=](int at, D u) { put(numbers + i * PADDED + at, u); });
+}
+static void place_numbers(const Plan& plan, long replica, const double* numbers, real* x) {
+    place(plan, replica, x, [=](auto, int i, auto each) {
+        OVER(at, PADDED, WD) each(at, wide(numbers + i * PADDED + at));
+    });
 }
 
 static void ask(const real* x, int code, const int (*spans)[2], real* t) {
@@ -119,7 +138,7 @@ static void train_one(const Plan& plan, long r, long first, long steps, real* x,
         if (NOISE) {
             const u64 key = mixed(plan.noise_key[r] + first + s);
             for (int i = FIRST / ACROSS; i < NOISE; i += THREADS / ACROSS)
-                uniform<1>(key, i, [=](int at, D u) { put(noise + i * ROW + at, u); });
+                uniform(ONE, key, i, [=](int at, D u) { put(noise + i * ROW + at, u); });
         }
         OVER(k, COLUMNS, 1) p[SCHEDULE + k] = plan.schedule[s * COLUMNS + k];
         OVER(k, TURN, 1) p[TURNS + k] = plan.turns[(first + s) % plan.rounds * TURN + k];

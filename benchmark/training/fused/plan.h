@@ -35,8 +35,10 @@ struct Points {
 // Lanes that draw one row; further threads draw further rows.
 enum { ACROSS = THREADS < PADDED ? THREADS : PADDED };
 
-// The inputs of one step of a replica.
+// The inputs of one step of a replica; or the random numbers that they follow from, and what follows from these.
 static void draw(const Plan& plan, long replica, u64 step, real* x);
+static void draw_numbers(const Plan& plan, long replica, u64 step, double* numbers);
+static void place_numbers(const Plan& plan, long replica, const double* numbers, real* x);
 // One replica's steps. x: memory for DATA and LANES rows, of each example; p: for KEPT numbers. drawn: these steps'
 // inputs, or null where each step draws its own.
 static void train_one(const Plan& plan, long r, long first, long steps, real* x, real* p, const real* drawn);

@@ -164,25 +164,31 @@ def test_what_protocols_ask_for_trains_as_eagerly(quick, model, task, range_, ov
         assert getattr(fused, name).tobytes() == getattr(eager, name).tobytes()
 
 
+TWO = ["symmetric", "positive"]
+MANY = ["protocol.inputs=20", "protocol.hidden=[2]", "protocol.batch=20"]
+UNION = "range.normal_mixed_3.interpolation.intervals=[[-3, 1], [1.5, 2], [7, inf]]"
+
+
 @pytest.mark.parametrize(
-    ("model", "overrides"),
+    ("model", "ranges", "overrides"),
     [
-        ("nalu", ["protocol.samples=48"]),
-        (
-            "nalu",
-            ["protocol.inputs=20", "protocol.hidden=[2]", "protocol.batch=20"],
-        ),  # logarithms of many; a padded batch
-        ("snmu", []),  # noisy
-        ("inalu", ["protocol=schloer2020_minimal/quick", *REGULARIZED]),  # with an eye on the batches' errors
-        ("nmu", [*STACK, "protocol.data_seed=3", "protocol.dtype=float64"]),  # fewer steps at once than are taken
+        ("nalu", TWO, ["protocol.samples=48"]),
+        ("nalu", TWO, MANY),  # logarithms of twenty inputs; a padded batch
+        ("snmu", TWO, []),  # noisy
+        ("nac_mul", ["exponential_0p8", "normal_mixed_3"], [UNION]),
+        ("inalu", TWO, ["protocol=schloer2020_minimal/quick", *REGULARIZED]),  # with an eye on the batches' errors
+        ("nmu", TWO, [*STACK, "protocol.data_seed=3", "protocol.dtype=float64"]),  # fewer steps at once than are taken
     ],
 )
-def test_inputs_that_several_see_are_drawn_once_and_are_those_that_each_would_draw_alone(quick, model, overrides):
+def test_inputs_that_several_see_are_drawn_once_and_are_those_that_each_would_draw_alone(
+    quick, model, ranges, overrides
+):
     steps = ["protocol.seeds=2", "protocol.steps=150", "protocol.evaluate_every=75"]
-    replicas = quick([model], ["mul", "add", "sub"], ["symmetric", "positive"], [*overrides, *steps]).replicas()
+    replicas = quick([model], ["mul", "add", "sub"], ranges, [*overrides, *steps]).replicas()
     ((members, _),) = tiles(replicas, COMPILED, 1)
     seen = [(replica.data_seed, replica.cell.range) for replica in members]
-    assert len(members) == 12 and seen == sorted(seen)  # threes, or sixes, beside each other
+    assert len(members) == 12
+    assert seen == sorted(seen)  # those of the same random numbers, or even inputs, beside each other
     together = train(members, COMPILED)
     for i in (0, 4, 11):
         assert same(together, i, train([members[i]], COMPILED), 0)
@@ -227,7 +233,7 @@ extern "C" void drawn(const Plan* plan, long r, long step, real* x, real* t) {
         ("positive", ["protocol.inputs=20", "protocol.hidden=[2]"], 40),
         ("positive", ["protocol.inputs=20", "protocol.hidden=[2]"], 400),  # more than registers hold
         ("positive", [], 66_000),  # lanes of more than sixteen bits
-        ("normal_mixed_3", ["range.normal_mixed_3.interpolation.intervals=[[-3, 1], [1.5, 2], [7, inf]]"], 40),
+        ("normal_mixed_3", [UNION], 40),
     ],
 )
 def test_inputs_and_targets_are_torchs_to_the_last_bit(quick, range_, overrides, batch, dtype):
