@@ -1,6 +1,7 @@
 """The text of a program: a schedule as C++ in the vocabulary of the headers."""
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,7 +12,7 @@ from benchmark.training.fused.schedule import ALIGNED, Copy, Loop, Reading, Sche
 
 ROLLED = 16  # so many like numbers are a loop
 SHORT = 4  # and so many where a matrix is: such a program is long
-WIDE = 256  # so many like sums over the examples are loops
+WIDE = 48  # so many like sums over the examples are loops
 SIMPLE = 200  # so many lines of a block, without a loop, have registers left for a second one
 LONG, CHAINS = 16, 4  # so many terms are added up in partial sums, so that one addition need not wait for the last
 
@@ -240,7 +241,8 @@ class Writer:
         def flush() -> None:
             for start in range(0, len(waiting), most):
                 tile = waiting[start : start + most]
-                lines.extend(self._tile(first, f"{done - len(waiting) + start}", tile))
+                at = done - len(waiting) + start
+                lines.extend(self._tile(first, [f"{at + i}" for i in range(len(tile))], tile))
             waiting.clear()
 
         for rows, down in runs(runs([self._addresses(term) for term in terms], apart), rows_apart):
@@ -250,15 +252,20 @@ class Writer:
                 done += len(rows) * columns
                 continue
             flush()
-            size = min(columns, max(range(most // 2 + 1, most + 1), key=lambda n: (columns // n * n, n)))
+            steps = list(zip(down or [0] * len(across), across, strict=True))
+            height = _height(len(rows), steps, most)
+            width = most // height
+            size = min(columns, max(range(width // 2 + 1, width + 1), key=lambda n: (columns // n * n, n)))
             whole = columns // size * size
 
-            def part(k: str, sums: int, row=row, down=down, across=across, at=f"{done} + {columns} * i") -> list[str]:
-                tile = [tuple((f"f{j}", n * step) for j, step in enumerate(across)) for n in range(sums)]
-                return [*self._pointers(row[0], down, across, k), *self._tile(first, f"{at} + {k}", tile)]
+            def part(k: str, size: int, start=done, row=row, columns=columns, steps=steps, height=height) -> list[str]:
+                places = list(itertools.product(range(height), range(size)))
+                tile = [tuple((f"f{j}", n * a + m * b) for j, (a, b) in enumerate(steps)) for n, m in places]
+                at = [f"{start} + {columns} * (i + {n}) + {k} + {m}" for n, m in places]
+                return [*self._pointers(row[0], steps, k), *self._tile(first, at, tile)]
 
             lines += [
-                f"for (int i = 0; i < {len(rows)}; i++) {{",
+                f"for (int i = 0; i < {len(rows)}; i += {height}) {{",
                 f"for (int k = 0; k < {whole}; k += {size}) {{",
                 *part("k", size),
                 "}",
@@ -270,19 +277,18 @@ class Writer:
         return lines
 
     @staticmethod
-    def _pointers(factors: Factors, down: list[int] | None, across: list[int], k: str) -> list[str]:
-        """Of the factors' rows, i rows down and k columns across."""
-        steps = zip(factors, down or [0] * len(factors), across, strict=True)
+    def _pointers(factors: Factors, steps: list[tuple[int, int]], k: str) -> list[str]:
+        """Of the factors' rows, i rows down and k columns across; steps: of each factor, a row down and one across."""
         return [
             f"const real* f{j} = {array} + ({index} + {row} * i + {column} * {k}) * ROW;"
-            for j, ((array, index), row, column) in enumerate(steps)
+            for j, ((array, index), (row, column)) in enumerate(zip(factors, steps, strict=True))
         ]
 
-    def _tile(self, first: int, at: str, tile: list[Factors]) -> list[str]:
-        """A few sums, of which the first is number `at`, whose factors are kept."""
+    def _tile(self, first: int, at: list[str], tile: list[Factors]) -> list[str]:
+        """A few sums, of these numbers, whose factors are kept."""
         texts = [[self._at(array, index) for array, index in factors] for factors in tile]
         lines = [self._added(f"a{i}#", own) for i, own in enumerate(texts)]
-        return self._blocks(first, [f"{at} + {i}" for i in range(len(tile))], lines, 1, 1)
+        return self._blocks(first, at, lines, 1, 1)
 
     def _addresses(self, term: Number) -> Factors:
         """Where a sum's factors are kept."""
@@ -541,6 +547,12 @@ class Writer:
 def chained(names: list[str]) -> str:
     """The sum of partial sums."""
     return names[0] if len(names) == 1 else f"({names[0]} + {names[1]}) + ({names[2]} + {names[3]})"
+
+
+def _height(rows: int, steps: list[tuple[int, int]], most: int) -> int:
+    """Rows of a matrix of sums that are added up at a time: several where one factor is a row's and one a column's."""
+    outer = all(not (down and across) for down, across in steps)
+    return max(n for n in range(1, math.isqrt(most) + 1) if rows % n == 0) if outer else 1
 
 
 def apart(a: Factors, b: Factors) -> list[int] | None:
