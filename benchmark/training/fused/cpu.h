@@ -80,8 +80,10 @@ extern "C" void train(const Plan* plan, long first, long steps) {
     real* drawn = memory<real>((long)SHARED * OF_STEP);
     double* numbers = memory<double>((long)OF_RANGES * OF_NUMBERS);
     for (long r = 0, next; r < plan->replicas; r = next) {
-        for (next = r + 1; next < plan->replicas && (plan->grid || plan->data_key[r] == plan->data_key[next]);) next++;
-        const bool several = next - r > 1, ranges = !plan->grid && plan->source[r] != plan->source[next - 1];
+        bool ranges = false;  // whether not all see the same
+        for (next = r + 1; next < plan->replicas && (plan->grid || plan->data_key[r] == plan->data_key[next]); next++)
+            ranges |= !plan->grid && plan->source[r] != plan->source[next];
+        const bool several = next - r > 1;
         const long most = ranges ? OF_RANGES : several ? SHARED : steps;
         Plan part = *plan;
         for (long s = 0; s < steps; s += most, part.schedule += most * COLUMNS) {

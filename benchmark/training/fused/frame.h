@@ -50,8 +50,8 @@ template <int N, class Each> INLINE void uniform(Abreast<N>, u64 key, unsigned r
     }
 }
 
-constexpr Abreast<1> ONE;
-constexpr Abreast<divisor(PADDED / ACROSS_BY(WF), MOST_ABREAST)> SEVERAL;
+typedef Abreast<1> One;
+typedef Abreast<divisor(PADDED / ACROSS_BY(WF), MOST_ABREAST)> Several;
 
 INLINE u64 key_of(const Plan& plan, long replica, u64 step) {
     return mixed(plan.data_key[replica] + (plan.period ? step % plan.period : step));
@@ -64,13 +64,13 @@ template <class Rows> INLINE void place(const Plan& plan, long replica, real* x,
         const D slope = all(straight[2]), low = all(straight[3]);
 #pragma unroll 4
         for (int i = FIRST / ACROSS; i < INPUTS; i += THREADS / ACROSS)
-            rows(SEVERAL, i, [=](int at, D u) { put(x + i * ROW + at, u * slope + low); });
+            rows(Several(), i, [=](int at, D u) { put(x + i * ROW + at, u * slope + low); });
         return;
     }
     for (int i = FIRST / ACROSS; i < INPUTS; i += THREADS / ACROSS) {
         const double* pieces = straight + i * plan.pieces * 5;
         const int law = plan.law[own + i];
-        rows(ONE, i, [=](int at, D u) { put(x + i * ROW + at, value_at(u, law, pieces, plan.pieces, shape + i * 4)); });
+        rows(One(), i, [=](int at, D u) { put(x + i * ROW + at, value_at(u, law, pieces, plan.pieces, shape + i * 4)); });
     }
 }
 static void draw(const Plan& plan, long replica, u64 step, real* x) {
@@ -84,7 +84,7 @@ static void draw(const Plan& plan, long replica, u64 step, real* x) {
 }
 static void draw_numbers(const Plan& plan, long replica, u64 step, double* numbers) {
     const u64 key = key_of(plan, replica, step);
-    for (int i = 0; i < INPUTS; i++) uniform(SEVERAL, key, i, [=](int at, D u) { put(numbers + i * PADDED + at, u); });
+    for (int i = 0; i < INPUTS; i++) uniform(Several(), key, i, [=](int at, D u) { put(numbers + i * PADDED + at, u); });
 }
 static void place_numbers(const Plan& plan, long replica, const double* numbers, real* x) {
     place(plan, replica, x, [=](auto, int i, auto each) {
@@ -138,7 +138,7 @@ static void train_one(const Plan& plan, long r, long first, long steps, real* x,
         if (NOISE) {
             const u64 key = mixed(plan.noise_key[r] + first + s);
             for (int i = FIRST / ACROSS; i < NOISE; i += THREADS / ACROSS)
-                uniform(ONE, key, i, [=](int at, D u) { put(noise + i * ROW + at, u); });
+                uniform(One(), key, i, [=](int at, D u) { put(noise + i * ROW + at, u); });
         }
         OVER(k, COLUMNS, 1) p[SCHEDULE + k] = plan.schedule[s * COLUMNS + k];
         OVER(k, TURN, 1) p[TURNS + k] = plan.turns[(first + s) % plan.rounds * TURN + k];

@@ -192,6 +192,9 @@ def test_inputs_that_several_see_are_drawn_once_and_are_those_that_each_would_dr
     together = train(members, COMPILED)
     for i in (0, 4, 11):
         assert same(together, i, train([members[i]], COMPILED), 0)
+    mixed = [0, 3, 1]  # the last sees what the first does
+    again = train([members[i] for i in mixed], COMPILED)
+    assert all(same(together, own, again, i) for i, own in enumerate(mixed))
 
 
 @pytest.mark.parametrize(
