@@ -148,5 +148,5 @@ def architecture(replica: Replica) -> tuple:
     """What replicas that train in one tile have in common: all but the task, its range and its operands."""
     cell, problem = replica.cell, replica.cell.specification.problem
     grid = isinstance(problem.interpolation, Grid) or isinstance(problem.extrapolation, Grid)
-    form = problem.inputs, problem.subsets is None, cell.range if grid else "", tuple(together(problem.operation))
-    return cell.model, cell.specification.trained, *form
+    form = problem.inputs, problem.subsets is None, problem.has_plane, cell.range if grid else ""
+    return cell.model, cell.specification.trained, *form, tuple(together(problem.operation))

@@ -162,6 +162,14 @@ def test_those_that_see_the_same_inputs_stay_in_a_tile_if_it_is_not_much_smaller
     assert sorted(r.key for tile in cut for r in tile) == sorted(r.key for r in replicas)
 
 
+def test_whether_a_range_has_an_operand_plane_does_not_hang_on_what_trains_beside_it(quick):
+    far = "range.positive={interpolation: [[30, 40]], extrapolation: [[40, 50]]}"
+    replicas = quick(["nac"], ["add"], ["symmetric", "positive"], [far]).replicas()
+    for tile, engine in tiles(replicas, Engine(mode="eager", device="cpu"), 1):
+        points = {replica.cell.range: train(tile, engine).plane_error.shape[-1] for replica in tile}
+        assert points in ({"symmetric": 400}, {"positive": 0})
+
+
 def _sizes(replica):
     specification = replica.cell.specification
     return [specification.problem.inputs, *specification.hidden, 1]

@@ -1,6 +1,6 @@
 // What every program has around its generated functions: data from counters, many steps, evaluation.
 //
-// Before this come the program's sizes, the types real, V and M, and operation(); after it, step() and forward().
+// Before this come the program's sizes, the types real, V and M, and operation(); after it, the generated functions.
 #pragma once
 #include "functions.h"
 #include "plan.h"

@@ -100,8 +100,6 @@ class Graph:
         """The sum over all examples of a batch."""
         if not number.lanes:
             return self("mul", number, self.constant(float(batch)))
-        if number.op == "neg":  # exact, and what is kept for all examples may be needed without the sign, too
-            return self("neg", self.over_lanes(number.args[0], batch))
         return self._number("over_lanes", (number,), lanes=False, level=number.level + 1)
 
     def _number(

@@ -16,11 +16,16 @@ ALIGNED = 16  # numbers: no place of one array shares a register with another's
 
 
 def contracted(graph: Graph, roots: list[Number]) -> list[Number]:
-    """The roots with every product that is read once, and by a sum, made part of it: one rounding less."""
+    """The roots with every product that is read once, and by a sum, made part of it: one rounding less.
+
+    And with what is negated added up over the examples as it is: it may have to be kept for them without the sign, too.
+    """
     counts = uses(roots)
     once = lambda number: number.op == "mul" and counts[number] == 1
 
     def fused(number: Number, args: tuple[Number, ...]) -> Number | None:
+        if number.op == "over_lanes" and number.args[0].op == "neg" and not once(number.args[0].args[0]):
+            return graph._number("sub", (graph.constant(0.0), graph.over_lanes(args[0].args[0], 0)))  # never -0
         if number.op in ("add", "sub") and once(number.args[1]):
             return graph._number("fma" if number.op == "add" else "fnma", (*args[1].args, args[0]))
         if number.op in ("add", "sub") and once(number.args[0]):
@@ -33,7 +38,8 @@ def contracted(graph: Graph, roots: list[Number]) -> list[Number]:
 def prepared(graph: Graph, roots: list[Number], inputs: int) -> tuple[list[Number], list[Number]]:
     """The roots, which read what takes long and follows from the inputs alone from further rows of them; and those.
 
-    They are the same for all replicas that see the same inputs, whatever these are asked and have learned.
+    They are the same for all replicas that see the same inputs, whatever these are asked and have learned. A product
+    that both read is among them: read by one alone, it would become part of a sum.
     """
     alone: set[Number] = set()
     for number in uses(roots):
@@ -51,6 +57,7 @@ def prepared(graph: Graph, roots: list[Number], inputs: int) -> tuple[list[Numbe
             new = set(number.inputs) - seen
             seen |= new
             todo += new
+    found |= {number: None for number in uses(list(found)) if number in seen and number.op == "mul"}
     rows = sorted(found, key=lambda number: number.order)
     places = {number: graph.place("x", inputs + i, lanes=True) for i, number in enumerate(rows)}
     return _rebuilt(graph, roots, lambda number, _: places.get(number)), rows

@@ -50,7 +50,6 @@ def test_a_sum_over_the_examples_is_one_level_above_what_it_sums(graph, x):
     assert (x.level, total.level, away.level, graph.over_lanes(away, 10).level) == (0, 1, 1, 2)
     assert (total.lanes, away.lanes) == (False, True)
     assert is_constant(graph.over_lanes(graph.constant(3.0), 10), 30.0)
-    assert graph.over_lanes(graph("neg", x), 10) is graph("neg", total)
 
 
 def test_what_takes_long_and_follows_from_the_inputs_alone_is_read_from_rows_behind_them(graph, x):
@@ -63,11 +62,21 @@ def test_what_takes_long_and_follows_from_the_inputs_alone_is_read_from_rows_beh
     first, second = (graph.place("x", i, lanes=True) for i in (2, 3))
     assert read[0] is graph("add", graph("exp", graph("mul", weight, first)), second)
     assert read[1:] == roots[1:]  # nothing that is learned, and no sum
+    square = graph("mul", x, x)
+    roots = [graph.sum([x, y, square]), graph("mul", weight, graph("sqrt", square))]
+    (total, _), rows = prepared(graph, roots, 2)
+    assert rows == [square, graph("sqrt", square)]  # rounded before it is added to x and y, as without this
+    assert total.args == (x, y, first)
 
 
 def test_a_product_joins_the_sum_that_alone_reads_it(graph, x):
     y, z = (graph.place("x", i, lanes=True) for i in (1, 2))
     product = graph("mul", x, y)
+    once, twice = graph("neg", product), graph("neg", graph("mul", x, x))
+    roots = [graph.over_lanes(once, 0), graph.over_lanes(twice, 0), graph("exp", twice.args[0])]
+    first, second, _ = contracted(graph, roots)
+    assert first is roots[0]  # whose product is rounded
+    assert (second.op, second.args[1]) == ("sub", graph.over_lanes(twice.args[0], 0))
     (joined,) = contracted(graph, [graph("add", product, z)])
     assert (joined.op, *joined.args) == ("fma", x, y, z)
     assert [n.op for n in contracted(graph, [graph("sub", z, product), graph("sub", product, x)])] == ["sub", "sub"]
