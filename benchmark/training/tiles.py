@@ -61,7 +61,7 @@ def _sees(replica: Replica) -> tuple[int, str]:
 
 
 def _parts(members: list[Replica], size: int, whole_groups: bool) -> Iterator[list[Replica]]:
-    """At most `size` at a time; whole_groups: those that see the same inputs together, if that is a quarter less."""
+    """At most `size` at a time; whole_groups: a part may be a quarter smaller to end where shared inputs do."""
     first = [i for i, member in enumerate(members) if not i or _sees(member) != _sees(members[i - 1])]
     ends = {*first, len(members)} if whole_groups else set()
     start = 0
