@@ -101,18 +101,13 @@ static void ask(const real* x, int code, const int (*spans)[2], real* t) {
         }
         return;
     }
-    constexpr int N = divisor(PADDED / ACROSS_BY(WD), MOST_ABREAST);
-    OVER(at, PADDED, N * WD) {
-        D operand[N][OPERANDS];
+    OVER(at, PADDED, WD) {
+        D operand[OPERANDS];
         for (int o = 0; o < OPERANDS; o++) {
-            D sum[N];
-            ABREAST sum[k] = wide(x + spans[o][0] * ROW + at + k * WD);
-            for (int i = spans[o][0] + 1; i < spans[o][1]; i++) ABREAST sum[k] += wide(x + i * ROW + at + k * WD);
-            ABREAST operand[k][o] = sum[k];
+            operand[o] = wide(x + spans[o][0] * ROW + at);
+            for (int i = spans[o][0] + 1; i < spans[o][1]; i++) operand[o] += wide(x + i * ROW + at);
         }
-        for (int k = 0; k < N; k++)
-            for (int i = 0; i < OUTPUTS; i++)
-                put(t + i * ROW + at + k * WD, operation(OUTPUTS > 1 ? i : code, operand[k]));
+        for (int i = 0; i < OUTPUTS; i++) put(t + i * ROW + at, operation(OUTPUTS > 1 ? i : code, operand));
     }
 }
 

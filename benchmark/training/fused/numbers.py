@@ -23,7 +23,7 @@ COMPARE = {"lt": "{} < {}", "le": "{} <= {}", "gt": "{} > {}", "ge": "{} >= {}",
 LOGIC = {"and": "{} & {}", "or": "{} | {}", "not": "inverse({})"}
 OTHER = {"where": "select({}, {}, {})", "fma": "fma({}, {}, {})", "fms": "fma({}, {}, -{})", "fnma": "fma(-{}, {}, {})"}
 TEXT = UNARY | BINARY | COMPARE | LOGIC | OTHER  # each operation in the vocabulary of registers.h and functions.h
-# What takes as long as some dozen sums, or two.
+# What takes as long as a dozen sums or more: worth a row of memory where it need not be computed again.
 LENGTHY = {"exp", "log", "log1p", "expm1", "tanh", "sigmoid", "sqrt", "sin", "cos", "erf", "pow", "div"}
 
 EXACT: dict[str, Callable] = {  # what is rounded correctly everywhere may be computed beforehand
