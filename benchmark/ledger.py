@@ -145,7 +145,10 @@ def _why(claim: Claim, key: tuple) -> str:
         return f"{claim['why']}; not shown" if "why" in claim else "the reason is not shown"
     rows, verdict = shown
     told = {AGREE: "shown by", UNTOLD: "not excluded by", DIFFER: "not shown by"}[verdict]
-    return f"{claim['why']}, {told} {rows['reference'].iloc[0]}: {_ours(claim, rows)}"
+    ours = _ours(claim, rows)
+    if "spread" in changed:
+        ours = f"{_value(rows, 'value')}, its seeds {_value(rows, 'low')} to {_value(rows, 'high')}"
+    return f"{claim['why']}, {told} {rows['reference'].iloc[0]}: {ours}"
 
 
 def command(rows: pd.DataFrame) -> str:

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 from conftest import needs_references
 
-from benchmark import verify
+from benchmark import ledger, verify
 from benchmark.asked.conf_files import choices_of
+from benchmark.results.papers import DIFFER, evaluated
 from benchmark.results.tables import table_path
 from benchmark.showing.names import label
 from benchmark.showing.texts import number
@@ -199,7 +200,8 @@ def test_every_model_and_protocol_is_in_the_readmes_tables():
     "name",
     [
         *("madsen2020_simple", "madsen2020_arithmetic", "mistry2022_division"),
-        *("schloer2020_minimal", "schloer2020_minimal_adam", "curry2025_dmu", "dujardin2025_hillspace"),
+        *("schloer2020_minimal", "schloer2020_minimal_adam", "curry2025_dmu", "curry2025_dmu_stopped"),
+        "dujardin2025_hillspace",
     ],
 )
 def test_the_agreement_with_published_rates_is_that_of_the_committed_comparisons(name):
@@ -213,6 +215,11 @@ def test_the_agreement_with_published_rates_is_that_of_the_committed_comparisons
     if name == "curry2025_dmu":
         solved = outcomes(name).groupby("model")["solved"].sum()
         assert f"{solved['dmu_frozen']} of 900" in line and f"{solved['dmu']} of 900" in line
+    elif name == "curry2025_dmu_stopped":
+        fails = outcomes(name).query("task == 'div' and not solved")["range"]
+        assert {*fails} == {"neg_0p2_0p1", "neg_1p2_1p1", "pos_1p1_1p2"}
+        assert rates.query("range in @fails and task == 'div'")["published"].max() < 1
+        assert f"{outcomes(name)['solved'].sum()} of 900" in line
     elif name == "dujardin2025_hillspace":
         assert (rates["value"] - rates["published"]).abs().lt(1e-9).sum() == 14 and "14 of the 16" in line
     elif not name.startswith("schloer"):
@@ -279,6 +286,18 @@ def test_the_sweeps_and_single_seeds_give_what_the_readme_says():
     ]
     published = scores.loc[["mul", "square", "add", "sub", "sqrt"], "published"]
     assert [f"{value:.1g}" for value in published] == ["0", "0", "0.002", "0.002", "0.0004"]
+    scores = table_of("passo2024_nalu2mig_judged", "comparison").set_index(["model", "task"])
+    told = [float(f"{scores['value']['nalu_2mig', task]:.1g}") for task in ("sub", "sqrt")]
+    assert told == [0.0006, 0.1] and f"{scores['value']['nalu_2mig', 'div']:.0f}" == "24"
+    assert [f"{scores[name]['nac', 'div']:.2g}" for name in ("value", "published")] == ["1e+02", "4.3"]
+    assert [f"{scores[name]['nac', 'sqrt']:.2g}" for name in ("value", "published")] == ["1e+02", "43"]
+    (claim,) = [claim for paper, claim in ledger._claims() if paper.startswith("Passo")]
+    of_seeds = evaluated({**claim, **claim["shown"]})
+    beyond = [key for key, (_, verdict) in of_seeds.items() if verdict == DIFFER]
+    assert len(of_seeds) - len(beyond) == 32 and {key for key in beyond if key[1] not in ("div", "sqrt")} == {
+        ("nalu_ig", "add")
+    }
+    assert f"{of_seeds['nalu_ig', 'add'][0]['low'].item():.0f}" == "83"
     errors = {}
     for sweep in ("input_size", "hidden_size"):
         summary = table_of(f"madsen2020_{sweep}", "summary").query("metric == 'relative_extrapolation'")

@@ -43,7 +43,8 @@ class Protocol:
     seeds: how many, counted from first_seed. data_seed: one seed for everybody's training data and subsets, or None
     for each replica's own. evaluate_every: in steps; None for twenty evaluations a run. epsilon: of the success
     threshold. fits: largest relative interpolation error of a network that fits its training range. select: the judged
-    step, "best" (by interpolation error) or "last". learning_rate, hidden: instead of the models' own, where not None.
+    step, "best" (by interpolation error), "last", or "sum" (by the sum of both errors, so that what judges selects too:
+    of papers that do so). learning_rate, hidden: instead of the models' own, where not None.
     samples: training examples in all, the same in every epoch and never reshuffled; None for fresh ones in every batch.
     inputs, subset, overlap, spans: the arithmetic data set's, see `tasks.pose`. threshold: how it follows from epsilon,
     or what it is, see `tasks.threshold`. models: a model's name -> what this protocol changes of its configuration.
@@ -106,7 +107,7 @@ class Protocol:
         for task, models in (self.tasks or {}).items():
             for name, changes in _mapped(f"tasks.{task}", models or {}):
                 _mapped(name, changes)
-        _one_of("select", self.select, ("best", "last"))
+        _one_of("select", self.select, ("best", "last", "sum"))
         _one_of("optimizer", self.optimizer, OPTIMIZERS)
         _one_of("dtype", self.dtype, ("float32", "float64"))
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.asked.conf_files import PUBLISHED, published_of
+from benchmark.asked.replicas import CELL
 from benchmark.results.agreement import Table, differences
 from benchmark.results.intervals import difference_of_rates, success_rate
 from benchmark.results.references import REFERENCES
@@ -74,9 +75,24 @@ def _ours(claim: Claim) -> pd.DataFrame:
     for folder in listed(claim["in"]):
         table = read(REFERENCES / folder, claim.get("table", "comparison" if "near" in claim else "summary"))
         if len(table):
-            parts.append(_chosen(table, claim).assign(reference=folder))
+            rows = _chosen(table, claim).assign(reference=folder)
+            parts.append(_spread(rows, claim["spread"]) if "spread" in claim else rows)
     rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     return _pooled(rows, ["reference", "protocol", *claim.get("each", [])]) if is_rate(rows) else rows
+
+
+def _spread(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Medians with the least and the greatest of their seeds in the place of intervals.
+
+    A seed has as many times the median as this column of the outcomes has for it.
+    """
+    found = []
+    for row in rows.to_dict("records"):
+        outcomes = read(REFERENCES / row["reference"], "outcomes")
+        own = outcomes[(outcomes[CELL] == [row[name] for name in CELL]).all(axis=1)][column]
+        times = own / own[np.isfinite(own)].median()
+        found.append(row | {"low": row["value"] * times.min(), "high": row["value"] * times.max()})
+    return pd.DataFrame(found)
 
 
 def is_rate(rows: pd.DataFrame) -> bool:

@@ -189,7 +189,7 @@ class State:
     selected: the parameters of the selected step. curves: [replica, evaluation, (interpolation, extrapolation,
     sparsity)], of which the first `recorded` evaluations are known. They are made at once: small arrays that stay, each
     made among large ones that go, break up the heap for good, by gigabytes in five thousand evaluations.
-    lowest: the selected interpolation error, best: its evaluation; attempts: restarts so far, started: the evaluation
+    lowest: the error that selected, best: its evaluation; attempts: restarts so far, started: the evaluation
     of the last one. losses: for each time between two evaluations the mean of the batches' errors and that of their
     squares, [replica, 2], where a restart looks at them.
     """
@@ -205,8 +205,9 @@ class State:
 
     def record(self, row: tuple[np.ndarray, np.ndarray, np.ndarray], theta: np.ndarray, select: str) -> None:
         """One more evaluation, of these parameters."""
-        better = row[0] < self.lowest if select == "best" else np.ones(len(row[0]), dtype=bool)
-        self.best[better], self.lowest[better] = self.recorded, row[0][better]
+        error = row[0] + row[1] if select == "sum" else row[0]
+        better = error < self.lowest if select != "last" else np.ones(len(error), dtype=bool)
+        self.best[better], self.lowest[better] = self.recorded, error[better]
         self.selected[better] = theta[better]
         self.curves[:, self.recorded] = np.stack(row, -1)
         self.recorded += 1

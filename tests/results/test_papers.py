@@ -70,6 +70,18 @@ def test_an_error_does_not_differ_where_the_printed_interval_reaches_it(given):
     assert found == [UNTOLD, DIFFER, DIFFER]
 
 
+def test_beside_one_network_our_seeds_from_the_least_to_the_greatest_take_the_place_of_the_interval(monkeypatch):
+    cell = {"model": "nmu", **KEY, "protocol": "p/paper"}
+    outcomes = pd.DataFrame([{**cell, "extrapolation": x} for x in (4.0, 2.0, float("inf"), 1.0)])
+    outcomes = pd.concat([outcomes, pd.DataFrame([{**cell, "model": "nac", "extrapolation": 1e-9}])])
+    tables = {"comparison": errors(("nmu", 50, 40, 60, 13)), "outcomes": outcomes}
+    monkeypatch.setattr(papers, "read", lambda folder, name: tables[name])
+    claim = {"in": "a", "metric": "score", "near": "published"}
+    assert verdicts(claim) == {(): DIFFER}
+    rows, verdict = evaluated({**claim, "spread": "extrapolation"})[()]
+    assert verdict == UNTOLD and rows[["value", "low", "high"]].to_numpy().tolist() == [[50, 25, float("inf")]]
+
+
 def test_few_seeds_cannot_tell(given):
     given["a"] = errors(("nmu", 0.3, 0.3, 0.3, 0.3)).assign(seeds=5)
     given["b"] = errors(("nmu", 0.3, 0.3, 0.3, 0.3)).assign(seeds=6)

@@ -16,7 +16,7 @@ from benchmark.asked.streams import Draw
 from benchmark.asked.tasks import OPERATIONS, plane_points
 from benchmark.errors import UsageError
 from benchmark.training.eager import PAD
-from benchmark.training.engine import predict, saturation, train
+from benchmark.training.engine import State, predict, saturation, train
 from benchmark.training.networks import Network, build
 from benchmark.training.steps import Parameters
 from benchmark.training.tiles import tiles
@@ -120,6 +120,14 @@ def test_the_selected_step_is_the_best_or_the_last_evaluation(quick):
     assert np.array_equal(best.best, best.interpolation.argmin(1))
     last = train(quick(["mlp_relu"], ["add"], overrides=["protocol.select=last"]).replicas(), Engine())
     assert set(last.best) == {len(last.steps) - 1}
+
+
+@pytest.mark.parametrize(("select", "evaluation"), [("best", 3), ("sum", 2), ("last", 4)])
+def test_an_evaluation_is_selected_by_the_error_inside_or_by_both_or_because_it_is_the_last(select, evaluation):
+    theta, state = np.zeros((1, 1)), State(np.zeros((1, 1)), 5)
+    for step, (inside, outside) in enumerate([(4, np.inf), (3, 1), (2, 1), (1, 9), (5, np.nan)]):
+        state.record((np.array([inside]), np.array([outside]), np.zeros(1)), theta + step, select)
+    assert (state.best.item(), state.selected.item()) == (evaluation, evaluation)
 
 
 def test_stored_parameters_give_back_the_selected_error(quick):
