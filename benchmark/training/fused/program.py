@@ -16,10 +16,11 @@ from benchmark import exact
 from benchmark.asked.data import CHUNK, CHUNK_ROW
 from benchmark.asked.replicas import Specification
 from benchmark.asked.tasks import EVERY, Problem, outputs_of, together
+from benchmark.training.fused.loops import literal
 from benchmark.training.fused.numbers import TEXT, Graph, Number
 from benchmark.training.fused.schedule import Schedule, contracted, prepared
 from benchmark.training.fused.trace import NotFusable, Tracer, Watched
-from benchmark.training.fused.write import Machine, Writer, literal
+from benchmark.training.fused.write import Machine, Writer
 from benchmark.training.steps import Step
 
 TYPES = {"float32": ("float", "F", "FI"), "float64": ("double", "D", "DI")}

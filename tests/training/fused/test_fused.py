@@ -21,7 +21,7 @@ from benchmark.asked.replicas import Replica
 from benchmark.errors import UsageError
 from benchmark.training import networks
 from benchmark.training.engine import Measured, train
-from benchmark.training.fused import build, program, trace, write
+from benchmark.training.fused import build, elementwise, program, write
 from benchmark.training.fused.build import FLAGS, built, level
 from benchmark.training.fused.program import source
 from benchmark.training.fused.schedule import Schedule
@@ -421,9 +421,9 @@ def test_what_the_generator_does_not_know_is_named_trained_eagerly_and_refused_i
 @pytest.mark.parametrize(
     ("operation", "wrong", "what"),
     [
-        ("tanh", lambda a: 1.1 * trace.tanh(a), "outputs"),
+        ("tanh", lambda a: 1.1 * elementwise.tanh(a), "outputs"),
         ("tanh_backward", lambda g, y: g * (1.1 - y * y), "gradients"),
-        ("tanh", lambda a: trace.where(a > 0.8, -1.0, trace.tanh(a)), "outputs"),  # at some of the inputs
+        ("tanh", lambda a: elementwise.where(a > 0.8, -1.0, elementwise.tanh(a)), "outputs"),  # at some of the inputs
     ],
 )
 def test_a_program_that_computes_something_else_than_a_unit_of_ones_own_is_not_used(
@@ -431,7 +431,7 @@ def test_a_program_that_computes_something_else_than_a_unit_of_ones_own_is_not_u
 ):
     replicas = foreign(quick, Scaled, steps=10_000_000)
     assert {engine.mode for _, engine in tiles(replicas, Engine(), 1)} == {"compiled"}
-    monkeypatch.setitem(trace.ELEMENTWISE, operation, wrong)
+    monkeypatch.setitem(elementwise.ELEMENTWISE, operation, wrong)
     with pytest.warns(UserWarning, match=f"its program computes other {what} than torch.*: training is eager"):
         assert {engine.mode for _, engine in tiles(replicas, Engine(), 1)} == {"eager"}
     with pytest.raises(UsageError, match=f"linear cannot be compiled, as its program computes other {what}"):
