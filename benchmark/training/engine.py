@@ -280,7 +280,7 @@ class Training:
         outputs = self.run.outputs(self.inside)
         for part in parts(outputs):
             some = outputs[part].double()
-            self.state.output[part] = np.sqrt((exact.total(some * some) / some.shape[-1]).cpu().numpy())
+            self.state.output[part] = np.sqrt(exact.total(some * some).cpu().numpy() / some.shape[-1])
         named = self.parameters.named(self.run.rows()[:, 0])
         self.state.saturation = saturation(self.network, {k: torch.from_numpy(v) for k, v in named.items()}).numpy()
         self.evaluate()
@@ -378,7 +378,7 @@ class Training:
         for part, *both in errors(self.run, points):
             for own, values in zip(along, both, strict=True):
                 sizes = values.view(len(values), profile_x.shape[1], -1)
-                own[part] = (exact.total(sizes) / sizes.shape[-1]).cpu().numpy()
+                own[part] = exact.total(sizes).cpu().numpy() / sizes.shape[-1]
         cells = EvaluationSet.of_plane(tile, self.dtype) if first.problem.has_plane else None
         plane = np.zeros((2, len(tile), cells.x.shape[-1] if cells else 0), dtype=np.float32)
         for part, *both in errors(self.run, cells) if cells else ():

@@ -117,8 +117,9 @@ class Layout:
         words = (0, common, examples + common)[inside]
         if source.threads > 16:
             return cls(inside, words, 1)
-        words += BANKS // 2 * (words % BANKS == 0 and words > 0)  # a warp's two replicas use banks of their own
-        most = THREADS // 16
+        apart, most = words + BANKS // 2, THREADS // 16
+        if words % BANKS == 0 and words > 0 and fit(apart) >= 2:  # a warp's two replicas use banks of their own
+            words = apart
         return cls(inside, words, min(most, fit(words) // 2 * 2) if words else most)
 
     def outside(self, source: Source, name: str) -> list[int]:

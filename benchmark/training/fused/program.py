@@ -123,7 +123,9 @@ def _source(specification: Specification, device: str, machine: Machine | None) 
         said = " ".join(str(error).split())[:200]
         raise NotFusable(f"it cannot be traced ({type(error).__name__}: {said})") from None
     size, columns = sum(step.parameters.sizes), 2 + len(step.terms)
-    threads = 16 if machine.sums else min(padded, WIDEST) * (2 if problem.inputs >= MANY else 1)
+    wide = min(padded, WIDEST)
+    rows_at_once = 2 if problem.inputs >= MANY and 2 * wide % min(2 * wide, padded) == 0 else 1
+    threads = 16 if machine.sums else wide * rows_at_once
     # Rows a power of two apart fall into few sets of the first-level cache, and a warp's two sums into the same banks.
     row = padded + 16 * (device == "cpu" or threads > 16)
     data, lanes = problem.inputs + len(ready) + outputs + step.network.noise_rows, max(lanes, lanes_seen)

@@ -39,10 +39,12 @@ def prepared(graph: Graph, roots: list[Number], inputs: int) -> tuple[list[Numbe
     """The roots, which read what takes long and follows from the inputs alone from further rows of them; and those.
 
     They are the same for all replicas that see the same inputs, whatever these are asked and have learned. A product
-    that both read is among them: read by one alone, it would become part of a sum.
+    that several read, also in a row, is among them: left with one reader, it would become part of a sum. One that a
+    single sum reads is a part of it either way.
     """
     alone: set[Number] = set()
-    for number in uses(roots):
+    counts = uses(roots)
+    for number in counts:
         given = number.op == "place" and number.args[0] == "x"
         if given or (number.lanes and number.inputs and all(n in alone or n.op == "constant" for n in number.inputs)):
             alone.add(number)
@@ -57,7 +59,9 @@ def prepared(graph: Graph, roots: list[Number], inputs: int) -> tuple[list[Numbe
             new = set(number.inputs) - seen
             seen |= new
             todo += new
-    found |= {number: None for number in uses(list(found)) if number in seen and number.op == "mul"}
+    found |= {
+        number: None for number in uses(list(found)) if number in seen and number.op == "mul" and counts[number] > 1
+    }
     rows = sorted(found, key=lambda number: number.order)
     places = {number: graph.place("x", inputs + i, lanes=True) for i, number in enumerate(rows)}
     return _rebuilt(graph, roots, lambda number, _: places.get(number)), rows

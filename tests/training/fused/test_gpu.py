@@ -90,6 +90,8 @@ CASES = [
     ("mlp_relu", ["identity"], "symmetric", ["protocol.batch=128"], EmulatedElsewhere),
     ("mlp_tanh", ["mul"], "positive", ["protocol.batch=37"], Emulated),
     ("eql", ["mul"], "positive", ["protocol.hidden=[16,16]", "protocol.batch=20"], Emulated),
+    ("real_npu", ["heim_simple"], "positive", ["protocol.hidden=[4]", "protocol.evaluation_size=600"], Emulated),
+    ("nalu", ["mul"], "positive symmetric", ["protocol.inputs=20", "protocol.batch=150"], Emulated),  # logs in rows
 ]
 
 
@@ -98,7 +100,7 @@ CASES = [
 def test_sixteen_threads_compute_the_bits_of_sixteen_lanes(
     quick, monkeypatch, model, tasks, range_, overrides, machine
 ):
-    replicas = quick([model], tasks, [range_], [*overrides, "protocol.seeds=3"]).replicas()
+    replicas = quick([model], tasks, range_.split(), [*overrides, "protocol.seeds=3"]).replicas()
     own = measured(replicas)
     for_gpu = program.source
     monkeypatch.setattr(trainer, "source", lambda specification, device: for_gpu(specification, "cuda"))
@@ -109,7 +111,7 @@ def test_sixteen_threads_compute_the_bits_of_sixteen_lanes(
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize(("model", "tasks", "range_", "overrides"), [case[:4] for case in CASES])
 def test_a_gpu_computes_the_bits_of_a_cpu(quick, model, tasks, range_, overrides):
-    replicas = quick([model], tasks, [range_], [*overrides, "protocol.seeds=30"]).replicas()
+    replicas = quick([model], tasks, range_.split(), [*overrides, "protocol.seeds=30"]).replicas()
     assert not differing(measured(replicas), measured(replicas, "cuda"))
 
 
@@ -128,6 +130,7 @@ def source(threads, examples, common, dtype="float32"):
         (source(128, 70_000, 70_000), 0, 0, 1),
         (source(16, 384, 208, "float64"), 2, 592, 8),
         (source(16, 20_000, 9_000), 1, 9_000, 6),  # as many as find room, two for each warp
+        (source(16, 40_000, 29_056), 1, 29_056, 2),  # into the same banks, as there is no room for others
     ],
 )
 def test_what_lies_in_a_multiprocessors_own_memory_fits_there(own, inside, words, groups):
@@ -148,14 +151,28 @@ def has_bindings():
 
 
 @pytest.mark.skipif(not has_bindings(), reason="needs cuda-bindings and NVRTC")
-def test_the_gpus_compiler_takes_the_text_or_says_in_a_line_what_is_wrong(quick, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("model", "task", "overrides"),
+    [
+        ("nalu", "mul", []),
+        ("gated_nau_nmu", "mul", ["protocol.inputs=100", "protocol.hidden=[2]"]),
+        ("mlp_tanh", "square", ["range=symmetric", "protocol.dtype=float64"]),
+        ("snmu", "mul", ["protocol.optimizer=rmsprop"]),
+    ],
+)
+def test_the_gpus_compiler_takes_the_text_or_says_in_a_line_what_is_wrong(
+    quick, tmp_path, monkeypatch, model, task, overrides
+):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    text = program.source(quick(["nalu"], ["mul"]).cells[0].specification, "cuda").text
+    source = program.source(quick([model], [task], overrides=overrides).cells[0].specification, "cuda")
+    text = gpu.text(source, gpu.layouts(source, 227 << 10))
     code = gpu.machine_code(text, "sm_90")
     assert code[:4] == b"\x7fELF" and code == gpu.machine_code(text, "sm_90")
     assert [path.suffix for path in (tmp_path / "arithmetic-extrapolation").iterdir()] == [".cubin"]
+    wrong = text.replace("return o[0];", "return oops;")
+    assert wrong != text
     with pytest.raises(CannotBuild, match=r'the GPU\'s compiler does not work: .*identifier "oops" is undefined'):
-        gpu.machine_code(text.replace("return a;", "return oops;"), "sm_90")
+        gpu.machine_code(wrong, "sm_90")
 
 
 @needs_compiler

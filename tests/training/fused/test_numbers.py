@@ -67,6 +67,10 @@ def test_what_takes_long_and_follows_from_the_inputs_alone_is_read_from_rows_beh
     (total, _), rows = prepared(graph, roots, 2)
     assert rows == [square, graph("sqrt", square)]  # rounded before it is added to x and y, as without this
     assert total.args == (x, y, first)
+    cube = graph("mul", graph("mul", y, y), y)
+    total = graph.sum([x, y, cube])  # a part of this sum only, though that is read twice
+    _, rows = prepared(graph, [graph("mul", weight, total), graph("mul", weight, graph("sqrt", total))], 2)
+    assert rows == [graph("sqrt", total)]
 
 
 def test_a_product_joins_the_sum_that_alone_reads_it(graph, x):
