@@ -46,7 +46,10 @@ def _of_name(name: str) -> tuple[list[Source], list[str]]:
     paper = name if name in papers else published_of(name)
     if paper in papers:
         table = load(paper) if not Path(paper).exists() else Table(paper, published.load(paper))
-        if table.summary["metric"].isin(METRICS).any():
+        if found and not {*found[0].table.summary["protocol"]} & {*table.summary["protocol"]}:
+            protocol = table.summary["protocol"].iloc[0]
+            notes.append(f"The published table {paper} is of the protocol {protocol} and is not ranked with {name}")
+        elif table.summary["metric"].isin(METRICS).any():
             found.append(Source(replace(table, name=f"{paper}, published"), published=True))
         else:
             notes.append(f"The published table {paper} has neither success rates nor relative errors to rank by")

@@ -16,12 +16,17 @@ from benchmark.asked.replicas import CELL, KEY, SEMANTICS, Cell, Replica
 from benchmark.errors import Parser, UsageError, guarded, say, to_stderr
 from benchmark.results import statistics
 from benchmark.results.configured import cells_of
-from benchmark.results.tables import COUNT, read_table, table_path
+from benchmark.results.tables import COUNT, check_together, read_table, table_path
 from benchmark.run import run, workers_for
 from benchmark.training.cost import seconds, to_compile
 
 # What does not decide a number, or says who computed it.
 APART = {*KEY, "digest", "seconds", "device", "engine", "torch", "benchmark"}
+# What a summary follows from.
+SOURCES = {
+    "outcomes": statistics.OUTCOMES, "profile": statistics.PROFILE,
+    "cells": [*CELL, "inputs", "middle", "half_width"], "initialisation": [*CELL, "untrained", COUNT],
+}  # fmt: skip
 # The tables whose rows are of all seeds, and their keys.
 BY_CELL = {
     "profile": [*CELL, "x"], "plane": [*CELL, "a", "b"], "responses": [*CELL, "operand", "x"],
@@ -86,6 +91,22 @@ def differences(ours: pd.DataFrame, theirs: pd.DataFrame, key: Sequence[str]) ->
     return told
 
 
+def not_derived(folder: Path) -> list[str]:
+    """A sentence for each number of a folder's summary that does not follow from its other tables."""
+    paths = {name: table_path(folder, name) for name in (*SOURCES, "summary", "outputs")}
+    tables = {name: read_table(path, SOURCES.get(name, [])) for name, path in paths.items() if path.is_file()}
+    if not {*SOURCES, "summary"} <= {*tables}:
+        return []
+    theirs = tables.pop("summary")
+    check_together(folder, tables)
+    ours = statistics.summary(*(tables.get(name) for name in (*SOURCES, "outputs")))
+    key = [*CELL, "metric"]
+    told = differences(ours, theirs, key)
+    lost = ours[~pd.MultiIndex.from_frame(ours[key]).isin(pd.MultiIndex.from_frame(theirs[key]))]
+    told += [f"{' × '.join(names)} is missing" for names in lost[key].itertuples(index=False)]
+    return [f"{paths['summary'].name}: {sentence}, by the other tables" for sentence in told]
+
+
 def retrain(rows: pd.DataFrame, cells: dict[tuple, Cell], folder: Path) -> list[Path]:
     """The rows trained anew, each by the engine that it was trained by: the results folders, inside an empty one."""
     folders = []
@@ -131,14 +152,17 @@ def _verify(options: argparse.Namespace) -> int:
     for reason, count in Counter(reason for reason in why if reason).items():
         to_stderr(f"{count} of {len(drawn)} rows cannot be trained here: {reason}")
     rows = drawn[why == ""]
+    told = not_derived(folder)
     if rows.empty:
-        return 2
+        for sentence in told:
+            say(sentence)
+        return 1 if told else 2
     replicas = [Replica(cells[tuple(names)], seed) for *names, seed in rows[KEY].itertuples(index=False, name=None)]
     took, compiling = (each(replicas) / workers_for(replicas, Engine()) for each in (seconds, to_compile))
     more = f", and {max(1, compiling):,.0f} for what is not compiled yet" if compiling else ""
     say(f"{len(rows)} of {len(outcomes):,} rows are trained anew: about {max(1, took):,.0f} s on this machine{more}")
     with tempfile.TemporaryDirectory(prefix="verify-") as scratch:
-        told, numbers = [], 0
+        numbers = 0
         for here in retrain(rows, cells, Path(scratch)):
             ours = read_table(here / "outcomes.csv", KEY)
             theirs = rows.merge(ours[KEY], on=KEY)

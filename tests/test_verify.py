@@ -68,7 +68,19 @@ def test_a_number_that_is_another_is_named(changed, capsys, table, column, value
     assert verify.main([str(changed(table, 0, column, value)), "--all"]) == 1
     said = capsys.readouterr().out
     assert "nac × add × positive × default × " in said
-    assert f"{column} is {value} there and " in said and "1 differ." in said
+    assert f"{column} is {value} there and " in said
+    others = [line for line in said.splitlines() if line.startswith("summary.csv: nac × add × positive × default × ")]
+    assert f" {1 + len(others)} differ." in said and bool(others) == (table == "outcomes")
+
+
+def test_a_summary_that_does_not_follow_from_the_other_tables_is_named(changed, capsys):
+    folder = changed("summary", 0, "value", "0.875")
+    rows = pd.read_csv(folder / "summary.csv", keep_default_na=False)
+    rows.drop(index=[1]).to_csv(folder / "summary.csv", index=False)
+    assert verify.main([str(folder), "--sample", "1"]) == 1
+    said = capsys.readouterr().out
+    assert "summary.csv: nac × add × positive × default × " in said and "value is 0.875 there and " in said
+    assert " is missing, by the other tables" in said and "2 differ." in said
 
 
 @pytest.mark.parametrize(

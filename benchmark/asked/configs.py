@@ -33,7 +33,7 @@ from benchmark.asked.protocol import Engine, Protocol
 from benchmark.asked.ranges import Ranges
 from benchmark.asked.recipe import in_steps
 from benchmark.asked.replicas import Cell, Replica, Specification
-from benchmark.asked.tasks import Task, check_precision
+from benchmark.asked.tasks import Task, check_precision, threshold
 from benchmark.errors import UsageError, located, short, unknown
 
 MOST = 1_000_000  # networks of a request
@@ -350,6 +350,7 @@ def _cells(
             specification = Specification(trained, task, config.range[range_name], protocol)
             try:
                 check_precision(specification.problem, protocol.dtype)
+                threshold(specification.problem, protocol.epsilon, protocol.threshold)
             except UsageError as error:
                 raise UsageError(f"{task_name} on range {range_name}: {error}") from None
             text = label(given, model_name, task_name, range_name)

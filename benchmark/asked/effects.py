@@ -1,5 +1,6 @@
 """Settings that decide nothing: refused where they cannot in this request, told where something else has its way."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -8,7 +9,7 @@ from typing import Any
 from benchmark.asked.labels import concerns, spell
 from benchmark.asked.ranges import Grid
 from benchmark.asked.replicas import Cell, Specification
-from benchmark.asked.tasks import EVERY
+from benchmark.asked.tasks import EVERY, threshold
 from benchmark.errors import UsageError
 
 FEW = 3  # cells that are named
@@ -79,6 +80,10 @@ def _of_protocol(name: str, cell: Cell) -> str:
         return f"the rule {protocol.threshold} is of the arithmetic data set, and there is no protocol.inputs"
     if name == "epsilon" and isinstance(protocol.threshold, int | float):
         return "protocol.threshold is a number itself"
+    if name == "epsilon" and threshold(cell.specification.problem, protocol.epsilon, protocol.threshold) == math.inf:
+        return f"the threshold of {cell.task} is infinite on {cell.range}, whatever it is"
+    if name == "samples" and protocol.samples and protocol.samples >= protocol.batch * protocol.steps:
+        return "the run ends before an example returns"
     return ""
 
 

@@ -92,6 +92,8 @@ class Protocol:
         for name in ("epsilon", "subset", "overlap"):
             if getattr(self, name) > 1:
                 raise UsageError(f"{name} ({getattr(self, name):g}) must be a fraction, at most 1")
+        if self.epsilon == 1:
+            raise UsageError("epsilon (1) must be below 1, for weights that are wrong by 1 may be 0")
         if self.hidden is not None:
             check_hidden(self.hidden)
         if self.samples is not None and self.samples % self.batch:

@@ -57,6 +57,10 @@ class Distribution:
         """The same law on the intersection with a union of intervals; None where nothing is left."""
         both = [(max(a, low), min(b, high)) for a, b in self.intervals for low, high in domain]
         left = tuple(sorted((low, high) for low, high in both if low < high))
+        if self.coin and any(sum(a <= low and high <= b for low, high in left) > 1 for a, b in self.intervals):
+            raise UsageError(
+                f"{self} leaves the domain within an interval of a coin; name the intervals on either side"
+            )
         return replace(self, intervals=left) if left else None
 
     @cached_property

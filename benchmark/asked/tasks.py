@@ -256,8 +256,8 @@ def pose(
         raise UsageError(f"{task.operation} is a formula of {operation.operands} inputs; leave protocol.inputs out")
     if inputs is not None:
         if spans is None:
-            size = int(subset * inputs)
-            starts = [k * (size - int(overlap * size)) for k in range(operation.operands)]
+            size = _whole(subset * inputs)
+            starts = [k * (size - _whole(overlap * size)) for k in range(operation.operands)]
             subsets = Subsets(inputs, tuple((start, start + size) for start in starts))
         else:
             subsets = Subsets(inputs, tuple((start, stop) for start, stop in spans[: operation.operands]))
@@ -336,6 +336,12 @@ def check_precision(problem: Problem, dtype: str) -> None:
         raise UsageError(f"the targets of {problem.operation} leave what {dtype} holds, ±{most:.2g}")
 
 
+def _whole(size: float) -> int:
+    """So many inputs, down to a whole number but for rounding: 0.29 of 100 are 29."""
+    return int(size + 1e-9)
+
+
+@cache
 def threshold(problem: Problem, epsilon: float, rule: str | float | None = None) -> float:
     """Mean squared error, on the extrapolation range, of a solution whose every weight is wrong by ε.
 
@@ -346,6 +352,7 @@ def threshold(problem: Problem, epsilon: float, rule: str | float | None = None)
     rule: None for that; "inclusive" for subsets that hold one input more, as the published script of Madsen & Johansen
     has them; "module" for one module with distractors x (Mistry et al. 2022, published threshold script), whose sums
     are wrong by ε T and whose products are multiplied by 1 - ε |x| for each; or a number, the threshold itself.
+    UsageError where such weights make no error, as where two inputs are added that are all there are.
     """
     if isinstance(rule, int | float):
         return float(rule)
@@ -377,13 +384,19 @@ def _threshold(problem: Problem, epsilon: float, rule: str | None) -> float:
         return math.inf
     groups, membership = _groups(subsets)
     rules = [_sum_rule(where[0], size) for size in groups]
-    error = 0.0
+    error = scale = 0.0
     for nodes in product(*(zip(*rule, strict=True) for rule in rules)):
         sums = np.array([node for node, _ in nodes])
         right = membership @ sums
         wrong = right + epsilon * (sums.sum() - 2 * right)
         weight = math.prod(w for _, w in nodes)
         error += weight * (operation.compute(*wrong) - operation.compute(*right)) ** 2
+        scale += weight * operation.compute(*right) ** 2
+    if error < 1e-12 * epsilon**2 * scale:
+        raise UsageError(
+            f"weights that are each wrong by epsilon make no error in {problem.operation} of all inputs, and no "
+            "threshold follows; choose protocol.threshold=module, or a number"
+        )
     return _rounded(error, 9)  # one ulp in a moment of `_sum_rule` moves the eleventh digit
 
 

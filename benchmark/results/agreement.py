@@ -64,11 +64,16 @@ def differences(a: Table, b: Table, on: Sequence[str], metrics: Sequence[str]) -
         raise UsageError(_nothing_in_common(a, b, on))
     tested = _tested(joined, [_Seeds.of(table, on) for table in (a, b)], on)
     table = joined.assign(**dict(zip(("difference", "low", "high", "p"), tested.T, strict=True)))
-    table["p_adjusted"] = table.groupby("metric")["p"].transform(lambda p: holm(p.to_numpy()))
-    table["verdict"] = [_verdict(row) for row in table.to_dict("records")]
+    table = judged(table)
     order = [f"{name}_{side}" for side in "ab" for name in COMPARISON]
-    judged = ["difference", "low", "high", "p", "p_adjusted", "verdict"]
-    return table[[*on, "metric", *order, *judged, f"{COUNT}_a", f"{COUNT}_b"]]
+    told = ["difference", "low", "high", "p", "p_adjusted", "verdict"]
+    return table[[*on, "metric", *order, *told, f"{COUNT}_a", f"{COUNT}_b"]]
+
+
+def judged(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of differences with `p_adjusted` and `verdict`, all of a metric in it being one family."""
+    table = table.assign(p_adjusted=table.groupby("metric")["p"].transform(lambda p: holm(p.to_numpy())))
+    return table.assign(verdict=[_verdict(row) for row in table.to_dict("records")])
 
 
 def both_over_sets_of_ranges(a: Table, b: Table) -> tuple[Table, Table]:

@@ -90,8 +90,9 @@ def _spread(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     for row in rows.to_dict("records"):
         outcomes = read(REFERENCES / row["reference"], "outcomes")
         own = outcomes[(outcomes[CELL] == [row[name] for name in CELL]).all(axis=1)][column]
-        times = own / own[np.isfinite(own)].median()
-        found.append(row | {"low": row["value"] * times.min(), "high": row["value"] * times.max()})
+        median = own[np.isfinite(own)].median()
+        ends = [row["value"] * (end / median) if median > 0 else end for end in (own.min(), own.max())]
+        found.append(row | dict(zip(("low", "high"), ends, strict=True)))
     return pd.DataFrame(found)
 
 

@@ -37,10 +37,11 @@ def ranking(sources: Sequence[Source]) -> tuple[pd.DataFrame, list[str]]:
     """(every entrant's rank in every cell of the first source, sentences about what is left out).
 
     Ranks are by success rate; where a cell has none, for want of a threshold, by median relative error outside. Those
-    that tie share a rank, and an error that is not finite in half the seeds comes last. Whoever solves the task in no
-    seed has none, nor has who cannot represent it (`cannot`). Of one model in several sources that of the newest
-    semantics counts, then that of the most seeds; where its configurations differ, each enters under the name of its
-    source. Published rates over a set of ranges stand beside ours over all of its ranges together.
+    that tie share a rank. Where the seeds' errors are known, one that is not finite is larger than any other; else
+    whoever has such in half the seeds comes last. Whoever solves the task in no seed has none, nor has who cannot
+    represent it (`cannot`). Of one model in several sources that of the newest semantics counts, then that of the most
+    seeds; where its configurations differ, each enters under the name of its source. Published rates over a set of
+    ranges stand beside ours over all of its ranges together.
 
     Beside the columns of RANKING the table has `number`, the place of the source, and `given`, the overrides there.
     Raises UsageError where the first source can be ranked by nothing, or there are others and none has a cell of it.
@@ -53,7 +54,7 @@ def ranking(sources: Sequence[Source]) -> tuple[pd.DataFrame, list[str]]:
     chosen = rows[rows["metric"].eq(METRICS[0]) == by_rate]
     if without := _without(rows, chosen):
         notes.append(without)
-    rates, errors = chosen["metric"] == METRICS[0], of_most(chosen, "value")["value"]
+    rates, errors = chosen["metric"] == METRICS[0], _median_of_all(chosen, sources)
     worst_first = chosen["value"].round(12).where(rates, -errors)
     unplaced = chosen["cannot"] | (rates & chosen["value"].eq(0))
     ranks = worst_first.mask(unplaced).groupby([chosen[name] for name in ASKED]).rank("min", ascending=False)
@@ -80,6 +81,18 @@ def verdicts(table: pd.DataFrame, sources: Sequence[Source], entrant: str) -> pd
     ]
     found = differences(sides[0], sides[1], CELL, [name for name in METRICS if name in set(met["metric"])])
     return found.rename(columns={"model": "against"}).assign(entrant=entrant)[VERDICTS]
+
+
+def _median_of_all(rows: pd.DataFrame, sources: Sequence[Source]) -> pd.Series:
+    """Each row's error by which it is ranked, of which the table tells that of the finite seeds."""
+    known = of_most(rows, "value")["value"]
+    seeds = _outcomes(rows, sources)
+    if seeds is None:
+        return known
+    of_all = seeds.groupby(CELL)[METRICS[1]].agg(lambda errors: np.median(errors.fillna(np.inf)))
+    key = pd.MultiIndex.from_frame(rows.assign(model=rows["entrant"])[CELL])
+    found = pd.Series(of_all.reindex(key).to_numpy(), rows.index)
+    return known.where(found.isna() | (rows["metric"] != METRICS[1]), found)
 
 
 def is_pool(table: pd.DataFrame) -> pd.Series:

@@ -20,6 +20,7 @@ from benchmark.results.agreement import (
     Table,
     both_over_sets_of_ranges,
     differences,
+    judged,
 )
 from benchmark.results.intervals import BEYOND, EXACT_SEEDS
 from benchmark.results.store import Store
@@ -164,7 +165,8 @@ def _metrics(published: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> pd.
         parts.append(table.assign(protocol=protocol, overrides=overrides))
     if not parts:
         return pd.DataFrame(columns=COMPARISON)
-    table = pd.concat(parts, ignore_index=True).rename(columns={"low": "difference_low", "high": "difference_high"})
+    table = judged(pd.concat(parts, ignore_index=True))  # one family, however many settings there are
+    table = table.rename(columns={"low": "difference_low", "high": "difference_high"})
     table = table.rename(columns={f"{name}_a": name for name in (*VALUES, COUNT)})
     table = table.rename(columns={f"{name}_b": f"published_{name}".removesuffix("_value") for name in VALUES})
     table = table.merge(published[[*on, "metric", *ORIGIN]], on=[*on, "metric"])[COMPARISON]

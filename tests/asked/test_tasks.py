@@ -209,7 +209,10 @@ def test_a_hundred_inputs_hold_the_subsets_of_the_arithmetic_data_set():
 
 @pytest.mark.parametrize(
     ("inputs", "subset", "overlap", "size", "stride"),
-    [(100, 0.25, 0, 25, 25), (100, 0.5, 0, 50, 50), (100, 0.25, 1, 25, 0), (2, 0.5, 0, 1, 1), (10, 0.25, 0.5, 2, 1)],
+    [
+        *[(100, 0.25, 0, 25, 25), (100, 0.5, 0, 50, 50), (100, 0.25, 1, 25, 0), (2, 0.5, 0, 1, 1)],
+        *[(10, 0.25, 0.5, 2, 1), (100, 0.29, 0, 29, 29)],  # and not 28, though 0.29 · 100 is less than 29
+    ],
 )
 def test_subsets_follow_their_fractions(inputs, subset, overlap, size, stride):
     subsets = arithmetic("add", subset, inputs, overlap).subsets
@@ -332,6 +335,15 @@ def test_one_module_with_distractors_has_the_simulated_threshold(operation, test
     assert abs(threshold(problem, e, "module") - errors.mean()) < 4 * errors.std() / math.sqrt(errors.size)
 
 
+@pytest.mark.parametrize("inputs", [2, 4])
+def test_where_weights_that_are_wrong_make_no_error_there_is_no_threshold_by_them(inputs):
+    everything = arithmetic("add", 0.5, inputs, 0.0)  # each input is in one of two subsets, and T - 2 a + T - 2 b is 0
+    with pytest.raises(UsageError, match=r"make no error in add .* choose protocol.threshold=module, or a number"):
+        threshold(everything, 1e-4)
+    assert threshold(everything, 1e-4, "module") > 0
+    assert threshold(arithmetic("sub", 0.5, inputs, 0.0), 1e-4) > 0
+
+
 def test_a_threshold_may_be_a_number():
     assert threshold(pose(Task("mul"), POSITIVE), 1e-4, 1e-5) == 1e-5
 
@@ -412,6 +424,10 @@ TWO_SIDED = {"law": "uniform", "intervals": [[-6, -2], [2, 6]]}
 def test_thresholds_are_those_of_a_simulated_first_layer_wrong_by_epsilon(operation, law, inputs, subset, overlap):
     epsilon, random = 0.01, np.random.default_rng(0)
     problem = arithmetic(operation, subset, inputs, overlap, Ranges([[1, 2]], law))
+    if (operation, overlap) == ("div", 1.0):  # a sum over itself is 1, however wrong the weights are
+        with pytest.raises(UsageError, match="make no error in div"):
+            threshold(problem, epsilon)
+        return
     size = int(subset * inputs)
     start = size - int(overlap * size)
     right = np.zeros((2, inputs))

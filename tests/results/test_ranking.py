@@ -53,6 +53,22 @@ def test_rates_that_tie_share_a_rank_and_what_solves_nothing_or_cannot_represent
     assert set(table.loc[table["cannot"], "entrant"]) == {"nac", "nalu"}
 
 
+def test_errors_are_ranked_by_all_seeds_of_which_those_that_are_not_finite_err_most():
+    rows = summary(("net", "positive", 0.100, 5), ("nmu", "positive", 0.108, 5), metric="relative_extrapolation")
+    rows = rows.assign(not_finite=[2, 0])
+    errors = {"net": [0.1, 0.1, 0.2, np.inf, np.inf], "nmu": [0.108] * 5}
+    outcomes = pd.DataFrame(
+        [
+            dict(zip(CELL, (model, "mul", "positive", "p", ""), strict=True))
+            | {"seed": seed, "relative_extrapolation": error, "digest": model}
+            for model, own in errors.items()
+            for seed, error in enumerate(own)
+        ]
+    )
+    assert places(ranking([source("mine", rows)])[0]) == {"net": 1, "nmu": 2}
+    assert places(ranking([source("mine", rows, outcomes=outcomes)])[0]) == {"nmu": 1, "net": 2}
+
+
 def test_one_is_compared_with_each_other_in_one_family():
     sources = [source("mine", MINE), source("reference", REFERENCE)]
     found = verdicts(ranking(sources)[0], sources, "net")
