@@ -163,13 +163,11 @@ def unknown(kind: str, name: str, choices: Iterable[str]) -> UsageError:
 
 
 def told(error: Exception) -> tuple[int, str]:
-    """The exit code and the sentence for an exception; BENCHMARK_TRACEBACK=1 raises it instead.
+    """The exit code and the sentence for an exception.
 
     >>> told(UsageError("Choose a model"))
     (2, 'Choose a model')
     """
-    if os.environ.get("BENCHMARK_TRACEBACK"):
-        raise error
     if isinstance(error, UsageError):
         return 2, plain(str(error))
     if isinstance(error, MemoryError):
@@ -206,7 +204,10 @@ def plain_warnings() -> None:
 
 
 def guarded(command: Callable[[], int]) -> int:
-    """A command's exit code, 130 after Ctrl-C; where it raises, what `told` says, printed."""
+    """A command's exit code, 130 after Ctrl-C; where it raises, what `told` says, printed.
+
+    BENCHMARK_TRACEBACK=1 lets it raise.
+    """
     speak()
     with warnings.catch_warnings():  # as before for whoever calls a command from Python
         plain_warnings()
@@ -216,6 +217,8 @@ def guarded(command: Callable[[], int]) -> int:
             to_stderr("\nInterrupted.")
             return 130
         except Exception as error:
+            if os.environ.get("BENCHMARK_TRACEBACK"):
+                raise
             code, text = told(error)
             to_stderr(text)
             return code

@@ -238,23 +238,28 @@ def failure(tile: Sequence[Replica], error: Exception | SystemExit) -> RunError:
 def _work(connection: Connection, folder: Path) -> None:
     """A worker's life: tiles in, progress and shards out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # an orderly end, that leaves no semaphore behind
+    ending = threading.Event()
+
+    def end(*_: object) -> None:
+        ending.set()
+        sys.exit()  # in order, so that no semaphore is left behind
+
+    signal.signal(signal.SIGTERM, end)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import benchmark.training.engine  # noqa: F401  torch is loaded while the tiles are prepared
     from benchmark.results.store import Store
 
     store = Store(folder)
     imported: set[str | None] = {None}
-    while True:
+    while not ending.is_set():  # for a tile's own SystemExit, which somebody's unit may raise, ends no worker
         tile, engine = connection.recv()
         try:
             _check_code(tile, imported)
             train_tile(store, tile, engine, lambda *progress: connection.send(("progress", progress)))
             connection.send(("done", None))
-        except UsageError as error:
-            connection.send(("failed", error))
         except (Exception, SystemExit) as error:
-            connection.send(("failed", failure(tile, error)))
+            if not ending.is_set():
+                connection.send(("failed", error if isinstance(error, UsageError) else failure(tile, error)))
 
 
 def _check_code(tile: Sequence[Replica], imported: set[str | None]) -> None:

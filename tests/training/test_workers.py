@@ -69,6 +69,34 @@ def test_of_two_installed_modules_of_one_name_none_is_in_the_way(tmp_path, monke
     assert in_the_way() is None
 
 
+WAITING = """
+import multiprocessing, time, torch
+
+class Net(torch.nn.Linear):
+    def __init__(self, inputs, outputs):
+        if multiprocessing.parent_process():
+            open("begun", "w").close()
+            time.sleep(100)
+        super().__init__(inputs, outputs)
+"""
+
+
+@pytest.mark.parametrize("model", ["nac", "waiting_in_a_worker.Net"])
+def test_a_worker_that_trains_or_builds_ends_when_it_is_told_to(quick, tmp_path, monkeypatch, model):
+    (tmp_path / "waiting_in_a_worker.py").write_text(WAITING)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    tile = quick([model], overrides=["protocol.steps=100000000", "protocol.evaluate_every=1"]).replicas()
+    with Pool(1, tmp_path / "results") as pool:
+        ((connection, process),) = pool.workers.items()
+        connection.send((tile, Engine(mode="eager")))
+        while not (connection.poll(0.1) or (tmp_path / "begun").exists()):
+            assert process.is_alive()
+        process.terminate()
+        process.join(20)
+        assert process.exitcode == 0
+
+
 def test_a_worker_starts_by_a_method_it_knows_whatever_this_process_was_started_by(monkeypatch, tmp_path):
     started = []
 
