@@ -104,6 +104,14 @@ class Restart:
         number("restart's after", self.after, above=0)
         number("restart's above", self.above, least=0)
 
+    def due(self, step: int, steps: int) -> bool:
+        """Whether it is looked at after this step.
+
+        >>> Restart(every=0.07).due(2_800, 40_000), Restart(every=100).due(150, 40_000), Restart().due(150, 40_000)
+        (True, False, True)
+        """
+        return self.every is None or step % max(1, round(in_steps(self.every, steps))) == 0
+
 
 @dataclass
 class Turn:

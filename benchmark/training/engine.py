@@ -345,7 +345,7 @@ class Training:
             return
         if watched is not None:
             self.state.losses.append(np.where(np.isnan(watched), np.inf, watched / (end - begin)))
-        if restart.every is None or end % in_steps(restart.every, steps) == 0:
+        if restart.due(end, steps):
             self._start_anew(restart)
 
     def _start_anew(self, restart: Restart) -> None:

@@ -156,7 +156,7 @@ static void judge(const Points& points, long r, long chunk, long end, real* p, r
     SYNC;
     learned(p);
     SYNC;
-    if (points.sparsity && FIRST == 0) points.sparsity[r] = SPARSITY < 0 ? real(NOT_A_NUMBER) : p[SPARSITY < 0 ? 0 : SPARSITY];
+    if (points.sparsity && FIRST == 0) points.sparsity[r] = SPARSITY < 0 ? CONSTANT_SPARSITY : p[SPARSITY < 0 ? 0 : SPARSITY];
     for (; chunk < end; chunk++) {
         real* out = points.y ? points.y + (r * points.chunks + chunk) * OUTPUTS * CHUNK_ROW : p + KEPT_FORWARD;
         forward(p, lanes, points.x + (points.set[r] * points.chunks + chunk) * INPUTS * CHUNK_ROW, out);

@@ -139,12 +139,15 @@ def _source(specification: Specification, device: str, machine: Machine | None) 
         "KEPT_FORWARD": forward.size, "LANES": lanes, "LANES_FORWARD": lanes_forward, "DATA": data,
         "THREADS": threads, "ROW": row, "SPARSITY": forward.place.get(forward.roots[-1], -1),
     }  # fmt: skip
+    sparsity = forward.roots[-1]  # a constant if no parameter decides it
+    constant = literal(sparsity.args[0] if sparsity.op == "constant" else float("nan"))
     arguments = "real* RESTRICT p, real* RESTRICT lanes, const real* RESTRICT x, {} real* RESTRICT {}"
     registers, lanes_of_machine = HEADERS[device]
     text = [
         header(registers),
         f"typedef {real} real;\ntypedef {vector} V;\ntypedef {mask} M;",
         f"enum {{ {', '.join(f'{name} = {value}' for name, value in sizes.items())} }};",
+        f"#define CONSTANT_SPARSITY {constant}",
         header("functions.h"),
         _coefficients(),
         header("laws.h"),

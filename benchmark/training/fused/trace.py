@@ -245,7 +245,9 @@ class Tracer(TorchDispatchMode):
         if axis is not None:
             for arg in (arg for arg in read if isinstance(arg, Array)):
                 arg.numbers = self._of_all(arg.numbers, axis)
-        numbers = rule(*read, **{k: v for k, v in kwargs.items() if k in ("alpha", "value", "min", "max")}).numbers
+        if unknown := {name for name, value in kwargs.items() if value is not None} - HEARD:
+            raise NotFusable(f"is asked for with {', '.join(sorted(unknown))}")
+        numbers = rule(*read, **{name: value for name, value in kwargs.items() if name in FACTORS}).numbers
         logic = result.dtype == torch.bool
         return (self.as_mask(numbers) if logic else self.as_real(numbers)), axis
 
@@ -263,6 +265,8 @@ class Tracer(TorchDispatchMode):
         return (self.as_mask(numbers) if result.dtype == torch.bool else self.as_real(numbers)), axis
 
     def on_copy(self, result: Tensor, target: Tensor, source: Tensor, *_: Any) -> tuple[Numbers, int | None]:
+        if result.dtype not in (self.real, torch.bool, source.dtype):
+            raise NotFusable(f"turns numbers into {str(result.dtype).removeprefix('torch.')}")
         return self._copied(result, source)
 
     def on_clone(self, result: Tensor, source: Tensor, **_: Any) -> tuple[Numbers, int | None]:
@@ -344,7 +348,8 @@ class Tracer(TorchDispatchMode):
         order = [i for i in range(-rank, 0) if i not in chosen] + chosen
         kept = [numbers.shape[i] for i in range(-rank, 0) if i not in chosen]
         rows = numbers.transpose(order).reshape(math.prod(kept), -1)
-        found = self.halved(op, rows, 0.0).reshape([1 if i in chosen else numbers.shape[i] for i in range(-rank, 0)])
+        empty = {"mul": 1.0, "and": True, "or": False}.get(op, 0.0)
+        found = self.halved(op, rows, empty).reshape([1 if i in chosen else numbers.shape[i] for i in range(-rank, 0)])
         return self._kept(found, result, axis, axis is not None, dim, keepdim, rank)
 
     def on_prod(self, result: Tensor, a: Tensor, dim: int | None = None, keepdim: bool = False):
@@ -509,12 +514,16 @@ class Tracer(TorchDispatchMode):
 
     on_bmm = on_mm
 
-    def on_addmm(self, result: Tensor, bias: Tensor, a: Tensor, b: Tensor, **_: Any):
+    def on_addmm(self, result: Tensor, bias: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1):
+        if (beta, alpha) != (1, 1):
+            raise NotFusable("weighs its parts")
         product, axis = self.on_mm(result, a, b)
         return self.apply("add", product, self.read(bias)[0]), axis
 
     def on_dot(self, result: Tensor, a: Tensor, b: Tensor):
-        (left, _), (right, _) = self.read(a), self.read(b)
+        (left, i), (right, j) = self.read(a), self.read(b)
+        if i is not None or j is not None:
+            raise NotFusable("multiplies examples with examples")
         return np.array(self._sums(self.apply("mul", left, right)[None])[0], dtype=object), None
 
     def on__local_scalar_dense(self, result: Any, *_: Any):
@@ -541,6 +550,8 @@ VIEWS = {
     "view_as", "expand_as", "broadcast_in_dim", "unfold", "movedim", "chunk", "narrow", "unsafe_split",
 }  # fmt: skip
 OUTWARD = {"tolist", "numpy", "__array__", "__dlpack__"}  # which no dispatch sees
+FACTORS = {"alpha", "value", "min", "max"}  # what elementwise operations are told by name
+HEARD = FACTORS | {"approximate"}
 OVERWRITING = {"copy", "fill", "zero"}  # in place, whatever was there
 # What they hold is written into them afterwards, or does not depend on a tensor's numbers.
 FRESH = {

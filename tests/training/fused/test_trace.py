@@ -1,5 +1,7 @@
 """The numbers that the tracer records are those that torch computes."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -86,6 +88,8 @@ FUNCTIONS = {
     "softmax": lambda w, x: torch.softmax(w, 0) @ torch.softmax(x, 0),
     "log_softmax": lambda w, x: F.log_softmax(w @ x, 0),
     "norms": lambda w, x: F.layer_norm((w @ x).mT, (2,)).mT + w.norm() + F.normalize(w, dim=-1).sum(),
+    "nothing": lambda w, x: x + w[:, :0].prod() - x[:0].prod(0) + (w[:0] > 1).all() - (w[:0] > 1).any().double(),
+    "not a number": lambda w, x: torch.cat([F.hardshrink(w @ x * math.nan), F.softshrink(w @ x * math.nan)]),
     "comparing": lambda w, x: torch.where((x > 0.4) & ~(x == 1) | (x < 0.1), x, -x) + (x <= w[0, 0]).double(),
     "clamping": lambda w, x: x.clamp(0.2, 0.6) + w.clamp(min=0).sum() + torch.minimum(x, w[0, 1]).clamp(max=0.5),
     "powers": lambda w, x: x**3 + x**-2 + x**0.5 + x**2.5 + 2**x + x.abs() ** w[0, 0].abs() + x.square() + x.rsqrt(),
@@ -159,6 +163,11 @@ def test_so_are_its_slopes(name):
         (lambda w, x: x * torch.tensor(w.tolist())[:1, :1], "tolist takes numbers out of torch"),
         (lambda w, x: x + torch.from_numpy(np.abs(w.numpy()))[0, 0], "numpy takes numbers out of torch"),
         (lambda w, x: x + torch.as_tensor(np.asarray(w.detach()))[0, 0], "array takes numbers out of torch"),
+        (lambda w, x: x + torch.zeros(2, 3, dtype=torch.int64).copy_(w).sum(), "copy turns numbers into int64"),
+        (lambda w, x: torch.div(x, w[0, 0], rounding_mode="floor"), "div is asked for with rounding_mode"),
+        (lambda w, x: torch.round(x, decimals=1), "round is asked for with decimals"),
+        (lambda w, x: torch.addmm(w[:, :1], w, x, beta=0.5), "addmm weighs its parts"),
+        (lambda w, x: torch.dot(x[0], x[1]) + x, "dot multiplies examples with examples"),
         (lambda w, x: torch.mul(x, w[0, 0], out=torch.empty_like(x)), "mul writes into a tensor that it is given"),
     ],
 )
