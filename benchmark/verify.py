@@ -122,9 +122,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0; 1 where a number differs; 2 where a row cannot be trained here, or there are none."""
     parser = Parser(
         prog="python -m benchmark.verify",
-        description="Draw rows of a results folder, train them anew here and compare every number, and hold its summary "
-        "against its tables. The folder is only read, and its tables suffice: configurations follow from the names in "
-        "them.",
+        description="Draw rows of a results folder, train them anew here and compare every number; and hold its "
+        "summary against its tables. The folder is only read, and its tables suffice: configurations follow from the "
+        "names in them.",
     )
     parser.add_argument("DIR", type=Path, help="a results folder")
     several = parser.add_mutually_exclusive_group()
