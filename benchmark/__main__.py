@@ -10,7 +10,7 @@ from contextlib import nullcontext, redirect_stderr
 from pathlib import Path
 from typing import Any
 
-from benchmark.asked.conf_files import CONF, GROUPS, VERSION_BASE, choices_of
+from benchmark.asked.conf_files import CONF, GROUPS, VERSION_BASE, choices_of, groups_as_they_are
 from benchmark.errors import RunError, UsageError, doing, guarded, plain_warnings, say, speak, to_stderr, told
 
 EXAMPLES = """\
@@ -58,7 +58,7 @@ def _job(cfg: Any, hydra: Any, share: int = 1, here: bool = True) -> None:
 
     from benchmark.asked.configs import resolve
     from benchmark.results.store import Store
-    from benchmark.run import gather, train_missing
+    from benchmark.run import keep, train_missing
 
     try:
         overrides: Any = OmegaConf.to_container(hydra.overrides.task)
@@ -70,7 +70,7 @@ def _job(cfg: Any, hydra: Any, share: int = 1, here: bool = True) -> None:
         except RunError as error:
             failures.append((1, str(error)))
         except KeyboardInterrupt:
-            gather(request, store=store)
+            keep(request, store)
             raise
         one = asked_for(request)
         if here:
@@ -210,7 +210,7 @@ def normalise(arguments: list[str]) -> list[str]:
     >>> normalise(["+model=nalu", "results=~/here"])
     ['model=nalu', "results='~/here'"]
     """
-    plain = [re.sub(rf"^\+({'|'.join(GROUPS)})=", r"\1=", argument) for argument in arguments]
+    plain = groups_as_they_are(arguments)
     return [re.sub(r"^(\+*results=)(~[^,'\"]*)$", r"\1'\2'", argument) for argument in plain]
 
 

@@ -163,11 +163,13 @@ def unknown(kind: str, name: str, choices: Iterable[str]) -> UsageError:
 
 
 def told(error: Exception) -> tuple[int, str]:
-    """The exit code and the sentence for an exception.
+    """The exit code and the sentence for an exception, whose traceback BENCHMARK_TRACEBACK=1 prints.
 
     >>> told(UsageError("Choose a model"))
     (2, 'Choose a model')
     """
+    if os.environ.get("BENCHMARK_TRACEBACK"):
+        traceback.print_exception(error)
     if isinstance(error, UsageError):
         return 2, plain(str(error))
     if isinstance(error, MemoryError):
@@ -204,10 +206,7 @@ def plain_warnings() -> None:
 
 
 def guarded(command: Callable[[], int]) -> int:
-    """A command's exit code, 130 after Ctrl-C; where it raises, what `told` says, printed.
-
-    BENCHMARK_TRACEBACK=1 lets it raise.
-    """
+    """A command's exit code, 130 after Ctrl-C; where it raises, what `told` says, printed."""
     speak()
     with warnings.catch_warnings():  # as before for whoever calls a command from Python
         plain_warnings()
@@ -217,8 +216,6 @@ def guarded(command: Callable[[], int]) -> int:
             to_stderr("\nInterrupted.")
             return 130
         except Exception as error:
-            if os.environ.get("BENCHMARK_TRACEBACK"):
-                raise
             code, text = told(error)
             to_stderr(text)
             return code

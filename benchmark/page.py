@@ -7,8 +7,8 @@ import pandas as pd
 
 from benchmark import ledger
 from benchmark.errors import Parser, UsageError, guarded, outlet, say, to_stderr
-from benchmark.report import COLUMNS
 from benchmark.results.references import REFERENCES, references
+from benchmark.results.statistics import TABLES
 from benchmark.results.tables import check_together, read_table, table_path, write_text
 from benchmark.showing.names import natural
 
@@ -43,8 +43,8 @@ def named(folders: Sequence[Path]) -> dict[str, Path]:
 
 def tables(folder: Path) -> dict[str, pd.DataFrame]:
     """A results folder's tables by name, those that it holds; UsageError where they do not belong together."""
-    paths = {name: table_path(folder, name) for name in COLUMNS}
-    found = {name: read_table(path, COLUMNS[name]) for name, path in paths.items() if path.is_file()}
+    paths = {name: table_path(folder, name) for name in TABLES}
+    found = {name: read_table(path, TABLES[name]) for name, path in paths.items() if path.is_file()}
     check_together(folder, found)
     return found
 

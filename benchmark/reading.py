@@ -23,15 +23,15 @@ class Files(Mapping[str, pd.DataFrame]):
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._names = sorted({path.name.partition(".csv")[0] for path in folder.glob("[!.]*.csv*") if path.is_file()})
+        names = {path.name.partition(".csv")[0] for path in folder.glob("[!.]*.csv*") if path.is_file()}
+        self._names = sorted(names & {*statistics.TABLES})
         self._read: dict[str, pd.DataFrame] = {}
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         if name not in self._names:
             raise KeyError(name)
         if name not in self._read:
-            columns = getattr(statistics, name.upper(), CELL)
-            self._read[name] = read_table(table_path(self.folder, name), columns)
+            self._read[name] = read_table(table_path(self.folder, name), statistics.TABLES[name])
         return self._read[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark import rank
-from benchmark.asked.replicas import CELL, KEY
+from benchmark.asked.replicas import CELL
 from benchmark.errors import Parser, UsageError, guarded, say, to_stderr, unexpected, unknown
 from benchmark.results import statistics
 from benchmark.results.store import Store
@@ -22,18 +22,6 @@ from benchmark.showing import figures, published, texts
 from benchmark.showing.findings import few, findings
 from benchmark.showing.names import MODELS, natural, ordered
 
-COLUMNS = {
-    "outcomes": statistics.OUTCOMES,
-    "summary": statistics.SUMMARY,
-    "profile": statistics.PROFILE,
-    "plane": statistics.PLANE,
-    "responses": statistics.RESPONSES,
-    "initialisation": statistics.INITIALISATION,
-    "outputs": statistics.OUTPUTS,
-    "cells": statistics.CELLS,
-    "curves": [*KEY, "step", "interpolation", "extrapolation"],
-    "comparison": CELL,
-}
 LARGEST_STAMP = 1 << 20  # bytes of a list of figures
 MOST_NAMED = 20  # figures, in the terminal
 SOME = ("comparison", "outputs")  # tables that not every folder has
@@ -79,14 +67,14 @@ def tables(
     """
     found: dict[str, pd.DataFrame] = {}
     notes: list[str] = []
-    files = {name: table_path(folder, name) for name in COLUMNS}
+    files = {name: table_path(folder, name) for name in statistics.TABLES}
     store = store or Store(folder)
     if shards := store.shards():
         store.missing([])  # refuses to drop rows whose shards are gone
         found, notes, _ = derive(store, asked)
     for name, path in files.items():
         if name not in found and path.is_file():
-            found[name] = read_table(path, COLUMNS[name])
+            found[name] = read_table(path, statistics.TABLES[name])
     sources = ("outcomes", "profile", "cells", "initialisation")
     if not shards:
         check_together(folder, found)
@@ -141,7 +129,7 @@ def write(
 
 def _digest(folder: Path) -> str:
     """Of a folder's tables."""
-    files = sorted(path for path in (table_path(folder, name) for name in COLUMNS) if path.is_file())
+    files = sorted(path for path in (table_path(folder, name) for name in statistics.TABLES) if path.is_file())
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 

@@ -14,7 +14,7 @@ from benchmark.asked.configs import Request
 from benchmark.asked.protocol import Engine
 from benchmark.asked.replicas import CELL, Cell, Replica, architecture
 from benchmark.asked.tasks import plane_points
-from benchmark.errors import RunError, UsageError, doing, to_stderr
+from benchmark.errors import RunError, UsageError, doing, to_stderr, told
 from benchmark.reading import Reading
 from benchmark.results import statistics
 from benchmark.results.claims import Claims
@@ -66,7 +66,7 @@ def run(request: Request | None = None, /, **names) -> Results:
     try:
         trained = train_missing(request, store)
     except (RunError, KeyboardInterrupt):
-        gather(request, store=store)
+        keep(request, store)
         raise
     return gather(request, trained, store)
 
@@ -84,11 +84,11 @@ def train_missing(request: Request, store: Store, share: int = 1, shown: bool = 
     workers = workers_for(missing, engine, share)
     if workers > 1 and (bound := _bound_here(missing)):
         workers = 1
-        told = f"{', '.join(bound)}: no worker can import what is in no file, so that all is trained in this process"
-        to_stderr(f"note: {told}; from a module it is trained on every core")
+        said = f"{', '.join(bound)}: no worker can import what is in no file, so that all is trained in this process"
+        to_stderr(f"note: {said}; from a module it is trained on every core")
     if engine.device != "cuda" and (days := seconds(missing) / workers / 86_400) > 1:
-        told = f"{len(missing):,} networks take this machine about {days:,.0f} days"
-        to_stderr(f"note: {told}; what is finished is kept, and the same command goes on from there")
+        said = f"{len(missing):,} networks take this machine about {days:,.0f} days"
+        to_stderr(f"note: {said}; what is finished is kept, and the same command goes on from there")
     if not missing:
         store.sweep()
         return 0
@@ -136,8 +136,17 @@ def _train_here(store: Store, work: Sequence[Tile], shared: Shared) -> None:
 def gather(request: Request, trained: int = 0, store: Store | None = None) -> Results:
     """The results of a request's folder, its tables on disk brought up to date, without training."""
     store = store or Store(request.results)
+    store.missing([])  # refuses to drop rows whose shards are gone
     tables, notes, changed = derive(store, asked(request))
     return Results(store.folder, tables, request, trained, changed, notes)
+
+
+def keep(request: Request, store: Store) -> None:
+    """The tables brought up to date after what ended a run, which is the news; what stands in the way is told."""
+    try:
+        gather(request, store=store)
+    except Exception as error:
+        to_stderr(told(error)[1])
 
 
 def asked(request: Request) -> dict[tuple, str]:

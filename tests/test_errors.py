@@ -54,3 +54,11 @@ def test_an_error_of_an_open_file_is_told_with_its_name():
     with pytest.raises(OSError, match="its own words") as failed, naming("results/x"):
         raise OSError("its own words")
     assert told(failed.value) == (1, "its own words")
+
+
+def test_whoever_asks_for_tracebacks_gets_them(monkeypatch, capsys):
+    monkeypatch.setenv("BENCHMARK_TRACEBACK", "1")
+    with pytest.raises(ZeroDivisionError) as raised:
+        1 / 0  # noqa: B018
+    assert told(raised.value)[0] == 1
+    assert "Traceback" in (said := capsys.readouterr().err) and "ZeroDivisionError: division by zero" in said

@@ -1,5 +1,6 @@
 """`benchmark.results(...)` hands out any folder's tables and any reference's, and says what to cite."""
 
+import shutil
 import subprocess
 import sys
 
@@ -46,6 +47,13 @@ def test_what_holds_no_results_is_refused(source, sentence, tmp_path, monkeypatc
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match=sentence):
         benchmark.results(source)
+
+
+def test_a_table_of_ones_own_beside_the_tables_is_none_of_them(tmp_path):
+    for path in (REFERENCES / "learning_rate").glob("*.csv*"):
+        shutil.copy(path, tmp_path)
+    (tmp_path / "notes.csv").write_text("when,what\ntoday,nothing\n")
+    assert "notes" not in benchmark.results(tmp_path).tables and len(benchmark.results(tmp_path).summary)
 
 
 def test_a_table_that_is_not_there_is_told():

@@ -3,6 +3,7 @@
 import importlib
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pandas as pd
 import pytest
 from conftest import posix
 
+from benchmark.errors import RunError, UsageError
 from benchmark.results import shards
 from benchmark.results.statistics import OUTCOMES, PROFILE, SUMMARY
 from benchmark.results.store import Store
@@ -101,6 +103,30 @@ def test_the_tables_have_the_columns_that_others_rely_on(grid):
     keys = ["model", "task", "range", "protocol", "overrides", "seed"]
     assert outcomes[keys].equals(outcomes[keys].sort_values(keys, ignore_index=True))
     assert not outcomes.duplicated(keys).any()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RunError("a worker died")])
+def test_what_ends_a_run_drops_no_row_of_a_table_whose_shards_are_gone(grid, monkeypatch, capsys, error):
+    before = grid("results")
+    shutil.rmtree(before.folder / "shards")
+
+    def ended(*_):
+        raise error
+
+    monkeypatch.setattr("benchmark.run.train_missing", ended)
+    with pytest.raises(type(error)):
+        grid("results")
+    assert len(table(before.folder)) == len(before.outcomes)
+    assert "replicas that no shard of" in capsys.readouterr().err
+
+
+def test_rows_of_another_configuration_are_not_replaced_where_their_shards_are_gone(grid):
+    folder = grid("results").folder
+    shutil.rmtree(folder / "shards")
+    rows = pd.read_csv(folder / "outcomes.csv", keep_default_na=False)
+    rows.assign(digest="0123456789abcdef").to_csv(folder / "outcomes.csv", index=False)
+    with pytest.raises(UsageError, match=rf"holds {len(rows)} replicas that no shard of"):
+        grid("results")
 
 
 def test_a_request_shows_its_own_cells_and_the_folder_keeps_all(quick, tmp_path):

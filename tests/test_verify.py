@@ -123,6 +123,33 @@ def test_a_class_of_ones_own_is_verified_where_it_is_named(tmp_path, monkeypatch
     assert verify.main([str(tmp_path / "results"), "--model", "own_verified.Net"]) == 0
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"model": "a_strangers.Net"},
+        {"overrides": "model.nac.unit=a_strangers.Net"},
+        {"overrides": "protocol.models.nac={unit: a_strangers.Net}"},
+        {"overrides": "model.nac.unit=benchmark.units.rows.Rows;model.nac.options={module: a_strangers.Net}"},
+        {"overrides": "hydra.searchpath=[a_strangers]"},
+    ],
+)
+def test_no_code_runs_that_a_strangers_table_names(tmp_path, monkeypatch, names):
+    (tmp_path / "a_strangers.py").write_text(
+        "import torch\nopen('begun', 'w')\nclass Net(torch.nn.Linear):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    cell = {"model": "nac", "task": "mul", "range": "positive", "protocol": "default", "overrides": ""} | names
+    assert tuple(cell.values()) not in verify.cells_of(pd.DataFrame([cell]), "mine")
+    assert not (tmp_path / "begun").exists()
+
+
+def test_rows_of_settings_that_no_preset_has_are_verified(tmp_path):
+    overrides = [*QUICK, "engine.mode=eager", "+model.linear.options={bias: false}"]
+    run(compose(["linear"], ["add"], ["positive"], overrides=overrides, results=tmp_path / "results"))
+    assert verify.main([str(tmp_path / "results"), "--all"]) == 0
+
+
 @pytest.fixture
 def own_yaml(tmp_path, monkeypatch, command):
     """Where results of a model of one's own yaml lie, and the yaml, under a name that has to stand in quotes."""

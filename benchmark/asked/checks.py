@@ -87,6 +87,10 @@ def check_choices(arguments: Iterable[str], folders: Sequence[Path] = ()) -> Non
         if at:
             continue
         key = group
+        if "/" in key:
+            raise UsageError(
+                f"{short(argument)} is no setting; a group is chosen by its name, for example protocol=smoke"
+            )
         if re.fullmatch(r"hydra|hydra\.(run|sweep|output_subdir)(\..*)?", key):
             raise UsageError(f"{short(argument)}: nothing is written but the results; write results=<folder>")
         if key not in GROUPS:

@@ -10,6 +10,8 @@ import sysconfig
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache, lru_cache
 from importlib.util import decode_source, find_spec, resolve_name
 from pathlib import Path
@@ -43,8 +45,26 @@ def class_name(kind: str | type) -> str:
     return name
 
 
+_trusted: ContextVar[frozenset[str] | None] = ContextVar("trusted", default=None)
+
+
+@contextmanager
+def only(names: Iterable[str]) -> Iterator[None]:
+    """Meanwhile nothing is imported but this package and these: what a results folder names is somebody else's word."""
+    token = _trusted.set(frozenset(names))
+    try:
+        yield
+    finally:
+        _trusted.reset(token)
+
+
 def found(name: str) -> Any:
-    """What an importable name, `module.Class`, stands for; UsageError with one sentence where it stands for nothing."""
+    """What an importable name, `module.Class`, stands for; UsageError with one sentence where it stands for nothing, or
+    is not trusted (see `only`).
+    """
+    trusted = _trusted.get()
+    if trusted is not None and not is_ours(name) and name not in trusted:
+        raise UsageError(f"{name} is named by a results folder alone, and is not imported for that")
     importlib.invalidate_caches()  # a file may have been written a moment ago
     parts = name.split(".")
     for cut in range(len(parts) - 1, 0, -1):

@@ -121,3 +121,12 @@ def published_of(protocol: str) -> str | None:
         return None
     content: Any = OmegaConf.load(CONF / "experiment" / f"{experiment}.yaml")
     return content.get("published")
+
+
+def groups_as_they_are(arguments: Iterable[str]) -> list[str]:
+    """`+model=x` and `model=x` mean the same.
+
+    >>> groups_as_they_are(["+model=nalu", "+model.nalu.hidden=[2]"])
+    ['model=nalu', '+model.nalu.hidden=[2]']
+    """
+    return [re.sub(rf"^\+({'|'.join(GROUPS)})=", r"\1=", argument) for argument in arguments]

@@ -25,7 +25,15 @@ from benchmark.asked.checks import (
     without_others,
 )
 from benchmark.asked.classes import class_name
-from benchmark.asked.conf_files import CONF, VERSION_BASE, check_name, choices_of, own_models, published_tables
+from benchmark.asked.conf_files import (
+    CONF,
+    VERSION_BASE,
+    check_name,
+    choices_of,
+    groups_as_they_are,
+    own_models,
+    published_tables,
+)
 from benchmark.asked.effects import idle
 from benchmark.asked.labels import label, repeated, settings, spell
 from benchmark.asked.models import Model
@@ -101,7 +109,7 @@ def compose(
         if value is not None and not isinstance(value, str):
             raise UsageError(f"{name} ({short(value)}) must be a name")
         arguments += [f"{name}={value}"] if value else []
-    arguments += chosen["overrides"]
+    arguments += groups_as_they_are(chosen["overrides"])
     check_choices(arguments)
     with initialize_config_dir(str(CONF), **VERSION_BASE):
         try:

@@ -51,6 +51,16 @@ def label(given: Mapping[str, Any], model: str, task: str, range_: str) -> str:
     return ";".join(f"{k}={spell(v)}" for k, v in sorted(given.items()) if concerns(k, model, task, range_))
 
 
+def parts_of(text: str) -> list[str]:
+    """A label's settings as the command line takes them, whether the keys are there or not.
+
+    >>> parts_of("model.nac.recipe.clip_norm=1.0;protocol.inputs=10")
+    ['++model.nac.recipe.clip_norm=1.0', 'protocol.inputs=10']
+    """
+    parts = list(filter(None, text.split(";")))
+    return [part if part.partition("=")[0].count(".") == 1 else f"++{part}" for part in parts]
+
+
 def concerns(key: str, model: str, task: str, range_: str) -> bool:
     """Whether a setting is of this cell: `model.nac.…` and `protocol.models.nac.…` are no concern of nalu's."""
     parts = key.split(".")

@@ -34,6 +34,11 @@ CELLS = [
     *CELL, "inputs", "operands", "trained", "judged", "middle", "half_width", "threshold", "representable",
     "representable_trained", "why", "variance_trained", "variance_judged", "semantics",
 ]  # fmt: skip
+TABLES = {  # of a results folder, and their columns, those that every version has
+    "outcomes": OUTCOMES, "summary": SUMMARY, "profile": PROFILE, "plane": PLANE, "responses": RESPONSES,
+    "initialisation": INITIALISATION, "outputs": OUTPUTS, "cells": CELLS,
+    "curves": [*KEY, "step", "interpolation", "extrapolation"], "comparison": CELL,
+}  # fmt: skip
 VERDICTS = [
     "diverged", "solved", "near_miss", "inexact", "unjudged", "interpolates", "cannot_represent", "not_learned",
 ]  # fmt: skip

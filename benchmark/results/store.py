@@ -192,15 +192,16 @@ class Store:
     def missing(self, replicas: Sequence[Replica]) -> list[Replica]:
         """Those that no shard holds.
 
-        Raises UsageError where the folder's table holds rows that neither a shard holds nor this request trains:
-        deriving the table anew would lose them.
+        Raises UsageError where the folder's table holds rows, of whatever configuration, that neither a shard holds nor
+        this request trains: deriving the table anew would lose them.
         """
         path = table_path(self.folder, "outcomes")
         # The table before the shards: another process writes them the other way round.
-        table = read_table(path, [*KEY, "digest"]) if path.is_file() else pd.DataFrame(columns=KEY)
+        names = [*KEY, "digest"]
+        table = read_table(path, names) if path.is_file() else pd.DataFrame(columns=names)
         held = self.held()
-        rows = set(table[KEY].itertuples(index=False, name=None))
-        lost = rows - {identity[:-1] for identity in held} - {replica.key for replica in replicas}
+        rows = set(table[names].itertuples(index=False, name=None))
+        lost = rows - set(held) - {identity_of(replica) for replica in replicas}
         if lost:
             raise UsageError(
                 f"{path} holds {len(lost)} replicas that no shard of {self.shard_folder} holds and that this run would "

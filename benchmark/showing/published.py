@@ -247,7 +247,8 @@ def _predicted(
 
         model, task, where, protocol, overrides = names
         replica = Replica(Cell(model, task, where, protocol, overrides, restored(content)), seed)
-        if replica.cell.specification.digest == digest:
+        specification = replica.cell.specification
+        if not specification.model.foreign and specification.digest == digest:
             # As many digits as its precision has, as for `statistics.plane`.
             return predict(replica, store.parameters(replica), x).astype(str).astype(float)
     return np.full(x.shape[1], np.nan)

@@ -229,9 +229,12 @@ def failure(tile: Sequence[Replica], error: Exception | SystemExit) -> RunError:
     """What is told of a tile that could not be trained."""
     if isinstance(error, RunError):
         return error
-    if os.environ.get("BENCHMARK_TRACEBACK"):
-        traceback.print_exception(error)
-    said = told(error)[1] if isinstance(error, OSError | MemoryError) else unexpected(error)
+    if isinstance(error, OSError | MemoryError):
+        said = told(error)[1]
+    else:
+        said = unexpected(error)
+        if os.environ.get("BENCHMARK_TRACEBACK"):
+            traceback.print_exception(error)
     return RunError(f"{tile[0].cell.model} could not be trained ({len(tile)} networks). {said}")
 
 

@@ -598,3 +598,12 @@ def test_a_mapping_on_the_command_line_is_the_same_as_its_values_one_by_one():
     other = compose(["nac"], ["add"], overrides=["model.nac.recipe.learning_rate=0.5", "protocol.learning_rate=0.1"])
     assert one.cells == other.cells != []
     assert {cell.specification.model.recipe.learning_rate for cell in one.cells} == {0.5}
+
+
+def test_a_plus_before_a_group_means_nothing_from_python_either():
+    request = compose(["nac"], ["mul"], overrides=["+range=positive"])
+    assert [cell.range for cell in request.cells] == ["positive"]
+    cells = compose(overrides=["+model=nac", "+task=add", "+range=positive"]).cells
+    assert [cell.names[:3] for cell in cells] == [("nac", "add", "positive")]
+    with pytest.raises(UsageError, match="a group is chosen by its name, for example protocol=smoke"):
+        compose(["nac"], ["mul"], overrides=["+protocol/madsen2020_simple=quick"])

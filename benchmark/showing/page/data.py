@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.colors import to_hex, to_rgb
 
 from benchmark.asked.conf_files import CONF, choices_of
+from benchmark.asked.labels import parts_of
 from benchmark.asked.replicas import CELL, SEMANTICS
 from benchmark.errors import plain
 from benchmark.results.statistics import SHOWN_SEEDS, VERDICTS, by_cell, finite_medians, of_most
@@ -214,7 +215,7 @@ def _commands(name: str, cells: pd.DataFrame, seeds: Sequence) -> list[tuple[str
             arguments.append(f"model={model}")
         else:
             notes.append(f"{model} is made by this experiment alone: all of its models are trained.")
-        arguments += [f"task={task}", f"range={range_}", f"protocol={protocol}", *filter(None, overrides.split(";"))]
+        arguments += [f"task={task}", f"range={range_}", f"protocol={protocol}", *parts_of(overrides)]
         if count:
             arguments.append(f"protocol.seeds={count}")
         if model not in known and name not in experiments:
