@@ -349,6 +349,9 @@ def _cells(
         changes = [protocol.models.get(model_name), protocol.tasks.get(task_name, {}).get(model_name)]
         if own := _own_rate(config.protocol, model_name, given, cfg):
             changes.append({"recipe": {"learning_rate": own}})
+        specific = (f"protocol.models.{model_name}", f"protocol.tasks.{task_name}.{model_name}")
+        if not any(name.startswith(specific) for name in given):  # what is asked for all wins over what a preset has
+            changes.append(_for_all(given, protocol, model))
         changes = [*filter(None, changes)]
         key = repr((model_name, protocol.learning_rate, protocol.hidden, changes))
         trained = adapted.get(key) or adapt(model_name, model, protocol, changes, own_settings)
@@ -371,6 +374,18 @@ def _own_rate(protocol: Protocol, model: str, given: Mapping[str, Any], cfg: Dic
     if not protocol.tasks or _is_known(protocol, model) or "protocol.learning_rate" in given:
         return None
     return OmegaConf.select(cfg, f"model.{model}.recipe.learning_rate")
+
+
+def _for_all(given: Mapping[str, Any], protocol: Protocol, model: Model) -> dict[str, Any]:
+    """What of the settings is of every model, as a change of this one; a model that is solved takes none of it."""
+    if model.recipe.rows is not None:
+        return {}
+    changes: dict[str, Any] = {}
+    if given.get("protocol.learning_rate") is not None:
+        changes["recipe"] = {"learning_rate": protocol.learning_rate}
+    if given.get("protocol.hidden") is not None:
+        changes["hidden"] = protocol.hidden
+    return changes
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

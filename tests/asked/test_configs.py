@@ -607,3 +607,14 @@ def test_a_plus_before_a_group_means_nothing_from_python_either():
     assert [cell.names[:3] for cell in cells] == [("nac", "add", "positive")]
     with pytest.raises(UsageError, match="a group is chosen by its name, for example protocol=smoke"):
         compose(["nac"], ["mul"], overrides=["+protocol/madsen2020_simple=quick"])
+
+
+def test_the_command_line_wins_over_what_a_protocol_has_for_one_model():
+    names = {"models": ["nru"], "tasks": ["div"], "ranges": ["positive"], "protocol": "mistry2022_single_module/paper"}
+    rate = lambda *overrides: compose(**names, overrides=overrides).cells[0].specification.model.recipe.learning_rate
+    assert (rate(), rate("protocol.learning_rate=0.5")) == (1.0, 0.5)
+    assert rate("protocol.learning_rate=0.5", "++protocol.models.nru.recipe.learning_rate=0.25") == 0.25
+    assert rate("protocol.learning_rate=0.5", "model.nru.recipe.learning_rate=0.125") == 0.125
+    (cell,) = compose(["monomials"], ["mul"], ["positive"], overrides=["protocol.batch=8"]).cells
+    asked = compose(["nalu", "monomials"], ["mul"], ["positive"], overrides=["protocol.hidden=[2]"]).cells
+    assert asked[1].specification.hidden == cell.specification.hidden
