@@ -33,10 +33,24 @@ def _missing() -> str:
     return f"{told}{sys.executable} -m pip install {what}" if lacking else ""
 
 
+# What Python calls a module until it has found it: this is `python -m benchmark` or one of the others.
+_is_command = sys.argv[:1] == ["-m"]
 if _told := _missing():
-    if sys.argv[:1] == ["-m"]:  # what Python calls a module until it has found it: `python -m benchmark` and the others
+    if _is_command:
         raise SystemExit(_told)
     raise ModuleNotFoundError(_told)
+
+
+def _end(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """Ctrl-C ends a command in a word, also while it loads what it needs."""
+    if issubclass(kind, KeyboardInterrupt):
+        print("\nInterrupted.", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+if _is_command:
+    sys.excepthook = _end
 
 
 class _Room(ModuleType):

@@ -1,6 +1,8 @@
 """What is told, and that nothing is worth less than the telling."""
 
 import errno
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -62,3 +64,12 @@ def test_whoever_asks_for_tracebacks_gets_them(monkeypatch, capsys):
         1 / 0  # noqa: B018
     assert told(raised.value)[0] == 1
     assert "Traceback" in (said := capsys.readouterr().err) and "ZeroDivisionError: division by zero" in said
+
+
+@posix
+@pytest.mark.parametrize("command", ["report", "compare", "rank", "verify", "ledger", "speed"])
+def test_ctrl_c_ends_a_command_in_a_word_also_while_it_loads(command, tmp_path):
+    (tmp_path / "pandas.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    run = subprocess.run([sys.executable, "-m", f"benchmark.{command}", "x"], env=environment, capture_output=True)
+    assert run.stderr.split() == [b"Interrupted."] and run.returncode in (130, -signal.SIGINT)
