@@ -28,6 +28,7 @@ def thin(folder: Path) -> None:
     from PIL import Image
 
     from benchmark import report  # which takes seconds to load
+    from benchmark.results import statistics
 
     drawn = [*(folder / "figures").glob("*")]
     answers = [path for path in drawn if path.stem.startswith("responses")]
@@ -40,7 +41,7 @@ def thin(folder: Path) -> None:
             image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
     for path in folder.glob("*.csv*"):
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        if len(content) > LARGE and path.name.partition(".")[0] in report.COLUMNS:
+        if len(content) > LARGE and path.name.partition(".")[0] in statistics.TABLES:
             path.unlink()
             path.with_name(f"{path.name.removesuffix('.gz')}.gz").write_bytes(zopfli.gzip.compress(content))
     if (folder / "REPORT.md").is_file() and table_path(folder, "cells").is_file():
