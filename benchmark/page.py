@@ -46,6 +46,8 @@ def tables(folder: Path) -> dict[str, pd.DataFrame]:
     paths = {name: table_path(folder, name) for name in TABLES}
     found = {name: read_table(path, TABLES[name]) for name, path in paths.items() if path.is_file()}
     check_together(folder, found)
+    if "summary" in found and found["summary"].empty:
+        raise UsageError(f"{paths['summary']} holds no row; there is nothing to show")
     return found
 
 

@@ -126,7 +126,7 @@ def source(names: Iterable[str]) -> str | None:
 
     The files of a class's module, of those of all that it inherits from and of whatever these import, in turn, count
     whole; neither the standard library's nor those of installed packages or of this one do. Of a script or a notebook
-    count the class and the functions, classes and plain values that it names. UsageError where there is no source.
+    count the class and the functions, classes and values that it names. UsageError where there is no source.
     """
     texts: dict[str, str] = {}
     for name in names:
@@ -258,9 +258,22 @@ def _of_session(thing: Any, texts: dict[str, str]) -> list[str]:
                 if value.__module__ in SESSION:
                     queue.append(value)
                 modules.append(value.__module__ or "")
-            elif name in around and isinstance(value, PLAIN):
-                texts[f"{SESSION[0]}.{name}"] = repr(value)
+            elif name in around and (said := _value(value)) is not None:
+                texts[f"{SESSION[0]}.{name}"] = said
     return modules
+
+
+def _value(value: Any) -> str | None:
+    """What a plain value is, or a collection, an array or a tensor of such; None of anything else."""
+    if isinstance(value, PLAIN):
+        return repr(value)
+    if hasattr(value, "tolist"):  # numpy's and torch's
+        return repr(value.tolist())
+    if isinstance(value, list | set | frozenset | dict):
+        parts = [_value(list(one)) for one in value.items()] if isinstance(value, dict) else [*map(_value, value)]
+        told = [part for part in parts if part is not None]
+        return repr(told if isinstance(value, list) else sorted(told))
+    return None
 
 
 def _text(thing: Any) -> str:
