@@ -326,7 +326,15 @@ def test_the_sweeps_and_single_seeds_give_what_the_readme_says():
     assert set(few) == {1, 2, 3} and set(few.index.get_level_values("overrides")) == {
         *("protocol.inputs=10", "protocol.inputs=25")
     }
-    assert not any(outcomes(f"madsen2020_{name}")["solved"].any() for name in ("overlap", "subset"))
+    assert not outcomes("madsen2020_overlap")["solved"].any()
+    subset = outcomes("madsen2020_subset")
+    assert set(subset["steps"]) == {5_000_000} and set(subset["seed"]) == set(range(6))
+    counts = subset.groupby(["model", "overrides"])["solved"].sum().unstack()
+    assert counts.columns.tolist() == [f"protocol.subset={share}" for share in (0.05, 0.1, 0.25, 0.5)]
+    assert {model: list(row) for model, row in counts.iterrows()} == {
+        **{"nmu": [6] * 4, "nac_sigma": [6, 6, 6, 0], "nac_nmu": [6, 6, 6, 0]},
+        **{"nac_mul": [4, 5, 2, 0], "nalu": [1, 0, 0, 0]},
+    }
     assert outcomes("madsen2020_gate")["solved"].sum() == 1
 
 
