@@ -86,7 +86,7 @@ def test_a_worker_that_trains_or_builds_ends_when_it_is_told_to(quick, tmp_path,
     (tmp_path / "waiting_in_a_worker.py").write_text(WAITING)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
-    tile = quick([model], overrides=["protocol.steps=100000000", "protocol.evaluate_every=1"]).replicas()
+    tile = quick([model], overrides=["protocol.steps=200000", "protocol.evaluate_every=1"]).replicas()
     with Pool(1, tmp_path / "results") as pool:
         ((connection, process),) = pool.workers.items()
         connection.send((tile, Engine(mode="eager")))
