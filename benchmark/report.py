@@ -75,13 +75,12 @@ def tables(
     for name, path in files.items():
         if name not in found and path.is_file():
             found[name] = read_table(path, statistics.TABLES[name])
-    sources = ("outcomes", "profile", "cells", "initialisation")
     if not shards:
         check_together(folder, found)
-    if not shards and set(sources) <= set(found):
+    if not shards and set(statistics.SOURCES) <= set(found):
         if "summary" not in found:
             _check_profile(found, files)
-            found["summary"] = statistics.summary(*map(found.get, (*sources, "outputs")))
+            found["summary"] = statistics.summary(*map(found.get, (*statistics.SOURCES, "outputs")))
             write_text(files["summary"], to_csv(found["summary"]))
         if (comparison := published.compare(found, None)) is not None:
             found["comparison"] = comparison

@@ -22,11 +22,6 @@ from benchmark.training.cost import seconds, to_compile
 
 # What does not decide a number, or says who computed it.
 APART = {*KEY, "digest", "seconds", "device", "engine", "torch", "benchmark"}
-# What a summary follows from.
-SOURCES = {
-    "outcomes": statistics.OUTCOMES, "profile": statistics.PROFILE,
-    "cells": [*CELL, "inputs", "middle", "half_width"], "initialisation": [*CELL, "untrained", COUNT],
-}  # fmt: skip
 # The tables whose rows are of all seeds, and their keys.
 BY_CELL = {
     "profile": [*CELL, "x"], "plane": [*CELL, "a", "b"], "responses": [*CELL, "operand", "x"],
@@ -93,13 +88,13 @@ def differences(ours: pd.DataFrame, theirs: pd.DataFrame, key: Sequence[str]) ->
 
 def not_derived(folder: Path) -> list[str]:
     """A sentence for each number of a folder's summary that does not follow from its other tables."""
-    paths = {name: table_path(folder, name) for name in (*SOURCES, "summary", "outputs")}
-    tables = {name: read_table(path, SOURCES.get(name, [])) for name, path in paths.items() if path.is_file()}
-    if not {*SOURCES, "summary"} <= {*tables}:
+    paths = {name: table_path(folder, name) for name in (*statistics.SOURCES, "summary", "outputs")}
+    tables = {name: read_table(path, statistics.TABLES[name]) for name, path in paths.items() if path.is_file()}
+    if not {*statistics.SOURCES, "summary"} <= {*tables}:
         return []
     theirs = tables.pop("summary")
     check_together(folder, tables)
-    ours = statistics.summary(*(tables.get(name) for name in (*SOURCES, "outputs")))
+    ours = statistics.summary(*(tables.get(name) for name in (*statistics.SOURCES, "outputs")))
     key = [*CELL, "metric"]
     told = differences(ours, theirs, key)
     lost = ours[~pd.MultiIndex.from_frame(ours[key]).isin(pd.MultiIndex.from_frame(theirs[key]))]

@@ -2,8 +2,9 @@
 
 import pandas as pd
 import pytest
+from conftest import needs_references
 
-from benchmark import report
+from benchmark import rank, report
 from benchmark.asked.replicas import CELL
 from benchmark.rank import among, main
 from benchmark.results.intervals import success_rate
@@ -127,3 +128,11 @@ def test_where_nothing_was_asked_alike_a_run_says_so_and_ranks_what_its_folder_h
     assert "Net beside 1 other model of this folder" in told and apart in told and "better than NMU on 1" in told
     assert told.endswith("python -m benchmark.rank mine")
     assert among("mine", {"summary": summary(NET, protocol=quick)}).startswith(apart)
+
+
+@needs_references
+@pytest.mark.parametrize("name", ["curry2025_dmu_stopped", "schloer2020_minimal_adam"])
+def test_a_reference_is_ranked_without_published_numbers_of_another_protocol(name):
+    sources, notes = rank._of_name(name)
+    assert [source.published for source in sources] == [False]
+    assert f"is not ranked with {name}" in notes[0]

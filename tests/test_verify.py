@@ -130,7 +130,6 @@ def test_a_class_of_ones_own_is_verified_where_it_is_named(tmp_path, monkeypatch
         {"overrides": "model.nac.unit=a_strangers.Net"},
         {"overrides": "protocol.models.nac={unit: a_strangers.Net}"},
         {"overrides": "model.nac.unit=benchmark.units.rows.Rows;model.nac.options={module: a_strangers.Net}"},
-        {"overrides": "hydra.searchpath=[a_strangers]"},
     ],
 )
 def test_no_code_runs_that_a_strangers_table_names(tmp_path, monkeypatch, names):

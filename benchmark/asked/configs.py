@@ -35,7 +35,7 @@ from benchmark.asked.conf_files import (
     published_tables,
 )
 from benchmark.asked.effects import idle
-from benchmark.asked.labels import label, repeated, settings, spell
+from benchmark.asked.labels import concerns, label, repeated, settings, spell
 from benchmark.asked.models import Model
 from benchmark.asked.protocol import Engine, Protocol
 from benchmark.asked.ranges import Ranges
@@ -349,9 +349,7 @@ def _cells(
         changes = [protocol.models.get(model_name), protocol.tasks.get(task_name, {}).get(model_name)]
         if own := _own_rate(config.protocol, model_name, given, cfg):
             changes.append({"recipe": {"learning_rate": own}})
-        specific = (f"protocol.models.{model_name}", f"protocol.tasks.{task_name}.{model_name}")
-        if not any(name.startswith(specific) for name in given):  # what is asked for all wins over what a preset has
-            changes.append(_for_all(given, protocol, model))
+        changes.append(_for_all(given, model_name, task_name, model, protocol))
         changes = [*filter(None, changes)]
         key = repr((model_name, protocol.learning_rate, protocol.hidden, changes))
         trained = adapted.get(key) or adapt(model_name, model, protocol, changes, own_settings)
@@ -376,16 +374,17 @@ def _own_rate(protocol: Protocol, model: str, given: Mapping[str, Any], cfg: Dic
     return OmegaConf.select(cfg, f"model.{model}.recipe.learning_rate")
 
 
-def _for_all(given: Mapping[str, Any], protocol: Protocol, model: Model) -> dict[str, Any]:
-    """What of the settings is of every model, as a change of this one; a model that is solved takes none of it."""
+def _for_all(given: Mapping[str, Any], name: str, task: str, model: Model, protocol: Protocol) -> dict[str, Any]:
+    """What is asked for every model, as a change of this one: it wins over what a protocol has for one model, but not
+    where that is asked for, too. A model that is solved takes none of it.
+    """
+    specific = ("protocol.models.", "protocol.tasks.")
+    own = [key for key in given if key.startswith(specific) and concerns(key, name, task, "")]
+    of_all = lambda key: given.get(f"protocol.{key}") is not None and not any(one.endswith(f".{key}") for one in own)
     if model.recipe.rows is not None:
         return {}
-    changes: dict[str, Any] = {}
-    if given.get("protocol.learning_rate") is not None:
-        changes["recipe"] = {"learning_rate": protocol.learning_rate}
-    if given.get("protocol.hidden") is not None:
-        changes["hidden"] = protocol.hidden
-    return changes
+    changes: dict[str, Any] = {"recipe": {"learning_rate": protocol.learning_rate}} if of_all("learning_rate") else {}
+    return changes | ({"hidden": protocol.hidden} if of_all("hidden") else {})
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

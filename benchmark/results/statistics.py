@@ -39,6 +39,7 @@ TABLES = {  # of a results folder, and their columns, those that every version h
     "initialisation": INITIALISATION, "outputs": OUTPUTS, "cells": CELLS,
     "curves": [*KEY, "step", "interpolation", "extrapolation"], "comparison": CELL,
 }  # fmt: skip
+SOURCES = ("outcomes", "profile", "cells", "initialisation")  # what a summary follows from
 VERDICTS = [
     "diverged", "solved", "near_miss", "inexact", "unjudged", "interpolates", "cannot_represent", "not_learned",
 ]  # fmt: skip

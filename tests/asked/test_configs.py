@@ -615,6 +615,7 @@ def test_the_command_line_wins_over_what_a_protocol_has_for_one_model():
     assert (rate(), rate("protocol.learning_rate=0.5")) == (1.0, 0.5)
     assert rate("protocol.learning_rate=0.5", "++protocol.models.nru.recipe.learning_rate=0.25") == 0.25
     assert rate("protocol.learning_rate=0.5", "model.nru.recipe.learning_rate=0.125") == 0.125
+    assert rate("protocol.learning_rate=0.5", "++protocol.models.nru.recipe.clip_norm=1") == 0.5
     (cell,) = compose(["monomials"], ["mul"], ["positive"], overrides=["protocol.batch=8"]).cells
     asked = compose(["nalu", "monomials"], ["mul"], ["positive"], overrides=["protocol.hidden=[2]"]).cells
     assert asked[1].specification.hidden == cell.specification.hidden

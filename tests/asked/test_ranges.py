@@ -312,3 +312,10 @@ def test_a_grid_is_described_by_its_ends():
 def test_an_exponential_law_has_no_location():
     with pytest.raises(UsageError, match="has no location"):
         Distribution(((0, 1),), "exponential", location=1.0)
+
+
+def test_a_coin_is_refused_where_a_domain_splits_one_of_its_intervals():
+    distribution = Distribution(((-2.0, 2.0), (4.0, 6.0)), coin=True)
+    assert distribution.within(((-9.0, 9.0),)) == distribution
+    with pytest.raises(UsageError, match="within an interval of a coin; name the intervals on either side"):
+        distribution.within(((-9.0, -0.1), (0.1, 9.0)))
